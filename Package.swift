@@ -1,0 +1,48 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+// One target per room of the house; imports only point down. See README.md for the map.
+// The translator's stages are classes whose members change a dozen times per guest instruction; checking exclusive access to
+// each at run time doubled the time of a translation. None of them is shared between threads without the engine's lock.
+let stage: [SwiftSetting] = [.unsafeFlags(["-enforce-exclusivity=unchecked"])]
+
+let package = Package(
+    name: "Mynah",
+    products: [
+        .executable(name: "mynah", targets: ["mynah"]),
+        .library(name: "Mynah", targets: ["Mynah"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    ],
+    targets: [
+        .target(name: "CHost", cSettings: [.unsafeFlags(["-O2"])]),
+        .target(name: "Host", dependencies: ["CHost"]),
+        .target(name: "X86", swiftSettings: stage),
+        .target(name: "IR", dependencies: ["CHost"], swiftSettings: stage),
+        .target(name: "Optimizer", dependencies: ["IR"], swiftSettings: stage),
+        .target(name: "X86Backend", dependencies: ["IR", "X86", "Host", "CHost"], swiftSettings: stage),
+        .target(name: "Guest", dependencies: ["IR", "CHost"]),
+        .target(name: "GuestRISCV", dependencies: ["Guest", "IR", "CHost"], swiftSettings: stage),
+        .target(name: "Engine", dependencies: ["Guest", "IR", "Optimizer", "X86Backend", "Host", "CHost"], swiftSettings: stage),
+        .target(name: "LinuxUser", dependencies: ["Engine", "Guest", "GuestRISCV", "Host", "CHost"]),
+        .target(name: "Mynah", dependencies: ["Engine", "LinuxUser", "Guest", "GuestRISCV", "Optimizer", "X86Backend", "Host", "IR"]),
+        .target(
+            name: "MynahCLI",
+            dependencies: ["Mynah", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+        // Statically linked: half of the start-up time of a short program was the dynamic linking of the Swift libraries.
+        .executableTarget(
+            name: "mynah", dependencies: ["MynahCLI"],
+            linkerSettings: [
+                .unsafeFlags(["-static-stdlib", "-l_FoundationCollections", "-l_FoundationCShims", "-lswiftSynchronization"])
+            ]),
+        .testTarget(name: "X86Tests", dependencies: ["X86"]),
+        .testTarget(name: "IRTests", dependencies: ["IR", "Optimizer"], resources: [.copy("Cases")]),
+        .testTarget(name: "X86BackendTests", dependencies: ["X86Backend", "IR", "Optimizer", "Host"]),
+        .testTarget(name: "GuestRISCVTests", dependencies: ["GuestRISCV", "Guest", "IR", "CHost"], exclude: ["Vectors"]),
+        .testTarget(name: "EngineTests", dependencies: ["Engine", "GuestRISCV", "Guest", "IR", "Optimizer", "Host"]),
+        .testTarget(name: "LinuxUserTests", dependencies: ["LinuxUser"]),
+        .testTarget(name: "MynahCLITests", dependencies: ["MynahCLI", "Mynah"]),
+    ],
+    swiftLanguageModes: [.v5]
+)
