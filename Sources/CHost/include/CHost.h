@@ -1,0 +1,125 @@
+// What Swift cannot say: the record that translated code, signal handlers and Swift share, fault recovery, and
+// floating-point operations that must happen exactly once. No policy.
+#ifndef MYNAH_CHOST_H
+#define MYNAH_CHOST_H
+
+#include <setjmp.h>
+#include <stdint.h>
+#include <stddef.h>
+
+#include "CHostFloat.h"
+#include "CHostLinux.h"
+
+// Size of the header; the guest's own state follows it, and "the state pointer" means the end of the header.
+#define MYNAH_CPU_HEADER_BYTES 1024
+// Translated code keeps the state pointer plus this bias in rbp, so that one-byte displacements reach 256 bytes of state.
+#define MYNAH_STATE_BIAS 128
+#define MYNAH_SPILL_SLOTS 64
+
+// Where a virtual CPU is executing; what a fault means depends on it.
+enum {
+    MYNAH_OUTSIDE = 0,      // in Mynah's own code: a fault is a defect of ours
+    MYNAH_TRANSLATED = 1,   // in the code cache
+    MYNAH_INTERPRETING = 2  // in an interpreter: recover through `recovery`
+};
+
+// The engine's part of a virtual CPU's state block, at negative offsets from the state pointer.
+typedef struct mynah_cpu {
+    uint64_t host_stack;            // rsp of the host while translated code runs on its return stack
+    uint64_t return_stack;          // rsp of translated code while it is not running
+    uint64_t return_stack_base;     // where an empty return stack starts
+    uint64_t return_stack_guard;    // lowest address of the inaccessible page below the stack
+    uint64_t return_stack_guard_bytes;
+    void *jump_table;               // the table in use: `jump_table_own`, or the empty one to force an exit
+    void *jump_table_own;
+    void *jump_table_empty;
+    volatile uint32_t interrupt_pending;
+    volatile uint32_t mode;         // MYNAH_OUTSIDE, ...
+    uint32_t guest_mxcsr;           // rounding mode and sticky flags of the guest while it is not running
+    uint32_t host_mxcsr;
+    uint64_t exit_word;             // what the exit stub returned
+    uint64_t exit_argument;
+    uint64_t fault_address;
+    uint64_t fault_host_pc;         // in the code cache, when mode was MYNAH_TRANSLATED
+    int32_t fault_signal;           // SIGSEGV, SIGBUS
+    int32_t fault_code;             // si_code
+    sigjmp_buf *recovery;
+    uint64_t code_start;            // the executable view of the code cache: what a fault there is, is the guest's doing
+    uint64_t code_end;
+    uint64_t fault_exit;            // where translated code is redirected to after a fault
+    volatile uint32_t in_code;      // set while the CPU may be in, or come back to, the code cache
+    void *_Nullable owner;          // the Swift object, unmanaged
+    uint64_t helper_scratch[4];
+    uint64_t displaced[16];         // contents of homes that a loop uses for other guest registers
+    uint64_t spill[MYNAH_SPILL_SLOTS];
+} mynah_cpu;
+
+_Static_assert(sizeof(mynah_cpu) <= MYNAH_CPU_HEADER_BYTES, "header too small");
+
+static inline mynah_cpu *_Nonnull mynah_cpu_of(void *_Nonnull state) {
+    return (mynah_cpu *)((char *)state - MYNAH_CPU_HEADER_BYTES);
+}
+
+// ---- Faults (faults.c)
+
+// Installs the SIGSEGV and SIGBUS handlers. May be called again.
+void mynah_install_fault_handlers(void);
+// Gives this thread an alternate signal stack (once).
+void mynah_prepare_thread(void);
+// The CPU that this thread is running; NULL for none.
+void mynah_set_current_cpu(mynah_cpu *_Nullable cpu);
+mynah_cpu *_Nullable mynah_get_current_cpu(void);
+// Called first by the SIGSEGV/SIGBUS handler for a signal that is no memory fault of ours (sent by kill, or outside guest code);
+// returns nonzero when it dealt with it. Async-signal-safe code only.
+extern int (*_Nullable mynah_foreign_fault)(int signal_number, void *_Nonnull siginfo, void *_Nonnull ucontext);
+
+// Runs body(context) in MYNAH_INTERPRETING mode. Returns 0 when it returned, 1 when a memory fault ended it (fault_* say which).
+// The body must own nothing that needs cleaning up: the frames are abandoned on a fault.
+int mynah_run_recoverable(mynah_cpu *_Nonnull cpu, void (*_Nonnull body)(void *_Nullable), void *_Nullable context);
+// memcpy that returns 0, or -1 when source or destination is not accessible. Usable anywhere, also outside guest code.
+int mynah_copy(void *_Nonnull destination, const void *_Nonnull source, size_t byte_count);
+// Length of the string at `source` (at most `limit`), or -1 on a fault, -2 when there is no NUL within limit.
+int64_t mynah_string_length(const char *_Nonnull source, size_t limit);
+
+// Makes translated code and interpreter return soon. Async-signal-safe, from any thread.
+static inline void mynah_request_interrupt(mynah_cpu *_Nonnull cpu) {
+    cpu->interrupt_pending = 1;
+    cpu->jump_table = cpu->jump_table_empty;
+}
+static inline void mynah_clear_interrupt(mynah_cpu *_Nonnull cpu) {
+    cpu->interrupt_pending = 0;
+    cpu->jump_table = cpu->jump_table_own;
+}
+
+// ---- Translated code
+
+typedef uint64_t (*mynah_entry_function)(void *_Nonnull state, const void *_Nonnull code);
+// Calls the entry stub at `stub` (state pointer, code address); returns the exit word.
+static inline uint64_t mynah_enter(uint64_t stub, void *_Nonnull state, uint64_t code) {
+    return ((mynah_entry_function)stub)(state, (const void *)code);
+}
+
+// ---- Floating-point helpers for translated code (float_helpers.c): addresses of functions of words
+uint64_t mynah_helper_fused(int kind, int single);
+uint64_t mynah_helper_from_u64(int single);
+uint64_t mynah_helper_to_integer(int kind);
+uint64_t mynah_helper_minimum_maximum(int kind);
+
+// ---- Processor features
+enum {
+    MYNAH_SSE41 = 1, MYNAH_POPCNT = 2, MYNAH_AVX = 4, MYNAH_FMA = 8, MYNAH_BMI1 = 16, MYNAH_BMI2 = 32, MYNAH_LZCNT = 64
+};
+uint32_t mynah_cpu_features(void);
+
+// ---- Memory mapping (variadic in libc)
+int mynah_memfd(const char *_Nonnull name);
+// A system call with six words; returns the result or -errno.
+long mynah_syscall(long number, long a, long b, long c, long d, long e, long f);
+
+// ---- Atomics on guest memory, for interpreters. width in bytes 1, 2, 4, 8. All sequentially consistent.
+enum { MYNAH_EXCHANGE, MYNAH_ADD, MYNAH_AND, MYNAH_OR, MYNAH_XOR, MYNAH_MIN_S, MYNAH_MAX_S, MYNAH_MIN_U, MYNAH_MAX_U };
+uint64_t mynah_atomic(int kind, int width, uint64_t address, uint64_t operand);   // old value, zero-extended
+uint64_t mynah_compare_exchange(int width, uint64_t address, uint64_t expected, uint64_t replacement); // old value
+static inline void mynah_fence(void) { __sync_synchronize(); }
+
+#endif
