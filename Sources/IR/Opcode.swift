@@ -1,0 +1,167 @@
+// The IR operations. One row an operation: its effects, in one place; every pass and the verifier consult only these columns.
+
+/// What an operation does beyond computing its result.
+@usableFromInline package struct Effects: OptionSet, Sendable {
+    @usableFromInline package let rawValue: UInt16
+    @inlinable package init(rawValue: UInt16) { self.rawValue = rawValue }
+    @inlinable package static var readsState: Effects { Effects(rawValue: 1) }
+    @inlinable package static var writesState: Effects { Effects(rawValue: 2) }
+    @inlinable package static var readsMemory: Effects { Effects(rawValue: 4) }
+    @inlinable package static var writesMemory: Effects { Effects(rawValue: 8) }
+    /// May fault: the guest state must be precise here.
+    @inlinable package static var faults: Effects { Effects(rawValue: 16) }
+    /// May leave the translation: the guest state must be precise here.
+    @inlinable package static var exits: Effects { Effects(rawValue: 32) }
+    /// Ends a block.
+    @inlinable package static var terminal: Effects { Effects(rawValue: 64) }
+    /// Result depends on the dynamic rounding mode.
+    @inlinable package static var readsRounding: Effects { Effects(rawValue: 128) }
+    /// Sets sticky floating-point exception flags: a second, equal evaluation is redundant, a dead one is not.
+    @inlinable package static var raisesFlags: Effects { Effects(rawValue: 256) }
+    /// Neither moved nor removed.
+    @inlinable package static var pinned: Effects { Effects(rawValue: 512) }
+    @inlinable package static var commutative: Effects { Effects(rawValue: 1024) }
+
+    /// Everything that forbids removing an unused operation.
+    @inlinable package static var keeps: Effects { [.writesState, .writesMemory, .faults, .exits, .terminal, .raisesFlags, .pinned] }
+    /// The guest state in its places is observable at this operation.
+    @inlinable package static var observesState: Effects { [.faults, .exits] }
+}
+
+/// The operations of the IR. Operands are named a, b, c; `detail` and `immediate` are described per operation.
+@usableFromInline package enum Opcode: UInt8, CaseIterable, Sendable {
+    // Structure
+    /// A removed instruction.
+    case nop
+    /// Start of a guest instruction; immediate = its address.
+    case boundary
+    /// A block parameter.
+    case parameter
+    /// immediate = value (of f32/f64: the bit pattern).
+    case constant
+    // State
+    /// Value of the guest register slot `immediate`.
+    case read
+    /// Sets the slot `immediate` to a.
+    case write
+    // Integer arithmetic on i32 or i64; wraps.
+    case add, subtract, multiply
+    /// Upper 64 bits of the 128-bit product (i64 only).
+    case multiplyHighSigned, multiplyHighUnsigned, multiplyHighSignedUnsigned
+    /// Total: x / 0 = all ones; MIN / -1 = MIN.
+    case divideSigned, divideUnsigned
+    /// Total: x % 0 = x; MIN % -1 = 0.
+    case remainderSigned, remainderUnsigned
+    case and, or, xor
+    /// Shift and rotate amounts (b, same type as a) are taken modulo the width.
+    case shiftLeft, shiftRightLogical, shiftRightArithmetic, rotateRight
+    /// Zero input gives the width.
+    case countLeadingZeros, countTrailingZeros
+    case populationCount, byteSwap
+    /// detail = number of low bits of a that are kept (8, 16, 32); a is i32 or i64; result of `type`.
+    case signExtend, zeroExtend
+    /// i64 to i32.
+    case truncate
+    /// detail = Condition; operands a, b of equal integer type; result i64, 0 or 1.
+    case compare
+    /// a (integer) nonzero ? b : c. b, c of `type`.
+    case select
+    // Memory; address = a + b * scale + immediate (b optional); detail = Access; c = stored value.
+    case load, store
+    /// detail2 = AtomicKind; a = address, c = operand; result = old value, extended by Access into `type`. Sequentially consistent.
+    case atomic
+    /// a = address, b = expected, c = replacement; result = old value, sign-extended as Access says.
+    case compareExchange
+    /// Full memory barrier.
+    case fence
+    // Floating point (type f32 or f64): result NaNs are any quiet NaN until `canonicalNaN` makes them the canonical one.
+    case floatAdd, floatSubtract, floatMultiply, floatDivide, floatSquareRoot
+    /// a*b+c, a*b-c, -(a*b)+c, -(a*b)-c with one rounding.
+    case multiplyAdd, multiplySubtract, negatedMultiplyAdd, negatedMultiplySubtract
+    /// a if it is not a NaN, otherwise the canonical quiet NaN of the type.
+    case canonicalNaN
+    /// Bit operations on the sign of a; b gives the sign for the copying ones.
+    case floatNegate, floatAbsolute, copySign, copySignNegated, copySignXor
+    /// IEEE 754-2019 minimumNumber/maximumNumber; -0 < +0; result canonical when both are NaN.
+    case floatMinimum, floatMaximum
+    /// detail = 0 equal (quiet), 1 less (signalling), 2 lessOrEqual (signalling), 3 less (quiet), 4 lessOrEqual (quiet); result i64, 0 or 1.
+    case floatCompare
+    /// Integer a (i32 or i64) to float `type`; detail bit 0 = source is signed.
+    case integerToFloat
+    /// Float a to integer `type`, saturating, NaN to the largest; detail = Rounding | (signed ? 8 : 0).
+    case floatToInteger
+    /// f32 to f64 or f64 to f32 (`type` = result). NaNs are not canonical yet.
+    case floatToFloat
+    /// Same bits: i32 <-> f32, i64 <-> f64.
+    case bitcast
+    /// f32 as a 64-bit register value with all upper bits set (NaN boxing); result f64.
+    case box
+    /// f64-typed register value as f32: its low half, or the canonical NaN when the upper half is not all ones.
+    case unbox
+    /// Round to an integral value in float format; detail = Rounding | (inexact raised ? 8 : 0).
+    case roundToIntegral
+    // Control
+    /// Has the interpreter execute the guest instruction at address `immediate`; all state is in its places before and is read anew after.
+    case interpretOne
+    /// Leaves for guest address `immediate` when a is nonzero.
+    case exitIf
+    // Terminals
+    /// Leaves for guest address `immediate`; detail = TransferHint; for calls b = constant return address.
+    case exit
+    /// Leaves for the guest address a; detail = TransferHint; for calls b = constant return address.
+    case exitIndirect
+    /// Gives control back: detail = TrapReason; immediate = the guest program counter.
+    case exitTrap
+    /// To block a (a raw index), arguments in the argument list: immediate = start | count << 32.
+    case jump
+    /// a != 0: to block b, otherwise to block c; the arguments of both follow each other: immediate = start | countThen << 32 | countElse << 48.
+    case branch
+
+    /// The effects column.
+    @inlinable package var effects: Effects {
+        switch self {
+        case .nop, .constant, .parameter: []
+        case .boundary: .pinned
+        case .read: .readsState
+        case .write: .writesState
+        case .add, .multiply, .and, .or, .xor, .multiplyHighSigned, .multiplyHighUnsigned: .commutative
+        case .subtract, .multiplyHighSignedUnsigned, .divideSigned, .divideUnsigned, .remainderSigned, .remainderUnsigned,
+            .shiftLeft, .shiftRightLogical, .shiftRightArithmetic, .rotateRight, .countLeadingZeros, .countTrailingZeros,
+            .populationCount, .byteSwap, .signExtend, .zeroExtend, .truncate, .compare, .select:
+            []
+        case .load: [.readsMemory, .faults]
+        case .store: [.writesMemory, .faults]
+        case .atomic, .compareExchange: [.readsMemory, .writesMemory, .faults, .pinned]
+        case .fence: [.readsMemory, .writesMemory, .pinned]
+        case .floatAdd, .floatMultiply: [.readsRounding, .raisesFlags, .commutative]
+        case .floatSubtract, .floatDivide, .floatSquareRoot, .multiplyAdd, .multiplySubtract, .negatedMultiplyAdd,
+            .negatedMultiplySubtract, .integerToFloat, .floatToInteger, .floatToFloat, .roundToIntegral:
+            [.readsRounding, .raisesFlags]
+        case .floatMinimum, .floatMaximum, .floatCompare: .raisesFlags
+        case .canonicalNaN, .floatNegate, .floatAbsolute, .copySign, .copySignNegated, .copySignXor, .bitcast, .box, .unbox: []
+        case .interpretOne: [.readsState, .writesState, .readsMemory, .writesMemory, .faults, .exits, .pinned]
+        case .exitIf: [.exits, .readsState]
+        case .exit, .exitIndirect, .exitTrap: [.exits, .terminal, .readsState]
+        case .jump, .branch: .terminal
+        }
+    }
+
+    /// Number of value operands used, from a on (b of a memory access and of an exit may be absent).
+    @inlinable package var operandCount: Int {
+        switch self {
+        case .nop, .boundary, .parameter, .constant, .read, .fence, .interpretOne, .exitTrap, .jump: 0
+        case .write, .countLeadingZeros, .countTrailingZeros, .populationCount, .byteSwap, .signExtend, .zeroExtend, .truncate,
+            .floatSquareRoot, .canonicalNaN, .floatNegate, .floatAbsolute, .integerToFloat, .floatToInteger, .floatToFloat,
+            .bitcast, .box, .unbox, .roundToIntegral, .exitIf, .branch:
+            1
+        case .add, .subtract, .multiply, .multiplyHighSigned, .multiplyHighUnsigned, .multiplyHighSignedUnsigned, .divideSigned,
+            .divideUnsigned, .remainderSigned, .remainderUnsigned, .and, .or, .xor, .shiftLeft, .shiftRightLogical,
+            .shiftRightArithmetic, .rotateRight, .compare, .load, .floatAdd, .floatSubtract, .floatMultiply, .floatDivide,
+            .copySign, .copySignNegated, .copySignXor, .floatMinimum, .floatMaximum, .floatCompare, .exit, .exitIndirect:
+            2
+        case .select, .store, .atomic, .compareExchange, .multiplyAdd, .multiplySubtract, .negatedMultiplyAdd,
+            .negatedMultiplySubtract:
+            3
+        }
+    }
+}
