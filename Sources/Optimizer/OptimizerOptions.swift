@@ -1,0 +1,27 @@
+// Which passes run. Each has a switch, so that a wrong translation can be bisected to one of them.
+
+/// A set of passes.
+package struct OptimizerOptions: OptionSet, Hashable, Sendable {
+    package let rawValue: UInt32
+    package init(rawValue: UInt32) { self.rawValue = rawValue }
+
+    package static let state = OptimizerOptions(rawValue: 1 << 0)
+    package static let fold = OptimizerOptions(rawValue: 1 << 1)
+    package static let valueNumbering = OptimizerOptions(rawValue: 1 << 2)
+    package static let canonicalNaN = OptimizerOptions(rawValue: 1 << 3)
+    package static let demandedBits = OptimizerOptions(rawValue: 1 << 4)
+    package static let addressFolding = OptimizerOptions(rawValue: 1 << 5)
+    package static let branchShaping = OptimizerOptions(rawValue: 1 << 6)
+    package static let deadCode = OptimizerOptions(rawValue: 1 << 7)
+
+    package static let all = Pipeline.passes.reduce(into: OptimizerOptions()) { $0.formUnion($1.option) }
+
+    /// The set of the one pass called `name`, or nil when there is none.
+    package init?(passName name: String) {
+        guard let pass = Pipeline.passes.first(where: { $0.name == name }) else { return nil }
+        self = pass.option
+    }
+
+    /// Names of all passes, in the order in which they run.
+    package static var passNames: [String] { Pipeline.passes.map(\.name) }
+}
