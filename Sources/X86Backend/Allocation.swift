@@ -1,0 +1,44 @@
+// Where each IR value is while a translation is emitted.
+//
+// One forward pass decides and emits at once. A value may be in a scratch register, in a spill slot, or identical with the
+// present content of a guest slot (whose home is a host register or state memory), in any combination; constants are made
+// again where they are needed. Guest slots are always up to date when an observable instruction runs, so there is nothing to
+// repair at exits and faults: precise state costs nothing but the stores of slots without a home.
+
+import IR
+import X86
+
+/// What is known of one value. Trivial; an array of them is reused between translations.
+struct ValueState {
+    static let nowhere: UInt8 = 0xff
+    /// Index of the last instruction that uses the value; the defining index when nothing does.
+    var lastUse: Int32 = -1
+    var useCount: Int32 = 0
+    /// Scratch register number, or `nowhere`.
+    var register: UInt8 = ValueState.nowhere
+    /// Computed where it is used: a comparison that fuses with its only user.
+    var isDeferred = false
+    /// Spill slot, or -1.
+    var spill: Int16 = -1
+    /// Guest slot whose content the value is, or -1.
+    var slot: Int16 = -1
+    /// The first `write` that takes the value to a slot with a home: its instruction index, or -1.
+    var targetWrite: Int32 = -1
+}
+
+/// One event of the allocation, recorded for the independent checker.
+package enum AllocationEvent: Equatable, Sendable {
+    package enum Place: Hashable, Sendable {
+        case register(UInt8), vector(UInt8), spill(Int), slot(Int)
+    }
+    /// The instruction puts its result there.
+    case define(value: Int, Place)
+    /// The instruction at `user` reads the value from there.
+    case use(value: Int, Place, user: Int)
+    case move(from: Place, to: Place)
+    case clobber(Place)
+    /// `write` of the slot took effect: its place must hold the value.
+    case commit(slot: Int, value: Int)
+    /// Every guest slot must be up to date here.
+    case observe
+}

@@ -1,0 +1,89 @@
+// Checks register allocation independently of it: replays what the translator says it emitted (`Translator.events`) over
+// symbolic places and compares with the IR. A place knows which values its bits are; a guest slot and its home register are one
+// place, which also knows what was last committed to it.
+
+import IR
+
+package struct AllocationChecker {
+    /// What a place holds: an IR value, or the unknown content that a slot had at the start or after a call out.
+    private enum Name: Hashable {
+        case value(Int)
+        case unknown(slot: Int, age: Int)
+    }
+
+    private let function: Function
+    private var contents: [AllocationEvent.Place: Set<Name>] = [:]
+    private var committed: [Name] = []
+    private var age = 0
+    private var messages: [String] = []
+
+    /// What is wrong with the allocation that `events` describe, one message an error; empty when nothing is.
+    /// - Parameter function: the function as it was translated.
+    package static func errors(in events: [AllocationEvent], of function: Function, slotCount: Int) -> [String] {
+        var checker = AllocationChecker(function: function, slotCount: slotCount)
+        for (position, event) in events.enumerated() { checker.replay(event, position) }
+        return checker.messages
+    }
+
+    private init(function: Function, slotCount: Int) {
+        self.function = function
+        for slot in 0 ..< slotCount {
+            committed.append(.unknown(slot: slot, age: 0))
+            contents[.slot(slot)] = [.unknown(slot: slot, age: 0)]
+        }
+    }
+
+    private mutating func replay(_ event: AllocationEvent, _ position: Int) {
+        switch event {
+        case .define(let value, let place): define(value, place, position)
+        case .use(let value, let place, let user):
+            if !holds(place, .value(value)) { report(position, "%\(user) reads %\(value) from \(place), which holds \(list(place))") }
+        case .move(let from, let to): contents[to] = contents[from] ?? []
+        case .clobber(.slot(let slot)):
+            age += 1
+            committed[slot] = .unknown(slot: slot, age: age)
+            contents[.slot(slot)] = [committed[slot]]
+        case .clobber(let place): contents[place] = []
+        case .commit(let slot, let value):
+            committed[slot] = .value(value)
+            if !holds(.slot(slot), .value(value)) { report(position, "slot \(slot) holds \(list(.slot(slot))), not the %\(value) written to it") }
+        case .observe: observe(position)
+        }
+    }
+
+    private mutating func define(_ value: Int, _ place: AllocationEvent.Place, _ position: Int) {
+        let instruction = function[Value(value)]
+        guard instruction.opcode == .read else {
+            contents[place] = [.value(value)]
+            return
+        }
+        // A read names what is in the slot already, which must be what was last committed.
+        guard place == .slot(instruction.slot), holds(place, committed[instruction.slot]) else {
+            report(position, "the read %\(value) of slot \(instruction.slot) takes \(place), which holds \(list(place))")
+            return
+        }
+        contents[place]?.insert(.value(value))
+    }
+
+    private mutating func observe(_ position: Int) {
+        for slot in committed.indices where !holds(.slot(slot), committed[slot]) {
+            report(position, "slot \(slot) is seen while it holds \(list(.slot(slot))) instead of \(text(committed[slot]))")
+        }
+    }
+
+    private func holds(_ place: AllocationEvent.Place, _ name: Name) -> Bool { contents[place]?.contains(name) ?? false }
+
+    private mutating func report(_ position: Int, _ reason: String) { messages.append("event \(position): \(reason)") }
+
+    private func list(_ place: AllocationEvent.Place) -> String {
+        let names = (contents[place] ?? []).map(text).sorted()
+        return names.isEmpty ? "nothing known" : names.joined(separator: " = ")
+    }
+
+    private func text(_ name: Name) -> String {
+        switch name {
+        case .value(let value): "%\(value)"
+        case .unknown(let slot, let age): age == 0 ? "the first content of slot \(slot)" : "what a call left in slot \(slot)"
+        }
+    }
+}

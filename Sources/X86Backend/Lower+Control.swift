@@ -1,0 +1,193 @@
+// Leaving a translation: side exits, direct and indirect transfers, traps, the interpreter; and the cold code behind them.
+
+import CHost
+import IR
+import X86
+
+extension Translator {
+    /// Guest address of the instruction being emitted.
+    private var currentAddress: UInt64 { positions.last?.address ?? function.entry }
+
+    private func makeLink(_ target: UInt64, _ kind: LinkKind) -> Int {
+        links.append(LinkSite(field: 0, stub: 0, target: target, kind: kind))
+        return links.count - 1
+    }
+
+    private func cold(_ kind: ColdStub.Kind, payload: Int = 0, back: Label? = nil, _ first: UInt8 = 0, _ second: UInt8 = 0) -> Label {
+        let label = asm.makeLabel()
+        coldStubs.append(ColdStub(kind: kind, label: label, back: back, payload: payload, register: first, register2: second))
+        return label
+    }
+
+    func makeCold(_ kind: ColdStub.Kind, back: Label, _ first: UInt8, _ second: UInt8 = 0) -> Label {
+        cold(kind, back: back, first, second)
+    }
+
+    // MARK: Direct transfers
+
+    /// Loops must notice interrupts: every transfer backwards polls, and every one behind a jump backwards that the translation
+    /// followed.
+    private func polls(_ target: UInt64) -> Bool { followedBackwards || target <= currentAddress }
+
+    func lowerExitIf(_ i: Instruction) {
+        record(.observe)
+        let target = UInt64(bitPattern: i.immediate)
+        if let always = constant(i.a) {
+            if always != 0 { jumpOut(to: target) }
+            return
+        }
+        let condition = emitCondition(i.a)
+        if polls(target) {
+            asm.jcc(condition, cold(.pollAndExit, payload: makeLink(target, .jump)))
+        } else if !displaced.isEmpty {
+            asm.jcc(condition, cold(.restoreAndExit, payload: makeLink(target, .jump)))
+        } else {
+            let link = makeLink(target, .jump)
+            let stub = cold(.exit, payload: link)
+            // Aligned so that the displacement can be patched atomically.
+            links[link].field = asm.executableAddress(atOffset: asm.alignedConditionalJump(condition, stub))
+        }
+    }
+
+    private func jumpOut(to target: UInt64) {
+        let link = makeLink(target, .jump)
+        let stub = cold(displaced.isEmpty ? .exit : .restoreAndExit, payload: link)
+        if target == function.entry {
+            // A loop of one block needs no link to itself: the exit that follows is for interrupts alone, and never patched.
+            asm.cmp(.long, RegisterMap.header(\.interrupt_pending), imm: 0)
+            asm.jcc(.e, entryLabel)
+            asm.jmp(stub)
+            return
+        }
+        if polls(target) {
+            asm.cmp(.long, RegisterMap.header(\.interrupt_pending), imm: 0)
+            asm.jcc(.ne, stub)
+        }
+        if displaced.isEmpty {
+            links[link].field = asm.executableAddress(atOffset: asm.alignedJump(stub))
+        } else {
+            asm.jmp(stub)
+        }
+    }
+
+    func lowerExit(_ i: Instruction) {
+        record(.observe)
+        let target = UInt64(bitPattern: i.immediate)
+        guard i.hint == .call, !i.b.isNone, let back = constant(i.b) else { return jumpOut(to: target) }
+        let link = makeLink(target, .call)
+        let stub = cold(.exit, payload: link)
+        if polls(target) {
+            asm.cmp(.long, RegisterMap.header(\.interrupt_pending), imm: 0)
+            asm.jcc(.ne, stub)
+        }
+        pushReturn(i.b, back)
+        links[link].field = asm.executableAddress(atOffset: asm.alignedCall(stub))
+        landReturn(back)
+    }
+
+    /// Pushes the guest return address; together with the host's own it predicts the return.
+    private func pushReturn(_ value: Value, _ address: Int64) {
+        let index = Int(value.index)
+        if let home = homeRegister(index), values[index].register == ValueState.nowhere {
+            record(.use(value: index, .slot(Int(values[index].slot)), user: current))
+            asm.push(Register(rawValue: home).unsafelyUnwrapped)
+        } else if let short = Int32(exactly: address) {
+            asm.push(imm: short)
+        } else {
+            asm.movImmediate(.rcx, UInt64(bitPattern: address))
+            asm.push(.rcx)
+        }
+    }
+
+    /// Where a predicted return comes back to.
+    private func landReturn(_ address: Int64) {
+        asm.lea(.quad, .rsp, .base(.rsp, 8))
+        let link = makeLink(UInt64(bitPattern: address), .jump)
+        let stub = cold(.exit, payload: link)
+        links[link].field = asm.executableAddress(atOffset: asm.alignedJump(stub))
+    }
+
+    // MARK: Indirect transfers
+
+    func lowerExitIndirect(_ i: Instruction) {
+        record(.observe)
+        if let target = constant(i.a) { return jumpOut(to: UInt64(bitPattern: target)) }
+        let target = use(i.a)
+        if target != .rax { asm.mov(.quad, .rax, target) }
+        switch i.hint {
+        case .return:
+            asm.cmp(.quad, .base(.rsp, 8), .rax)
+            asm.jcc(.ne, to: stubs.returnMiss)
+            asm.ret()
+        case .call:
+            if let back = constant(i.b) {
+                pushReturn(i.b, back)
+                asm.call(cold(.lookup))
+                landReturn(back)
+            } else {
+                CodeStubs.emitInlineLookup(&asm, miss: stubs.indirectMiss)
+            }
+        case .none:
+            CodeStubs.emitInlineLookup(&asm, miss: stubs.indirectMiss)
+        }
+    }
+
+    // MARK: Traps and the interpreter
+
+    func lowerTrap(_ i: Instruction) {
+        record(.observe)
+        asm.movImmediate(.rax, UInt64(bitPattern: i.immediate))
+        asm.mov(.quad, RegisterMap.state(map.programCounterOffset), .rax)
+        asm.movImmediate(.rax, ExitKind.trap.rawValue | UInt64(i.detail) << 3)
+        asm.jmp(to: stubs.exit)
+    }
+
+    func lowerInterpretOne(_ i: Instruction) {
+        record(.observe)
+        spillAll(slotsChange: true)
+        asm.movImmediate(.rdx, UInt64(bitPattern: i.immediate))
+        asm.call(to: stubs.interpretOne)
+    }
+
+    // MARK: Cold code
+
+    func emitColdStubs() {
+        var index = 0
+        while index < coldStubs.count {
+            let stub = coldStubs[index]
+            asm.bind(stub.label)
+            switch stub.kind {
+            case .exit: emitExitStub(stub.payload)
+            case .restoreAndExit:
+                emitRestoration()
+                // The loop's own link is for interrupts alone: never patched.
+                if links[stub.payload].target == function.entry {
+                    emitExitStub(stub.payload)
+                } else {
+                    let exit = cold(.exit, payload: stub.payload)
+                    links[stub.payload].field = asm.executableAddress(atOffset: asm.alignedJump(exit))
+                }
+            case .pollAndExit:
+                emitRestoration()
+                asm.cmp(.long, RegisterMap.header(\.interrupt_pending), imm: 0)
+                let exit = cold(.exit, payload: stub.payload)
+                asm.jcc(.ne, exit)
+                links[stub.payload].field = asm.executableAddress(atOffset: asm.alignedJump(exit))
+            case .canonicalNaN(let width):
+                let destination = XMM(rawValue: stub.register).unsafelyUnwrapped
+                asm.movaps(destination, asm.memory(at: stubs.address(width == .single ? .canonicalSingle : .canonicalDouble)))
+                asm.jmp(stub.back.unsafelyUnwrapped)
+            case .fusedNaN(let width): emitFusedNaN(stub, width)
+            case .saturate(let width, let integer): emitSaturation(stub, width, integer)
+            case .lookup: CodeStubs.emitInlineLookup(&asm, miss: stubs.indirectMiss)
+            }
+            index += 1
+        }
+    }
+
+    private func emitExitStub(_ link: Int) {
+        links[link].stub = asm.executableAddress
+        asm.movImmediate(.rax, UInt64(firstLink + link) << 3 | ExitKind.link.rawValue)
+        asm.jmp(to: stubs.exit)
+    }
+}

@@ -1,0 +1,302 @@
+// From optimised IR to x86-64 code: the pass over a superblock that lowers, allocates and emits.
+//
+// Lowering by kind is in Lower*.swift; this file has the driver, the value bookkeeping and the registers.
+
+import Host
+import IR
+import X86
+
+/// Code that is emitted behind the main path.
+struct ColdStub {
+    enum Kind {
+        /// Leaves through link `payload`.
+        case exit
+        /// Puts displaced homes back, then leaves through link `payload`.
+        case restoreAndExit
+        /// Poll for interrupts, then leave through link `payload`.
+        case pollAndExit
+        /// vector = canonical NaN; back.
+        case canonicalNaN(FloatWidth)
+        /// Finishes a fused operation whose result is a NaN; back.
+        case fusedNaN(FloatWidth)
+        /// Saturates a float-to-integer conversion that overflowed; back.
+        case saturate(FloatWidth, Width)
+        /// The hash look-up that a predicted indirect call goes through.
+        case lookup
+    }
+    var kind: Kind
+    var label: Label
+    var back: Label?
+    var payload: Int = 0
+    var register: UInt8 = 0
+    var register2: UInt8 = 0
+    var register3: UInt8 = 0
+    var temporary: UInt8 = 0
+}
+
+package final class Translator {
+    let map: RegisterMap
+    /// The home register of each slot in this translation: those of `map`, but for `displaced` ones.
+    var homes: [UInt8]
+    var displaced: [DisplacedHome] = []
+    let stubs: CodeStubs
+    let features: CPUFeatures
+    var asm = Assembler()
+    var function: Function
+    // SAFETY: `values` has at least `function.count` elements from `prepare` on; indexed by value indices, which are below count.
+    var values: UnsafeMutablePointer<ValueState>
+    private var valueCapacity = 4096
+    /// Value whose content a slot has, or -1.
+    var slotHolder: [Int32]
+    /// Value in each scratch register, or -1, indexed by register number.
+    var registerOwner = [Int32](repeating: -1, count: 16)
+    var vectorOwner = [Int32](repeating: -1, count: 16)
+    /// Bit masks of registers that the current instruction must keep.
+    var locked: UInt32 = 0
+    var lockedVectors: UInt32 = 0
+    var freeSpills: UInt64 = ~0
+    var coldStubs: [ColdStub] = []
+    var links: [LinkSite] = []
+    var positions: [GuestPosition] = []
+    /// Index of the instruction being emitted.
+    var current = 0
+    /// Where a loop of this one block starts anew.
+    var entryLabel: Label!
+    /// A guest instruction was at a lower address than the one before it.
+    var followedBackwards = false
+    var outOfSpills = false
+    /// When set, events are appended for the checker.
+    package var recordsEvents = false
+    package var events: [AllocationEvent] = []
+
+    package init(map: RegisterMap, stubs: CodeStubs, features: CPUFeatures) {
+        self.map = map
+        homes = map.home
+        self.stubs = stubs
+        self.features = features
+        function = Function(capacity: 1)
+        values = .allocate(capacity: valueCapacity)
+        values.initialize(repeating: ValueState(), count: valueCapacity)
+        slotHolder = Array(repeating: -1, count: map.slots.count)
+    }
+
+    deinit {
+        values.deallocate()
+        asm.deallocate()
+    }
+
+    /// Number of the first link of the next translation in the engine's table: exit words carry the numbers.
+    package var firstLink = 0
+
+    /// Emits `function`, which must be one block, at the start of the region.
+    /// - Returns: nil when the region is too small (or spill slots ran out: then no region is large enough).
+    package func translate(
+        _ function: Function, writable: UnsafeMutableRawPointer, executable: UInt64, capacity: Int
+    ) -> Translation? {
+        precondition(function.blocks.count == 1, "the block translator takes one block")
+        prepare(function)
+        asm.start(writable: writable, executable: executable, capacity: capacity)
+        chooseHomes()
+        emitDisplacement()
+        entryLabel = asm.makeBoundLabel()
+        analyse()
+        let instructions = function.instructions
+        for index in 0 ..< function.count {
+            current = index
+            if values[index].isDeferred { continue }
+            if recordsEvents, instructions[index].opcode.effects.contains(.faults) { record(.observe) }
+            lower(instructions[index], index)
+            locked = 0
+            lockedVectors = 0
+            release(instructions[index], index)
+        }
+        emitColdStubs()
+        guard asm.finish(), !outOfSpills else { return nil }
+        return Translation(entry: executable, byteCount: asm.offset, links: links, positions: positions, displaced: displaced)
+    }
+
+    private func prepare(_ function: Function) {
+        self.function = function
+        if function.count > valueCapacity {
+            values.deallocate()
+            valueCapacity = function.count * 2
+            values = .allocate(capacity: valueCapacity)
+        }
+        values.initialize(repeating: ValueState(), count: function.count)
+        for index in slotHolder.indices { slotHolder[index] = -1 }
+        for index in 0 ..< 16 {
+            registerOwner[index] = -1
+            vectorOwner[index] = -1
+        }
+        freeSpills = ~0
+        outOfSpills = false
+        coldStubs.removeAll(keepingCapacity: true)
+        links.removeAll(keepingCapacity: true)
+        positions.removeAll(keepingCapacity: true)
+        followedBackwards = false
+        events.removeAll(keepingCapacity: true)
+    }
+
+    // MARK: Analysis
+
+    /// Last uses, use counts, deferred comparisons and target writes.
+    private func analyse() {
+        let instructions = function.instructions
+        for index in 0 ..< function.count {
+            lookThroughBoxes(instructions + index)
+            let instruction = instructions[index]
+            values[index].lastUse = Int32(index)
+            switch instruction.opcode.operandCount {
+            case 0: continue
+            case 1: note(instruction.a, index)
+            case 2:
+                note(instruction.a, index)
+                note(instruction.b, index)
+            default:
+                note(instruction.a, index)
+                note(instruction.b, index)
+                note(instruction.c, index)
+            }
+        }
+        for index in stride(from: function.count - 1, through: 0, by: -1) {
+            let instruction = instructions[index]
+            switch instruction.opcode {
+            case .write:
+                if homes[instruction.slot] != RegisterMap.none { values[Int(instruction.a.index)].targetWrite = Int32(index) }
+            case .exitIf, .select:
+                deferComparison(instruction.a, user: index)
+            case .canonicalNaN:
+                // Made canonical in place: what it is made from may be computed in the home already.
+                let source = Int(instruction.a.index)
+                if values[source].useCount == 1 { values[source].targetWrite = values[index].targetWrite }
+            default: break
+            }
+        }
+    }
+
+    /// In `detail2` of comparisons and conversions to integer: the operands are f64.
+    private static let doubleSource: UInt8 = 1
+
+    /// Width of the operands of a `floatCompare` or `floatToInteger`.
+    func sourceWidth(_ i: Instruction) -> FloatWidth { i.detail2 == Translator.doubleSource ? .double : .single }
+
+    /// A boxed f32 has the bits of the f32's register: users take the f32 itself.
+    @inline(__always)
+    private func lookThroughBoxes(_ instruction: UnsafeMutablePointer<Instruction>) {
+        let opcode = instruction.pointee.opcode, count = opcode.operandCount
+        if opcode == .floatCompare || opcode == .floatToInteger {
+            // Their width is that of the operand, which a look through a box would change.
+            let isDouble = function.instructions[Int(instruction.pointee.a.index)].type == .f64
+            instruction.pointee.detail2 = isDouble ? Translator.doubleSource : 0
+        }
+        if count > 0 { instruction.pointee.a = unboxed(instruction.pointee.a) }
+        if count > 1 { instruction.pointee.b = unboxed(instruction.pointee.b) }
+        if count > 2 { instruction.pointee.c = unboxed(instruction.pointee.c) }
+    }
+
+    @inline(__always)
+    private func unboxed(_ value: Value) -> Value {
+        if value.isNone { return value }
+        let definition = function.instructions[Int(value.index)]
+        return definition.opcode == .box ? definition.a : value
+    }
+
+    @inline(__always)
+    private func note(_ value: Value, _ index: Int) {
+        if value.isNone { return }
+        values[Int(value.index)].lastUse = Int32(index)
+        values[Int(value.index)].useCount += 1
+    }
+
+    private func deferComparison(_ condition: Value, user: Int) {
+        let index = Int(condition.index)
+        guard values[index].useCount == 1 else { return }
+        let comparison = function.instructions[index]
+        guard comparison.opcode == .compare || (comparison.opcode == .floatCompare && comparison.detail != 0) else { return }
+        if comparison.opcode == .compare, let inner = fusableAnd(comparison) {
+            values[inner].isDeferred = true
+            extend(function.instructions[inner].a, user)
+            extend(function.instructions[inner].b, user)
+        }
+        values[index].isDeferred = true
+        extend(comparison.a, user)
+        extend(comparison.b, user)
+    }
+
+    /// The `and` that a comparison with zero tests, when nothing else uses it.
+    func fusableAnd(_ comparison: Instruction) -> Int? {
+        guard comparison.condition == .equal || comparison.condition == .notEqual, isConstant(comparison.b, 0) else { return nil }
+        let inner = Int(comparison.a.index)
+        guard function.instructions[inner].opcode == .and, values[inner].useCount == 1 else { return nil }
+        return inner
+    }
+
+    private func extend(_ value: Value, _ user: Int) {
+        let index = Int(value.index)
+        values[index].lastUse = max(values[index].lastUse, Int32(user))
+    }
+
+    // MARK: Constants
+
+    @inline(__always)
+    func constant(_ value: Value) -> Int64? {
+        let instruction = function.instructions[Int(value.index)]
+        return instruction.opcode == .constant ? instruction.immediate : nil
+    }
+
+    func isConstant(_ value: Value, _ number: Int64) -> Bool { constant(value) == number }
+
+    /// A constant that fits a sign-extended 32-bit immediate.
+    @inline(__always)
+    func immediate(_ value: Value) -> Int32? {
+        guard let number = constant(value) else { return nil }
+        if function.instructions[Int(value.index)].type == .i32 { return Int32(truncatingIfNeeded: number) }
+        return Int32(exactly: number)
+    }
+
+    // MARK: Releasing
+
+    /// Frees what the instruction used last.
+    @inline(__always)
+    private func release(_ instruction: Instruction, _ index: Int) {
+        let count = instruction.opcode.operandCount
+        if count > 0 {
+            releaseOperand(instruction.a, index)
+            if count > 1 {
+                releaseOperand(instruction.b, index)
+                if count > 2 { releaseOperand(instruction.c, index) }
+            }
+        }
+        if values[index].lastUse == Int32(index) { free(index) }
+    }
+
+    @inline(__always)
+    private func releaseOperand(_ value: Value, _ index: Int) {
+        if value.isNone { return }
+        let operand = Int(value.index)
+        if values[operand].isDeferred {
+            let inner = function.instructions[operand]
+            if inner.opcode.operandCount > 0 { releaseOperand(inner.a, index) }
+            if inner.opcode.operandCount > 1 { releaseOperand(inner.b, index) }
+            return
+        }
+        if values[operand].lastUse <= Int32(index) { free(operand) }
+    }
+
+    func free(_ index: Int) {
+        let state = values[index]
+        if state.register != ValueState.nowhere {
+            if function.instructions[index].type.isFloat { vectorOwner[Int(state.register)] = -1 } else { registerOwner[Int(state.register)] = -1 }
+            values[index].register = ValueState.nowhere
+        }
+        if state.spill >= 0 {
+            freeSpills |= 1 << UInt64(state.spill)
+            values[index].spill = -1
+        }
+    }
+
+    @inline(__always)
+    func record(_ event: @autoclosure () -> AllocationEvent) {
+        if recordsEvents { events.append(event()) }
+    }
+}

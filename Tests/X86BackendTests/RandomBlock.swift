@@ -1,0 +1,259 @@
+// Random single-block functions: many values alive at once, fixed registers, pinned and unpinned slots, memory, floats, exits.
+
+import IR
+
+/// SplitMix64: the same numbers in every run.
+struct BlockRandom {
+    private var state: UInt64
+    init(seed: UInt64) { state = seed &* 0xd134_2543_de82_ef95 &+ 0x9e37_79b9_7f4a_7c15 }
+    mutating func next() -> UInt64 {
+        state = state &+ 0x9e37_79b9_7f4a_7c15
+        var mixed = state
+        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
+        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
+        return mixed ^ (mixed >> 31)
+    }
+    mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(bound)) }
+    mutating func chance(oneIn count: Int) -> Bool { below(count) == 0 }
+    mutating func pick<Element>(_ elements: [Element]) -> Element { elements[below(elements.count)] }
+
+    private static let integers: [UInt64] = [
+        0, 1, 2, ~0, 7, 8, 31, 32, 63, 64, 0x7f, 0x80, 0xff, 0xffff, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, 0xffff_ffff_8000_0000,
+        1 << 63, ~0 >> 1,
+    ]
+    mutating func integer() -> UInt64 {
+        let bits = next()
+        return chance(oneIn: 2) ? pick(BlockRandom.integers) : bits >> (bits & 63)
+    }
+
+    private static let doubles: [UInt64] = [
+        0, 1 << 63, 1, 0x7ff0 << 48, 0xfff0 << 48, 0x7ff8 << 48, 0x7ff0 << 48 | 1, 0x3ff0 << 48, 0xbff0 << 48, 0x43e0 << 48, 0xc3e0 << 48,
+        0x41df_ffff_ffc0_0000, 0x3fe0 << 48, 0x7fef_ffff_ffff_ffff, 0x0010 << 48, 0x36a0 << 48,
+    ]
+    private static let singles: [UInt64] = [
+        0, 0x8000_0000, 1, 0x7f80_0000, 0xff80_0000, 0x7fc0_0000, 0x7f80_0001, 0x3f80_0000, 0xbf80_0000, 0x5f00_0000, 0x4f00_0000,
+        0xcf00_0000, 0x3f00_0000, 0x7f7f_ffff,
+    ]
+    mutating func float(_ type: Type) -> UInt64 {
+        let bits = next()
+        switch below(3) {
+        case 0: return type == .f64 ? pick(BlockRandom.doubles) : pick(BlockRandom.singles)
+        case 1:
+            return type == .f64
+                ? (Double(Int32(truncatingIfNeeded: bits)) / 8).bitPattern : UInt64((Float(Int16(truncatingIfNeeded: bits)) / 8).bitPattern)
+        default: return type == .f64 ? bits : bits & 0xffff_ffff
+        }
+    }
+}
+
+struct RandomBlock {
+    static let integerSlots = 16
+    static let floatSlots = 16
+    static let slotTypes = Array(repeating: Type.i64, count: integerSlots) + Array(repeating: Type.f64, count: floatSlots)
+    /// Slot 0 holds the address of the memory that blocks access.
+    static let pointerSlot = 0
+    static let memoryBytes = 4096
+
+    let function = Function()
+    private var builder: Builder
+    private var random: BlockRandom
+    private var values: [Type: [Value]] = [:]
+    private let memory: UInt64
+    private var address: UInt64 = 0x1000
+
+    /// - Parameter memory: address of the middle of `memoryBytes` bytes.
+    static func make(seed: UInt64, memory: UInt64, count: Int) -> Function {
+        var block = RandomBlock(seed: seed, memory: memory)
+        block.fill(count)
+        return block.function
+    }
+
+    private init(seed: UInt64, memory: UInt64) {
+        random = BlockRandom(seed: seed)
+        builder = Builder(function: function, slotTypes: RandomBlock.slotTypes)
+        self.memory = memory
+    }
+
+    private mutating func fill(_ count: Int) {
+        function.reset(entry: address)
+        builder.startBlock()
+        for type in [Type.i32, .i64, .f32, .f64] {
+            values[type] = []
+            keep(constant(type), type)
+        }
+        while function.count < count {
+            if random.chance(oneIn: 3) {
+                builder.boundary(address)
+                address += 4
+            }
+            step()
+        }
+        end()
+    }
+
+    private mutating func keep(_ value: Value, _ type: Type) { values[type]!.append(value) }
+
+    /// A value of the type: a recent one mostly, an old one to keep it alive, or a constant.
+    private mutating func value(_ type: Type) -> Value {
+        let known = values[type]!
+        switch random.below(8) {
+        case 0: return constant(type)
+        case 1, 2: return random.pick(known)
+        default: return known[known.count - 1 - random.below(min(known.count, 10))]
+        }
+    }
+
+    private mutating func constant(_ type: Type) -> Value {
+        let bits = type.isFloat ? random.float(type) : random.integer()
+        return builder.constant(type, Int64(bitPattern: bits))
+    }
+
+    private mutating func integerType() -> Type { random.chance(oneIn: 3) ? .i32 : .i64 }
+    private mutating func floatType() -> Type { random.chance(oneIn: 2) ? .f32 : .f64 }
+
+    private mutating func step() {
+        switch random.below(26) {
+        case 0, 1: keep(builder.read(1 + random.below(RandomBlock.integerSlots - 1)), .i64)
+        case 2: keep(builder.read(RandomBlock.integerSlots + random.below(RandomBlock.floatSlots)), .f64)
+        case 3, 4, 5: builder.write(1 + random.below(RandomBlock.integerSlots - 1), value(.i64))
+        case 6, 7: builder.write(RandomBlock.integerSlots + random.below(RandomBlock.floatSlots), value(.f64))
+        case 8, 9, 10, 11: arithmetic()
+        case 12: unaryInteger()
+        case 13: compareOrSelect()
+        case 14, 15: access()
+        case 16: atomicAccess()
+        case 17, 18, 19: floatArithmetic()
+        case 20: floatUnary()
+        case 21: conversion()
+        case 22: if random.chance(oneIn: 3) { builder.interpretOne(address) }
+        case 23: if random.chance(oneIn: 3) { builder.exitIf(condition(), to: 0x10_0000 + random.next() % 64 * 4) }
+        case 24: extensions()
+        default: if random.chance(oneIn: 8) { builder.fence() }
+        }
+    }
+
+    private mutating func arithmetic() {
+        let type = integerType()
+        var opcodes: [Opcode] = [
+            .add, .subtract, .multiply, .and, .or, .xor, .divideSigned, .divideUnsigned, .remainderSigned, .remainderUnsigned, .shiftLeft,
+            .shiftRightLogical, .shiftRightArithmetic, .rotateRight,
+        ]
+        if type == .i64 { opcodes += [.multiplyHighSigned, .multiplyHighUnsigned, .multiplyHighSignedUnsigned] }
+        keep(builder.binary(random.pick(opcodes), type, value(type), value(type)), type)
+    }
+
+    private mutating func unaryInteger() {
+        let type = integerType()
+        keep(builder.unary(random.pick([.countLeadingZeros, .countTrailingZeros, .populationCount, .byteSwap]), type, value(type)), type)
+    }
+
+    private mutating func extensions() {
+        let bits = UInt8(random.pick([8, 16, 32])), to = integerType(), source = value(integerType())
+        switch random.below(3) {
+        case 0: keep(builder.truncate(value(.i64)), .i32)
+        case 1: keep(builder.signExtend(source, bits: bits, to: to), to)
+        default: keep(builder.zeroExtend(source, bits: bits, to: to), to)
+        }
+    }
+
+    private mutating func condition() -> Value {
+        if random.chance(oneIn: 4) { return value(integerType()) }
+        if random.chance(oneIn: 4) {
+            let type = floatType()
+            return builder.floatCompare(UInt8(random.below(5)), value(type), value(type))
+        }
+        let type = integerType()
+        var left = value(type)
+        if random.chance(oneIn: 4) { left = builder.binary(.and, type, left, value(type)) }
+        let right = random.chance(oneIn: 2) ? builder.constant(type, 0) : value(type)
+        return builder.compare(random.pick(IR.Condition.allCases), left, right)
+    }
+
+    private mutating func compareOrSelect() {
+        if random.chance(oneIn: 3) {
+            let result = condition()
+            return keep(result, function[result].type)
+        }
+        let type = random.chance(oneIn: 2) ? integerType() : floatType()
+        keep(builder.select(type, condition(), value(type), value(type)), type)
+    }
+
+    /// Base, perhaps an index, and a displacement that stay inside the memory.
+    private mutating func access() {
+        let type = random.pick([Type.i32, .i64, .f32, .f64])
+        let bytes = type.isFloat ? type.byteCount : random.pick(type == .i32 ? [1, 2, 4] : [1, 2, 4, 8])
+        let base = random.chance(oneIn: 4) ? builder.i64(Int64(bitPattern: memory)) : builder.read(RandomBlock.pointerSlot)
+        let hasIndex = random.chance(oneIn: 3), scale = hasIndex ? random.pick([1, 2, 4, 8]) : 1
+        let index = hasIndex ? builder.binary(.and, .i64, value(.i64), builder.i64(127)) : Value.none
+        let offset = Int64(random.below(1024)) - 512
+        let detail = Access(bytes: bytes, signed: random.chance(oneIn: 2) && !type.isFloat, scale: scale).rawValue
+        if random.chance(oneIn: 2) {
+            keep(builder.emit(Instruction(.load, type, a: base, b: index, detail: detail, immediate: offset)), type)
+        } else {
+            builder.emit(Instruction(.store, type, a: base, b: index, c: value(type), detail: detail, immediate: offset))
+        }
+    }
+
+    private mutating func atomicAccess() {
+        let type = integerType(), bytes = random.pick(type == .i32 ? [4] : [4, 8])
+        let access = Access(bytes: bytes, signed: true)
+        let place = builder.add(builder.read(RandomBlock.pointerSlot), builder.i64(Int64(random.below(16)) * 8))
+        if random.chance(oneIn: 3) {
+            keep(builder.compareExchange(type, access, place, value(type), value(type)), type)
+        } else {
+            keep(builder.atomic(random.pick(AtomicKind.allCases), type, access, place, value(type)), type)
+        }
+    }
+
+    /// Which NaN an operation gives is the host's choice until it is made canonical. Only results of arithmetic are: of a
+    /// signalling NaN, which they never are, the host's way of looking at it would raise a flag.
+    private mutating func keepCanonical(_ value: Value, _ type: Type) { keep(builder.unary(.canonicalNaN, type, value), type) }
+
+    private mutating func floatArithmetic() {
+        let type = floatType()
+        switch random.below(4) {
+        case 0, 1:
+            let opcode = random.pick([Opcode.floatAdd, .floatSubtract, .floatMultiply, .floatDivide])
+            keepCanonical(builder.binary(opcode, type, value(type), value(type)), type)
+        case 2:
+            let opcode = random.pick([Opcode.multiplyAdd, .multiplySubtract, .negatedMultiplyAdd, .negatedMultiplySubtract])
+            keepCanonical(builder.fused(opcode, type, value(type), value(type), value(type)), type)
+        default:
+            keepCanonical(builder.binary(random.pick([.floatMinimum, .floatMaximum]), type, value(type), value(type)), type)
+        }
+    }
+
+    private mutating func floatUnary() {
+        let type = floatType()
+        switch random.below(4) {
+        case 0: keepCanonical(builder.unary(.floatSquareRoot, type, value(type)), type)
+        case 1: keep(builder.unary(random.pick([.floatNegate, .floatAbsolute]), type, value(type)), type)
+        case 2: keep(builder.binary(random.pick([.copySign, .copySignNegated, .copySignXor]), type, value(type), value(type)), type)
+        default:
+            let rounding = random.pick(Rounding.allCases)
+            keepCanonical(builder.roundToIntegral(type, value(type), raisingInexact: random.chance(oneIn: 2), rounding), type)
+        }
+    }
+
+    private mutating func conversion() {
+        let integer = integerType(), float = floatType()
+        switch random.below(7) {
+        case 0: keep(builder.integerToFloat(float, value(integer), signed: random.chance(oneIn: 2)), float)
+        case 1:
+            keep(builder.floatToInteger(integer, value(float), signed: random.chance(oneIn: 2), random.pick(Rounding.allCases)), integer)
+        case 2: keepCanonical(builder.unary(.floatToFloat, float == .f32 ? .f64 : .f32, value(float)), float == .f32 ? .f64 : .f32)
+        case 3: keep(builder.unary(.bitcast, integer, value(integer == .i32 ? .f32 : .f64)), integer)
+        case 4: keep(builder.unary(.bitcast, float, value(float == .f32 ? .i32 : .i64)), float)
+        case 5: keep(builder.unary(.box, .f64, value(.f32)), .f64)
+        default: keep(builder.unary(.unbox, .f32, value(.f64)), .f32)
+        }
+    }
+
+    private mutating func end() {
+        switch random.below(4) {
+        case 0: builder.exitTrap(random.pick(TrapReason.allCases), at: address)
+        case 1: builder.exitIndirect(builder.binary(.and, .i64, value(.i64), builder.i64(-2)))
+        default: builder.exit(to: 0x20_0000 + random.next() % 64 * 4)
+        }
+    }
+}
