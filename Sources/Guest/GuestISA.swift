@@ -1,0 +1,166 @@
+// The contract between the engine and an instruction set: everything the engine knows of a guest processor.
+//
+// A guest's state is one block behind the state pointer; `CHost.mynah_cpu` lies in front of it. The engine sees registers as
+// numbered slots with an offset and a type; which of them live in host registers between translations is a table here.
+
+import IR
+
+/// A virtual address of the guest.
+package struct GuestAddress: Hashable, Comparable, Sendable, CustomStringConvertible {
+    package var rawValue: UInt64
+    @inlinable package init(_ rawValue: UInt64) { self.rawValue = rawValue }
+    @inlinable package static func < (left: GuestAddress, right: GuestAddress) -> Bool { left.rawValue < right.rawValue }
+    @inlinable package static func + (left: GuestAddress, bytes: UInt64) -> GuestAddress { GuestAddress(left.rawValue &+ bytes) }
+    package var description: String { "0x" + String(rawValue, radix: 16) }
+}
+
+/// A guest register that translated code reads and writes.
+package struct RegisterSlot: Sendable {
+    package let name: String
+    /// Bytes from the state pointer.
+    package let offset: Int32
+    package let type: Type
+    package init(name: String, offset: Int32, type: Type) {
+        self.name = name
+        self.offset = offset
+        self.type = type
+    }
+}
+
+/// State outside the program counter on which a translation depends (RISC-V: the rounding mode). Translations of different
+/// modes are never linked to each other.
+package struct TranslationMode: Hashable, Sendable {
+    package var rawValue: UInt32
+    package init(rawValue: UInt32) { self.rawValue = rawValue }
+    /// The state has no translation (e.g. a rounding mode that the host lacks): only the interpreter may run.
+    package static let interpretOnly = TranslationMode(rawValue: .max)
+}
+
+/// Guest code that may be fetched: `start ..< end` is executable and can be read at `host` (the host address of `start`).
+package struct CodeWindow {
+    package var start: UInt64
+    package var end: UInt64
+    package var host: UnsafeRawPointer
+    package init(start: UInt64, end: UInt64, host: UnsafeRawPointer) {
+        self.start = start
+        self.end = end
+        self.host = host
+    }
+}
+
+/// Where instructions are fetched from: the memory model's side of translation and interpretation.
+package protocol CodeSource: AnyObject {
+    /// The largest known executable range around `address`, or nil when fetching there faults.
+    func codeWindow(at address: GuestAddress) -> CodeWindow?
+    /// Changes whenever guest code may have changed: caches of decoded instructions compare it.
+    var codeVersion: UInt64 { get }
+    /// Code was translated or decoded from this range: a later write to it must be noticed.
+    func watchCode(_ range: Range<UInt64>)
+}
+
+/// Guest memory as the engine sees it.
+package protocol GuestMemory: CodeSource {
+    /// A store faulted at `address`. When the only reason is that its page is watched, stops watching, makes the page
+    /// writable and returns its range, from which the caller drops all translations before it retries the store.
+    func releaseWatch(at address: UInt64) -> Range<UInt64>?
+    /// Runs `body`, which interprets one instruction, without watching what it decodes.
+    func withoutWatching<Result>(_ body: () -> Result) -> Result
+}
+
+extension GuestMemory {
+    package func withoutWatching<Result>(_ body: () -> Result) -> Result { body() }
+}
+
+/// What a lifter made of guest code.
+package struct LiftedCode {
+    /// Guest bytes that the translation depends on, in order of appearance, without overlaps.
+    package var ranges: [Range<UInt64>]
+    package var instructionCount: Int
+    package init(ranges: [Range<UInt64>], instructionCount: Int) {
+        self.ranges = ranges
+        self.instructionCount = instructionCount
+    }
+}
+
+/// How much code a lifter may take into one translation.
+package struct LiftLimits: Sendable {
+    package var instructions: Int
+    /// Follow direct jumps, and go on behind conditional branches (a superblock).
+    package var followsJumps: Bool
+    /// Lift a single instruction and exit to the next.
+    package var singleStep: Bool
+    package init(instructions: Int = 64, followsJumps: Bool = true, singleStep: Bool = false) {
+        self.instructions = instructions
+        self.followsJumps = followsJumps
+        self.singleStep = singleStep
+    }
+}
+
+/// Why an interpreter stopped. The program counter in the state is that of the next instruction to execute, or of the
+/// instruction that trapped.
+package enum InterpreterExit: UInt32, Sendable {
+    /// The instruction budget is used up, or `interrupt_pending` was seen, at an instruction boundary.
+    case budget
+    case systemCall
+    case breakpoint
+    case illegalInstruction
+    /// `fence.i` or the like was executed; the program counter is past it.
+    case codeChanged
+    /// The next instruction cannot be fetched; `fault_address` in the CPU header says where.
+    case instructionFetch
+    /// The translation mode changed; the program counter is past the instruction.
+    case modeChanged
+    /// A load or store faulted: only `runInterpreter` with recovery reports it; the program counter is that of the instruction.
+    case memoryFault
+}
+
+/// A decoded-code interpreter of one virtual CPU, with its cache of decoded blocks.
+package protocol GuestInterpreter: AnyObject {
+    /// Executes at most about `budget` instructions from the state's program counter on (block granularity; at least one). Memory faults
+    /// long-jump out (see `mynah_run_recoverable`): the program counter in the state is then that of the faulting instruction.
+    /// The guest's MXCSR is loaded by the caller.
+    /// - Returns: why it stopped, and how many instructions were executed.
+    func run(state: UnsafeMutableRawPointer, budget: Int) -> InterpreterExit
+    /// Executes exactly one instruction (a control transfer included).
+    func step(state: UnsafeMutableRawPointer) -> InterpreterExit
+    /// Instructions executed by `run` and `step` so far.
+    var instructionsExecuted: UInt64 { get }
+}
+
+/// A disassembled instruction.
+package struct DisassembledInstruction {
+    package var address: UInt64
+    package var byteCount: Int
+    package var encoding: UInt32
+    package var text: String
+    package init(address: UInt64, byteCount: Int, encoding: UInt32, text: String) {
+        self.address = address
+        self.byteCount = byteCount
+        self.encoding = encoding
+        self.text = text
+    }
+}
+
+/// An instruction set architecture as the engine sees it.
+package protocol GuestISA: AnyObject, Sendable {
+    /// As in the command line and in messages, e.g. "riscv64".
+    var name: String { get }
+    /// Bytes of state behind the state pointer.
+    var stateByteCount: Int { get }
+    var slots: [RegisterSlot] { get }
+    /// Slots of integer type by falling heat; the engine pins as many as it has host registers for.
+    var hotIntegerSlots: [Int] { get }
+    /// Slots of type f64 by falling heat.
+    var hotFloatSlots: [Int] { get }
+    /// Byte offset of the 64-bit program counter.
+    var programCounterOffset: Int32 { get }
+    /// Fills the state of a CPU after reset; sets the CPU header's guest_mxcsr.
+    func initialize(state: UnsafeMutableRawPointer)
+    func mode(of state: UnsafeMutableRawPointer) -> TranslationMode
+    /// Lifts the code at `address` into the builder's function. A first instruction that cannot be fetched becomes
+    /// `exitTrap(instructionFetch)`, as does one behind it that the block would have to go on with.
+    func lift(at address: GuestAddress, mode: TranslationMode, source: CodeSource, limits: LiftLimits, into builder: inout Builder)
+        -> LiftedCode
+    func makeInterpreter(source: CodeSource) -> GuestInterpreter
+    func disassemble(at address: UInt64, in window: CodeWindow) -> DisassembledInstruction
+}

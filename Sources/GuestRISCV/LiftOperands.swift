@@ -1,0 +1,70 @@
+// What all lifts share: register access, constants, and operations that fold constants at once.
+//
+// Only the folding that address formation needs is done here (`lui`+`addi`, `auipc`+`load`); the rest is the optimiser's.
+
+import IR
+
+extension SuperblockLifter {
+    // MARK: Integer registers
+
+    /// The value of an x register.
+    mutating func x(_ register: UInt8) -> Value { register == 0 ? builder.i64(0) : builder.read(Int(register)) }
+
+    /// Sets an x register; x0 stays 0.
+    mutating func set(_ register: UInt8, _ value: Value) {
+        if register != 0 { builder.write(Int(register), value) }
+    }
+
+    /// The low 32 bits of an x register, as i32.
+    mutating func word(_ register: UInt8) -> Value { low32(x(register)) }
+
+    /// Sets an x register to an i32, sign-extended.
+    mutating func setWord(_ register: UInt8, _ value: Value) { set(register, signExtend(value, bits: 32)) }
+
+    // MARK: Constants
+
+    func constantValue(of value: Value) -> Int64? {
+        let instruction = builder.function[value]
+        return instruction.opcode == .constant ? instruction.immediate : nil
+    }
+
+    mutating func immediate(_ instruction: DecodedInstruction) -> Value { builder.i64(Int64(instruction.immediate)) }
+
+    // MARK: Folding operations
+
+    mutating func low32(_ value: Value) -> Value {
+        let definition = builder.function[value]
+        if definition.opcode == .constant { return builder.i32(Int32(truncatingIfNeeded: definition.immediate)) }
+        let extends = definition.opcode == .signExtend || definition.opcode == .zeroExtend
+        if extends && definition.detail == 32 && builder.function[definition.a].type == .i32 { return definition.a }
+        return builder.truncate(value)
+    }
+
+    mutating func add(_ a: Value, _ b: Value) -> Value {
+        let left = constantValue(of: a)
+        let right = constantValue(of: b)
+        if let left, let right { return builder.i64(left &+ right) }
+        if left == 0 { return b }
+        if right == 0 { return a }
+        return binary(.add, .i64, a, b)
+    }
+
+    mutating func add(_ a: Value, _ amount: Int64) -> Value {
+        if amount == 0 { return a }
+        if let constant = constantValue(of: a) { return builder.i64(constant &+ amount) }
+        return binary(.add, .i64, a, builder.i64(amount))
+    }
+
+    mutating func shiftLeft(_ a: Value, by amount: Int64) -> Value {
+        if amount == 0 { return a }
+        if let constant = constantValue(of: a) { return builder.i64(constant &<< amount) }
+        return binary(.shiftLeft, .i64, a, builder.i64(amount))
+    }
+
+    mutating func zeroExtend32(_ a: Value) -> Value {
+        if let constant = constantValue(of: a) { return builder.i64(Int64(UInt32(truncatingIfNeeded: constant))) }
+        return zeroExtend(a, bits: 32)
+    }
+
+    mutating func not(_ a: Value) -> Value { binary(.xor, .i64, a, builder.i64(-1)) }
+}
