@@ -1,0 +1,346 @@
+// The engine: translations, who links to whom, and what to drop when guest code changes. One for all CPUs of a guest.
+//
+// One lock guards translating, linking and dropping; running takes none. A 32-bit displacement is patched with one aligned
+// store, which the processor fetches either before or after. The cache is emptied as a whole when it is full, with every
+// CPU kept out of it meanwhile.
+
+import CHost
+import Glibc
+import Guest
+import Host
+import IR
+import Optimizer
+import X86Backend
+
+/// A translation that is in the cache.
+struct TranslatedBlock {
+    var key: BlockKey
+    var entry: UInt64
+    var byteCount: Int
+    var ranges: [Range<UInt64>]
+    var firstLink: Int
+    var linkCount: Int
+    var positions: [GuestPosition]
+    var displaced: [DisplacedHome]
+    var isValid = true
+    /// Links of other blocks that are patched to jump here.
+    var incoming: [Int] = []
+}
+
+struct BlockKey: Hashable {
+    var address: UInt64
+    var mode: TranslationMode
+}
+
+package final class Engine: @unchecked Sendable {
+    package let isa: GuestISA
+    package let memory: GuestMemory
+    package let configuration: EngineConfiguration
+    package let stubs: CodeStubs
+    let emptyJumpTable: UnsafeMutablePointer<JumpTableEntry>
+    private let code: ExecutableMemory
+    private var codeUsed: Int
+    private let lock: UnsafeMutablePointer<pthread_mutex_t>
+    private let translator: Translator
+    private let function = Function()
+    private var builder: Builder
+    private let optimizer: Pipeline
+    private var blocks: [TranslatedBlock] = []
+    private var blockOfKey: [BlockKey: Int] = [:]
+    private var blocksOfPage: [UInt64: [Int]] = [:]
+    private var links: [LinkSite] = []
+    private var linkedTo: [Int32] = []
+    private var cpus: [VirtualCPU] = []
+    private(set) var isFlushing = false
+    private var counters = EngineStatistics()
+    private static let heatPlaces = 1 << 15
+    /// Executions of untranslated code, by a hash of its address.
+    private var heat = [UInt8](repeating: 0, count: Engine.heatPlaces)
+    private let perfMap: PerfMap?
+
+    /// - Throws: `HostError` when the host refuses memory for code.
+    package init(isa: GuestISA, memory: GuestMemory, configuration: EngineConfiguration = EngineConfiguration()) throws {
+        self.isa = isa
+        self.memory = memory
+        self.configuration = configuration
+        code = try ExecutableMemory(byteCount: configuration.codeCacheBytes)
+        let map = RegisterMap(
+            slots: isa.slots.map { SlotLayout(offset: $0.offset, type: $0.type) }, hotIntegers: isa.hotIntegerSlots,
+            hotFloats: isa.hotFloatSlots, programCounterOffset: isa.programCounterOffset)
+        let helper = unsafeBitCast(VirtualCPU.interpretOneFromCode, to: UInt.self)
+        stubs = CodeStubs(
+            writable: code.writable, executable: code.executable, capacity: 8192, map: map, interpretOneFunction: UInt64(helper))
+        codeUsed = stubs.byteCount
+        translator = Translator(map: map, stubs: stubs, features: configuration.features)
+        builder = Builder(function: function, slotTypes: isa.slots.map(\.type))
+        optimizer = Pipeline(options: configuration.optimizations)
+        emptyJumpTable = VirtualCPU.makeJumpTable()
+        lock = .allocate(capacity: 1)
+        pthread_mutex_init(lock, nil)
+        perfMap = configuration.writesPerfMap ? PerfMap() : nil
+        mynah_install_fault_handlers()
+    }
+
+    @inline(__always)
+    private func locked<Result>(_ body: () -> Result) -> Result {
+        pthread_mutex_lock(lock)
+        defer { pthread_mutex_unlock(lock) }
+        return body()
+    }
+
+    /// The code cache as it is executed.
+    var executableRange: Range<UInt64> { code.executable ..< code.executable + UInt64(code.byteCount) }
+
+    // MARK: CPUs
+
+    package func makeCPU() -> VirtualCPU {
+        let cpu = VirtualCPU(engine: self)
+        locked { cpus.append(cpu) }
+        return cpu
+    }
+
+    func remove(_ cpu: VirtualCPU) {
+        locked {
+            counters.interpretedInstructions += cpu.interpreter.instructionsExecuted
+            cpus.removeAll { $0 === cpu }
+        }
+    }
+
+    // MARK: Forking
+
+    /// Before a fork: no other thread is in the middle of a change.
+    package func prepareForFork() { pthread_mutex_lock(lock) }
+    package func parentAfterFork() { pthread_mutex_unlock(lock) }
+    /// In the child: one CPU is left, and the code cache becomes the child's own.
+    /// - Throws: `HostError` when there is no memory for it.
+    package func childAfterFork(keeping cpu: VirtualCPU) throws {
+        pthread_mutex_init(lock, nil)
+        cpus = [cpu]
+        isFlushing = false
+        try code.becomePrivate(usedByteCount: codeUsed)
+    }
+
+    // MARK: Finding and making translations
+
+    func target(ofLink link: Int) -> UInt64 { locked { links[link].target } }
+
+    /// Code for a guest address, made now if there is none; patches `link` (when not negative) to go there.
+    /// - Returns: nil when the address is not to be translated.
+    func codeAddress(_ address: UInt64, _ mode: TranslationMode, link: Int) -> UInt64? {
+        locked {
+            counters.linkExits += link >= 0 ? 1 : 0
+            counters.indirectMisses += link < 0 ? 1 : 0
+            let generation = counters.flushes
+            let key = BlockKey(address: address, mode: mode)
+            let known = blockOfKey[key]
+            if known == nil, isCold(address) { return nil }
+            guard let index = known ?? translate(key) else { return nil }
+            if link >= 0, generation == counters.flushes { connect(link, to: index) }
+            return blocks[index].entry
+        }
+    }
+
+    /// Counts the execution of untranslated code; true while it has run too seldom to be worth a translation. Holds the lock.
+    private func isCold(_ address: UInt64) -> Bool {
+        guard configuration.policy == .auto else { return false }
+        let place = Int(truncatingIfNeeded: address >> 1) & (Engine.heatPlaces - 1)
+        guard heat[place] < configuration.translationThreshold else { return false }
+        heat[place] += 1
+        return true
+    }
+
+    private func connect(_ link: Int, to index: Int) {
+        guard linkedTo[link] < 0, links[link].field != 0 else { return }
+        patch(links[link].field, toJumpTo: blocks[index].entry)
+        linkedTo[link] = Int32(index)
+        blocks[index].incoming.append(link)
+        counters.links += 1
+    }
+
+    private func patch(_ field: UInt64, toJumpTo target: UInt64) {
+        let distance = Int32(truncatingIfNeeded: Int64(bitPattern: target &- (field &+ 4)))
+        let place = code.writable + Int(field &- code.executable)
+        // SAFETY: `field` is aligned to four and inside the cache: one store, seen whole by other threads' instruction fetch.
+        place.storeBytes(of: distance, as: Int32.self)
+    }
+
+    private func translate(_ key: BlockKey) -> Int? {
+        guard counters.translations < configuration.translationLimit else { return nil }
+        var limits = configuration.limits
+        while true {
+            let start = nanoseconds()
+            function.reset(entry: key.address)
+            let lifted = isa.lift(at: GuestAddress(key.address), mode: key.mode, source: memory, limits: limits, into: &builder)
+            let liftEnd = nanoseconds()
+            let liftedText = configuration.observer == nil ? "" : Printer(slotNames: isa.slots.map(\.name)).text(of: function)
+            optimizer.optimize(function)
+            let optimizeEnd = nanoseconds()
+            if code.byteCount - codeUsed < 64 << 10 { flush() }
+            translator.firstLink = links.count
+            let translation = translator.translate(
+                function, writable: code.writable + codeUsed, executable: code.executable + UInt64(codeUsed),
+                capacity: code.byteCount - codeUsed)
+            guard let translation else {
+                // Too many values at once: less code at a time always fits.
+                precondition(limits.instructions > 1, "an instruction needs more spill slots than there are")
+                limits.instructions = max(1, limits.instructions / 4)
+                continue
+            }
+            let emitEnd = nanoseconds()
+            let index = install(key, lifted, translation)
+            counters.liftNanoseconds += liftEnd - start
+            counters.optimizeNanoseconds += optimizeEnd - liftEnd
+            counters.emitNanoseconds += emitEnd - optimizeEnd
+            counters.installNanoseconds += nanoseconds() - emitEnd
+            if configuration.observer != nil { report(key, lifted, liftedText, translation) }
+            return index
+        }
+    }
+
+    private func nanoseconds() -> UInt64 {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+    }
+
+    private func install(_ key: BlockKey, _ lifted: LiftedCode, _ translation: Translation) -> Int {
+        let index = blocks.count
+        blocks.append(
+            TranslatedBlock(
+                key: key, entry: translation.entry, byteCount: translation.byteCount, ranges: lifted.ranges, firstLink: links.count,
+                linkCount: translation.links.count, positions: translation.positions,
+                displaced: translation.displaced))
+        blockOfKey[key] = index
+        links += translation.links
+        for _ in translation.links { linkedTo.append(-1) }
+        for range in lifted.ranges where !range.isEmpty {
+            for page in (range.lowerBound >> 12) ... ((range.upperBound &- 1) >> 12) { blocksOfPage[page, default: []].append(index) }
+        }
+        codeUsed += (translation.byteCount + 15) & ~15
+        counters.translations += 1
+        counters.guestInstructionsTranslated += lifted.instructionCount
+        counters.hostBytes += translation.byteCount
+        perfMap?.add(translation.entry, translation.byteCount, key.address)
+        return index
+    }
+
+    private func report(_ key: BlockKey, _ lifted: LiftedCode, _ liftedText: String, _ translation: Translation) {
+        var guest: [DisassembledInstruction] = []
+        for position in translation.positions {
+            guard let window = memory.codeWindow(at: GuestAddress(position.address)) else { continue }
+            guest.append(isa.disassemble(at: position.address, in: window))
+        }
+        let offset = Int(translation.entry - code.executable)
+        let bytes = UnsafeRawBufferPointer(start: code.writable + offset, count: translation.byteCount)
+        configuration.observer?(
+            TranslationReport(
+                entry: key.address, guest: guest, lifted: liftedText, optimized: Printer(slotNames: isa.slots.map(\.name)).text(of: function), host: Array(bytes),
+                hostAddress: translation.entry, positions: translation.positions.map { (Int($0.codeOffset), $0.address) }))
+    }
+
+    // MARK: Faults
+
+    /// The guest instruction that a place in the code belongs to, and which homes its translation uses for other registers.
+    func guestPosition(ofHost address: UInt64) -> (address: UInt64, displaced: [DisplacedHome]) {
+        locked {
+            var low = 0, high = blocks.count
+            while low < high {
+                let middle = (low + high) / 2
+                if blocks[middle].entry <= address { low = middle + 1 } else { high = middle }
+            }
+            precondition(low > 0, "fault outside of all translations")
+            counters.faults += 1
+            let block = blocks[low - 1], offset = UInt32(truncatingIfNeeded: address - block.entry)
+            var result = block.key.address
+            for position in block.positions {
+                if position.codeOffset > offset { break }
+                result = position.address
+            }
+            return (result, block.displaced)
+        }
+    }
+
+    // MARK: Dropping translations
+
+    /// Guest code in the range changed, was unmapped, or may not be executed any more.
+    package func invalidate(_ range: Range<UInt64>) {
+        locked {
+            guard !range.isEmpty, !blocks.isEmpty else { return }
+            let first = range.lowerBound >> 12, last = (range.upperBound &- 1) >> 12
+            var dropped = false
+            if last - first > UInt64(blocksOfPage.count) {
+                for page in Array(blocksOfPage.keys) where page >= first && page <= last { dropped = drop(page, range) || dropped }
+            } else {
+                for page in first ... last { dropped = drop(page, range) || dropped }
+            }
+            guard dropped else { return }
+            counters.invalidations += 1
+            // Others may be in a loop of a dropped translation: they come out at its next poll.
+            for cpu in cpus { cpu.requestInterrupt() }
+        }
+    }
+
+    private func drop(_ page: UInt64, _ range: Range<UInt64>) -> Bool {
+        guard let candidates = blocksOfPage[page] else { return false }
+        var kept: [Int] = [], dropped = false
+        for index in candidates {
+            if !blocks[index].isValid { continue }
+            if blocks[index].ranges.contains(where: { $0.overlaps(range) }) {
+                drop(block: index)
+                dropped = true
+            } else {
+                kept.append(index)
+            }
+        }
+        blocksOfPage[page] = kept.isEmpty ? nil : kept
+        return dropped
+    }
+
+    private func drop(block index: Int) {
+        blocks[index].isValid = false
+        let key = blocks[index].key
+        blockOfKey[key] = nil
+        for link in blocks[index].incoming where linkedTo[link] == Int32(index) {
+            patch(links[link].field, toJumpTo: links[link].stub)
+            linkedTo[link] = -1
+        }
+        blocks[index].incoming = []
+        for cpu in cpus {
+            let entry = cpu.tableEntry(key.address)
+            if entry.pointee.guest == key.address { entry.pointee.guest = JumpTableEntry.emptyGuest }
+        }
+    }
+
+    /// Empties the cache: every CPU is brought out of it and kept out. Holds the lock.
+    private func flush() {
+        isFlushing = true
+        mynah_fence()
+        for cpu in cpus where cpu.header != mynah_get_current_cpu() {
+            while cpu.header.pointee.in_code != 0 {
+                cpu.requestInterrupt()
+                sched_yield()
+            }
+        }
+        for cpu in cpus { cpu.resetPredictions() }
+        blocks.removeAll(keepingCapacity: true)
+        blockOfKey.removeAll(keepingCapacity: true)
+        blocksOfPage.removeAll(keepingCapacity: true)
+        links.removeAll(keepingCapacity: true)
+        linkedTo.removeAll(keepingCapacity: true)
+        codeUsed = stubs.byteCount
+        counters.flushes += 1
+        isFlushing = false
+    }
+
+    func waitForFlush() { locked {} }
+
+    // MARK: Statistics
+
+    package var statistics: EngineStatistics {
+        locked {
+            var result = counters
+            for cpu in cpus { result.interpretedInstructions += cpu.interpreter.instructionsExecuted }
+            return result
+        }
+    }
+}

@@ -1,0 +1,45 @@
+// What can be chosen about an engine.
+
+import Guest
+import Host
+import IR
+import Optimizer
+
+/// Which executor runs guest code.
+package enum ExecutionPolicy: String, CaseIterable, Sendable {
+    /// The interpreter alone.
+    case interpreter
+    /// Everything is translated when it is first executed.
+    case block
+    /// Code that runs a few times only is interpreted, the rest translated.
+    case auto
+}
+
+package struct EngineConfiguration: Sendable {
+    package var policy = ExecutionPolicy.auto
+    package var optimizations = OptimizerOptions.all
+    package var limits = LiftLimits()
+    package var codeCacheBytes = 64 << 20
+    /// Processor features that translations may use.
+    package var features = CPUFeatures.host
+    /// Only the first so many translations are made; code beyond them is interpreted. For bisecting a wrong translation.
+    package var translationLimit = Int.max
+    /// Executions of a block in the interpreter before it is translated (policy `auto`).
+    package var translationThreshold: UInt8 = 2
+    /// Write symbols of translated code to /tmp/perf-PID.map.
+    package var writesPerfMap = false
+    /// Called after every translation, with every stage in it.
+    package var observer: (@Sendable (TranslationReport) -> Void)?
+    package init() {}
+}
+
+/// One translation with its stages, for dumps.
+package struct TranslationReport {
+    package var entry: UInt64
+    package var guest: [DisassembledInstruction]
+    package var lifted: String
+    package var optimized: String
+    package var host: [UInt8]
+    package var hostAddress: UInt64
+    package var positions: [(codeOffset: Int, address: UInt64)]
+}

@@ -1,0 +1,26 @@
+// Counters of an engine.
+
+import CHost
+
+package struct EngineStatistics: Sendable {
+    package var translations = 0
+    package var guestInstructionsTranslated = 0
+    package var hostBytes = 0
+    package var links = 0
+    package var linkExits = 0
+    package var indirectMisses = 0
+    package var traps = 0
+    package var faults = 0
+    package var invalidations = 0
+    package var flushes = 0
+    package var interpretedInstructions: UInt64 = 0
+    package var interpreterCalls = 0
+    /// Nanoseconds by stage.
+    package var liftNanoseconds: UInt64 = 0
+    package var optimizeNanoseconds: UInt64 = 0
+    package var emitNanoseconds: UInt64 = 0
+    package var installNanoseconds: UInt64 = 0
+    package init() {}
+
+    package var translationNanoseconds: UInt64 { liftNanoseconds + optimizeNanoseconds + emitNanoseconds + installNanoseconds }
+}

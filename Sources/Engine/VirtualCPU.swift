@@ -1,0 +1,292 @@
+// One guest processor: its state block, and the dispatcher that moves it between code cache, interpreter and the outside.
+
+import CHost
+import Glibc
+import Guest
+import IR
+import X86Backend
+
+/// Why `VirtualCPU.run` came back. The state is precise.
+package enum CPUExit: Equatable, Sendable {
+    /// The program counter is at the system call instruction.
+    case systemCall
+    case breakpoint
+    case illegalInstruction
+    /// A load or store faulted on the host: its address, SIGSEGV or SIGBUS, and si_code.
+    case memoryFault(address: UInt64, signal: Int32, code: Int32)
+    /// The program counter is not executable.
+    case instructionFault(address: UInt64)
+    /// Somebody asked for it, perhaps for reasons that are gone.
+    case interrupted
+}
+
+package final class VirtualCPU {
+    package let engine: Engine
+    /// The guest's own state; the CPU header is in front of it.
+    package let state: UnsafeMutableRawPointer
+    package let header: UnsafeMutablePointer<mynah_cpu>
+    package let interpreter: GuestInterpreter
+    private let block: UnsafeMutableRawPointer
+    // SAFETY: `CodeStubs.jumpTableSize` entries; translated code reads it, the dispatcher and invalidation write it.
+    let jumpTable: UnsafeMutablePointer<JumpTableEntry>
+    private let returnStack: UnsafeMutableRawPointer
+    private static let returnStackBytes = 1 << 20
+    private static let guardBytes = 4096
+    private static let sentinelBytes = 64
+    private var mode: TranslationMode
+    private let programCounter: UnsafeMutablePointer<UInt64>
+    private var interpreterExit = InterpreterExit.budget
+    private var interpreterBudget = 0
+
+    init(engine: Engine) {
+        self.engine = engine
+        let isa = engine.isa
+        let headerBytes = Int(MYNAH_CPU_HEADER_BYTES)
+        let byteCount = headerBytes + isa.stateByteCount
+        block = .allocate(byteCount: byteCount, alignment: 64)
+        block.initializeMemory(as: UInt8.self, repeating: 0, count: byteCount)
+        state = block + headerBytes
+        header = block.assumingMemoryBound(to: mynah_cpu.self)
+        programCounter = (state + Int(isa.programCounterOffset)).assumingMemoryBound(to: UInt64.self)
+        jumpTable = VirtualCPU.makeJumpTable()
+        returnStack = VirtualCPU.makeReturnStack()
+        interpreter = isa.makeInterpreter(source: engine.memory)
+        isa.initialize(state: state)
+        mode = isa.mode(of: state)
+        header.pointee.jump_table_own = UnsafeMutableRawPointer(jumpTable)
+        header.pointee.jump_table_empty = UnsafeMutableRawPointer(engine.emptyJumpTable)
+        header.pointee.jump_table = header.pointee.jump_table_own
+        let top = UInt64(UInt(bitPattern: returnStack)) + UInt64(VirtualCPU.returnStackBytes)
+        header.pointee.return_stack_base = top - UInt64(VirtualCPU.sentinelBytes)
+        header.pointee.return_stack = header.pointee.return_stack_base
+        header.pointee.return_stack_guard = UInt64(UInt(bitPattern: returnStack))
+        header.pointee.return_stack_guard_bytes = UInt64(VirtualCPU.guardBytes)
+        header.pointee.code_start = engine.executableRange.lowerBound
+        header.pointee.code_end = engine.executableRange.upperBound
+        header.pointee.fault_exit = engine.stubs.faultExit
+        header.pointee.owner = Unmanaged.passUnretained(self).toOpaque()
+    }
+
+    static func makeJumpTable() -> UnsafeMutablePointer<JumpTableEntry> {
+        let bytes = CodeStubs.jumpTableSize * MemoryLayout<JumpTableEntry>.stride
+        // Zeroed lazily by the kernel: an untouched entry says guest address 0, whose look-up must fail, see `clearJumpTable`.
+        let memory = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+        precondition(memory != MAP_FAILED, "no memory for a jump table")
+        let table = memory!.bindMemory(to: JumpTableEntry.self, capacity: CodeStubs.jumpTableSize)
+        table[0].guest = JumpTableEntry.emptyGuest  // only this entry could be mistaken for address 0
+        return table
+    }
+
+    private static func makeReturnStack() -> UnsafeMutableRawPointer {
+        let memory = mmap(nil, returnStackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+        precondition(memory != MAP_FAILED, "no memory for a return stack")
+        mprotect(memory, guardBytes, PROT_NONE)
+        // Below the base nothing matches: no guest return address is odd.
+        let sentinels = (memory! + returnStackBytes - sentinelBytes).assumingMemoryBound(to: UInt64.self)
+        for index in 0 ..< sentinelBytes / 8 { sentinels[index] = 1 }
+        return memory!
+    }
+
+    /// Gives the CPU's memory back. The CPU must not run any more.
+    package func destroy() {
+        engine.remove(self)
+        munmap(jumpTable, CodeStubs.jumpTableSize * MemoryLayout<JumpTableEntry>.stride)
+        munmap(returnStack, VirtualCPU.returnStackBytes)
+        block.deallocate()
+    }
+
+    /// Has `run` return soon. From any thread; signal handlers use `mynah_request_interrupt`.
+    package func requestInterrupt() { mynah_request_interrupt(header) }
+
+    func clearJumpTable() {
+        let bytes = CodeStubs.jumpTableSize * MemoryLayout<JumpTableEntry>.stride
+        madvise(jumpTable, bytes, MADV_DONTNEED)
+        jumpTable[0].guest = JumpTableEntry.emptyGuest
+    }
+
+    func resetPredictions() {
+        clearJumpTable()
+        header.pointee.return_stack = header.pointee.return_stack_base
+    }
+
+    @inline(__always)
+    func tableEntry(_ address: UInt64) -> UnsafeMutablePointer<JumpTableEntry> {
+        jumpTable + Int(truncatingIfNeeded: (address >> 1) & UInt64(CodeStubs.jumpTableSize - 1))
+    }
+
+    // MARK: Running
+
+    /// Runs on the calling thread until the guest needs the outside. One thread at a time.
+    package func run() -> CPUExit {
+        mynah_prepare_thread()
+        mynah_set_current_cpu(header)
+        while true {
+            if header.pointee.interrupt_pending != 0 {
+                mynah_clear_interrupt(header)
+                return .interrupted
+            }
+            let mode = engine.isa.mode(of: state)
+            if mode == .interpretOnly || engine.configuration.policy == .interpreter {
+                if let exit = interpret() { return exit }
+                continue
+            }
+            if mode != self.mode {
+                self.mode = mode
+                clearJumpTable()
+            }
+            if let exit = runTranslated() { return exit }
+        }
+    }
+
+    /// Enters the code cache at the program counter and stays until something but linking happens.
+    private func runTranslated() -> CPUExit? {
+        var pc = programCounter.pointee
+        var pendingLink = -1
+        while true {
+            guard let target = codeAddress(pc, pendingLink) else {
+                programCounter.pointee = pc
+                return interpretUntranslated()
+            }
+            header.pointee.in_code = 1
+            mynah_fence()
+            if engine.isFlushing {
+                header.pointee.in_code = 0
+                engine.waitForFlush()
+                pendingLink = -1
+                continue
+            }
+            let word = mynah_enter(engine.stubs.enter, state, target)
+            header.pointee.in_code = 0
+            let payload = Int(truncatingIfNeeded: word >> 3)
+            switch ExitKind(rawValue: word & 7) {
+            case .link:
+                pc = engine.target(ofLink: payload)
+                pendingLink = payload
+                if header.pointee.interrupt_pending != 0 {
+                    programCounter.pointee = pc
+                    return nil
+                }
+            case .indirectMiss:
+                pc = programCounter.pointee
+                pendingLink = -1
+                if header.pointee.interrupt_pending != 0 { return nil }
+            case .trap: return handleTrap(TrapReason(rawValue: UInt8(truncatingIfNeeded: payload)) ?? .illegalInstruction)
+            case .fault: return handleFault()
+            case .interpreter: return outcome(of: InterpreterExit(rawValue: UInt32(truncatingIfNeeded: payload)) ?? .illegalInstruction)
+            case nil: preconditionFailure("unknown exit word \(word)")
+            }
+        }
+    }
+
+    /// Code for the address, translated if need be; links the way here, or fills the jump table.
+    @inline(__always)
+    private func codeAddress(_ pc: UInt64, _ link: Int) -> UInt64? {
+        if link < 0 {
+            let entry = tableEntry(pc)
+            if entry.pointee.guest == pc { return entry.pointee.host }
+        }
+        guard let host = engine.codeAddress(pc, mode, link: link) else { return nil }
+        if link < 0 {
+            let entry = tableEntry(pc)
+            entry.pointee.host = host
+            entry.pointee.guest = pc
+        }
+        return host
+    }
+
+    private func handleTrap(_ reason: TrapReason) -> CPUExit? {
+        switch reason {
+        case .systemCall: return .systemCall
+        case .breakpoint: return .breakpoint
+        case .illegalInstruction: return .illegalInstruction
+        case .codeChanged: return nil
+        case .modeChanged: return interpretOne()
+        case .instructionFetch: return .instructionFault(address: programCounter.pointee)
+        }
+    }
+
+    private func handleFault() -> CPUExit? {
+        let position = engine.guestPosition(ofHost: header.pointee.fault_host_pc)
+        programCounter.pointee = position.address
+        withUnsafeBytes(of: &header.pointee.displaced) { saved in
+            for (index, home) in position.displaced.enumerated() {
+                let owner = state + Int(home.owner)
+                (state + Int(home.used)).copyMemory(from: owner, byteCount: 8)
+                owner.storeBytes(of: saved.load(fromByteOffset: index * 8, as: UInt64.self), as: UInt64.self)
+            }
+        }
+        return memoryFault()
+    }
+
+    /// A memory fault at the state's program counter: nil when it was only a write to watched code.
+    private func memoryFault() -> CPUExit? {
+        let address = header.pointee.fault_address
+        if header.pointee.fault_signal == SIGSEGV, let range = engine.memory.releaseWatch(at: address) {
+            engine.invalidate(range)
+            // The store itself is interpreted: translated again, it would find its own page watched again.
+            return engine.memory.withoutWatching { interpretOne() }
+        }
+        return .memoryFault(address: address, signal: header.pointee.fault_signal, code: header.pointee.fault_code)
+    }
+
+    // MARK: Interpreting
+
+    private func interpret() -> CPUExit? {
+        interpreterBudget = 1 << 20
+        return runInterpreter { context in
+            let cpu = Unmanaged<VirtualCPU>.fromOpaque(context!).takeUnretainedValue()
+            cpu.interpreterExit = cpu.interpreter.run(state: cpu.state, budget: cpu.interpreterBudget)
+        }
+    }
+
+    /// One instruction, wherever it leads.
+    package func interpretOne() -> CPUExit? {
+        runInterpreter { context in
+            let cpu = Unmanaged<VirtualCPU>.fromOpaque(context!).takeUnretainedValue()
+            cpu.interpreterExit = cpu.interpreter.step(state: cpu.state)
+        }
+    }
+
+    private func interpretUntranslated() -> CPUExit? {
+        interpreterBudget = 1
+        return runInterpreter { context in
+            let cpu = Unmanaged<VirtualCPU>.fromOpaque(context!).takeUnretainedValue()
+            cpu.interpreterExit = cpu.interpreter.run(state: cpu.state, budget: cpu.interpreterBudget)
+        }
+    }
+
+    private func runInterpreter(_ body: @convention(c) (UnsafeMutableRawPointer?) -> Void) -> CPUExit? {
+        let hostControl = mynah_get_mxcsr()
+        mynah_set_mxcsr(header.pointee.guest_mxcsr)
+        let faulted = mynah_run_recoverable(header, body, Unmanaged.passUnretained(self).toOpaque())
+        header.pointee.guest_mxcsr = mynah_get_mxcsr()
+        mynah_set_mxcsr(hostControl)
+        if faulted != 0 { return memoryFault() }
+        return outcome(of: interpreterExit)
+    }
+
+    private func outcome(of exit: InterpreterExit) -> CPUExit? {
+        switch exit {
+        case .budget, .codeChanged, .modeChanged: return nil
+        case .systemCall: return .systemCall
+        case .breakpoint: return .breakpoint
+        case .illegalInstruction: return .illegalInstruction
+        case .instructionFetch: return .instructionFault(address: programCounter.pointee)
+        case .memoryFault: return memoryFault()
+        }
+    }
+
+    /// What translated code calls for an instruction without a translation. The guest's MXCSR is live, and stays so.
+    static let interpretOneFromCode: @convention(c) (UnsafeMutableRawPointer, UInt64) -> UInt64 = { state, address in
+        let header = mynah_cpu_of(state)
+        let owner = header.pointee.owner!
+        let cpu = Unmanaged<VirtualCPU>.fromOpaque(owner).takeUnretainedValue()
+        cpu.programCounter.pointee = address
+        let faulted = mynah_run_recoverable(header, { context in
+            let cpu = Unmanaged<VirtualCPU>.fromOpaque(context!).takeUnretainedValue()
+            cpu.interpreterExit = cpu.interpreter.step(state: cpu.state)
+        }, owner)
+        let exit = faulted != 0 ? InterpreterExit.memoryFault : cpu.interpreterExit
+        return exit == .budget ? 0 : ExitKind.interpreter.rawValue | UInt64(exit.rawValue) << 3
+    }
+}

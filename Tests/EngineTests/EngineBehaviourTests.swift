@@ -1,0 +1,143 @@
+// What the engine does around translations: linking, faults, interrupts, a full cache, a full return stack.
+
+import CHost
+import Engine
+import Glibc
+import GuestRISCV
+import Testing
+
+/// A few encodings.
+private enum Encode {
+    static func immediate(_ opcode: UInt32, _ function: UInt32, _ rd: UInt32, _ rs1: UInt32, _ value: Int32) -> UInt32 {
+        opcode | rd << 7 | function << 12 | rs1 << 15 | UInt32(bitPattern: value) << 20
+    }
+    static func addi(_ rd: UInt32, _ rs1: UInt32, _ value: Int32) -> UInt32 { immediate(0x13, 0, rd, rs1, value) }
+    static func ld(_ rd: UInt32, _ rs1: UInt32, _ offset: Int32) -> UInt32 { immediate(0x03, 3, rd, rs1, offset) }
+    static func sd(_ rs2: UInt32, _ rs1: UInt32) -> UInt32 { 0x23 | 3 << 12 | rs1 << 15 | rs2 << 20 }
+    static func jal(_ rd: UInt32, _ distance: Int32) -> UInt32 { 0x6f | rd << 7 | GuestAssembler.jumpOffset(distance) }
+    static func branch(_ function: UInt32, _ left: UInt32, _ right: UInt32, _ distance: Int32) -> UInt32 {
+        0x63 | function << 12 | left << 15 | right << 20 | GuestAssembler.branchOffset(distance)
+    }
+    static func jr(_ rs1: UInt32) -> UInt32 { 0x67 | rs1 << 15 }
+}
+
+private func program(_ words: [UInt32], _ registers: [Int: UInt64] = [:]) -> GuestProgram {
+    var start = [UInt64](repeating: 0, count: 64)
+    for (register, value) in registers { start[register] = value }
+    return GuestProgram(
+        seed: 0, items: words.map { ProgramItem(content: .plain($0, byteCount: 4)) }, words: start, roundingMode: 0)
+}
+
+@Suite struct EngineBehaviourTests {
+    /// Loads and stores that walk off the end of memory, in a loop and in a straight line, with registers of every kind.
+    @Test(arguments: [false, true]) func faultsArePrecise(stores: Bool) {
+        let arena = GuestArena()
+        for walker: UInt32 in [8, 26] {
+            let access = stores ? Encode.sd(20, walker) : Encode.ld(20, walker, 0)
+            let loop = program([
+                Encode.addi(20, 20, 3), Encode.addi(21, 20, 5), access, Encode.addi(22, 21, 1), Encode.addi(10, 10, 1),
+                Encode.addi(walker, walker, 16), Encode.jal(0, -24),
+            ])
+            let reference = EngineExecutor("interpreter", arena) { $0.policy = .interpreter }
+            let expected = reference.run(loop, arena)
+            guard case .memoryFault = expected.exit else {
+                Issue.record("the interpreter ended with \(expected.exit)")
+                return
+            }
+            for executor in EngineExecutor.configurations(arena) {
+                let actual = executor.run(loop, arena)
+                #expect(actual == expected, "\(executor.name), x\(walker): \(actual.differences(from: expected))")
+            }
+        }
+    }
+
+    @Test func loopsAreLinked() {
+        let arena = GuestArena()
+        let executor = EngineExecutor("optimised", arena)
+        // Two blocks that go to each other, a thousand times.
+        let words = [
+            Encode.addi(5, 5, 1), Encode.branch(0, 0, 0, 8), Encode.addi(6, 6, 1), Encode.addi(7, 7, 1), Encode.branch(4, 5, 10, -16),
+        ]
+        let result = executor.run(program(words, [10: 1000]), arena)
+        #expect(result.exit == .breakpoint)
+        #expect(result.words[5] == 1000 && result.words[6] == 0 && result.words[7] == 1000)
+        #expect(executor.engine.statistics.linkExits < 20)
+    }
+
+    @Test func interruptsStopEndlessLoops() {
+        let arena = GuestArena()
+        let loops: [[UInt32]] = [
+            [Encode.jal(0, 0)],
+            [Encode.addi(5, 5, 1), Encode.addi(20, 20, 1), Encode.branch(5, 0, 0, -8)],
+            // A call and a return, for ever.
+            [Encode.jal(1, 8), Encode.jal(0, -4), Encode.addi(5, 5, 1), Encode.jr(1)],
+            // auipc t1, 0; addi t1, t1, 8 -> jumps to itself through a register
+            [0x17 | 6 << 7, Encode.addi(6, 6, 8), Encode.jr(6)],
+        ]
+        for policy in [ExecutionPolicy.interpreter, .block] {
+            for (number, words) in loops.enumerated() {
+                let executor = EngineExecutor("endless", arena) { $0.policy = policy }
+                program(words).load(into: arena, RISCVState(executor.cpu.state))
+                let cpu = executor.cpu
+                let started = mynah_start_thread(
+                    { header in
+                        usleep(20_000)
+                        mynah_request_interrupt(header!.assumingMemoryBound(to: mynah_cpu.self))
+                    }, cpu.header, 64 << 10)
+                #expect(started == 0)
+                #expect(cpu.run() == .interrupted, "\(policy), loop \(number)")
+                mynah_set_current_cpu(nil)
+                let place = RISCVState(cpu.state).programCounter
+                #expect(place >= arena.start && place < arena.start + UInt64(words.count * 4), "\(policy), loop \(number)")
+            }
+        }
+    }
+
+    /// More calls than the return stack has room for, then as many returns.
+    @Test func returnStackMayOverflow() {
+        let arena = GuestArena()
+        let words = [
+            Encode.jal(1, 8),  // call f
+            Encode.jal(0, 32),  // to the end
+            Encode.addi(5, 5, 1),  // f
+            Encode.branch(5, 5, 10, 8),  // deep enough: unwind
+            Encode.jal(1, -8),  // call f; its return address is the next instruction
+            Encode.addi(6, 6, 1),
+            Encode.branch(5, 6, 10, 8),
+            Encode.jr(1),
+            Encode.addi(7, 7, 1),
+        ]
+        let start = program(words, [10: 200_000])
+        let expected = EngineExecutor("interpreter", arena) { $0.policy = .interpreter }.run(start, arena)
+        #expect(expected.exit == .breakpoint && expected.words[5] == 200_000)
+        for executor in EngineExecutor.configurations(arena) {
+            let actual = executor.run(start, arena)
+            #expect(actual == expected, "\(executor.name): \(actual.differences(from: expected))")
+        }
+    }
+
+    @Test func fullCacheIsEmptied() {
+        let arena = GuestArena()
+        let executor = EngineExecutor("tiny cache", arena) { $0.codeCacheBytes = 96 << 10 }
+        let reference = EngineExecutor("interpreter", arena) { $0.policy = .interpreter }
+        for seed in 1 ... UInt64(40) {
+            let random = ProgramKind.loops.program(seed: seed)
+            let expected = reference.run(random, arena)
+            let actual = executor.run(random, arena)
+            #expect(actual == expected, "seed \(seed): \(actual.differences(from: expected))")
+        }
+        #expect(executor.engine.statistics.flushes > 0)
+    }
+
+    @Test func codeEndsWithAFault() {
+        let arena = GuestArena()
+        for policy in [ExecutionPolicy.interpreter, .block] {
+            let executor = EngineExecutor("end", arena) { $0.policy = policy }
+            program([Encode.addi(5, 5, 1), Encode.addi(6, 6, 1)]).load(into: arena, RISCVState(executor.cpu.state))
+            arena.executable = arena.start ..< arena.start + 8
+            let result = executor.finish(arena)
+            #expect(result.exit == .instructionFault(address: arena.start + 8))
+            #expect(result.words[5] == 1 && result.words[6] == 1 && result.words[64] == arena.start + 8)
+        }
+    }
+}
