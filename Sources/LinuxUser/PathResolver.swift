@@ -1,0 +1,83 @@
+// Which host file a guest's path names: with a sysroot, an absolute path means the file of that name in the sysroot when
+// there is one, otherwise the host's (so new files are made on the host, as with qemu's -L).
+//
+// Links inside the sysroot are followed inside it: its absolute links must not lead to files of the host's instruction set.
+
+import CHost
+import Glibc
+
+/// Maps absolute guest paths to host paths.
+package struct PathResolver {
+    /// The sysroot without a trailing slash; nil for none.
+    package let sysroot: String?
+    private let sysrootDescriptor: Int32
+    /// O_PATH, which Glibc's module does not have.
+    private static let pathOnly: Int32 = 0o10000000
+
+    /// Names that always mean the host's: kernel file systems, and directories that programs write to.
+    private static let hostTrees = ["/proc", "/sys", "/dev"]
+    private static let hostDirectories: Set<String> = ["/", "/tmp", "/var/tmp", "/home", "/root", "/run", "/mnt"]
+
+    package init(sysroot: String?) {
+        var root = sysroot
+        while let text = root, text.count > 1, text.hasSuffix("/") { root = String(text.dropLast()) }
+        if root == "/" || root == "" { root = nil }
+        self.sysroot = root
+        sysrootDescriptor = root.map { PathResolver.openRoot($0) } ?? -1
+    }
+
+    /// The descriptor that the guest must not close; -1 for none.
+    package var internalDescriptor: Int32 { sysrootDescriptor }
+
+    private static func openRoot(_ path: String) -> Int32 {
+        let opened = open(path, pathOnly | O_DIRECTORY | O_CLOEXEC)
+        guard opened >= 0 else { return -1 }
+        let high = fcntl(opened, F_DUPFD_CLOEXEC, 900)
+        guard high >= 0 else { return opened }
+        close(opened)
+        return high
+    }
+
+    /// The host path of an absolute guest path, or nil when it is the same. `following` the last component's link or not.
+    package func hostPath(of path: String, following: Bool = true) -> String? {
+        guard let sysroot, path.utf8.first == UInt8(ascii: "/") else { return nil }
+        if Self.hostDirectories.contains(path) { return nil }
+        for tree in Self.hostTrees where path.hasPrefix(tree) {
+            if path.utf8.count == tree.utf8.count || path.utf8.dropFirst(tree.utf8.count).first == UInt8(ascii: "/") { return nil }
+        }
+        if following, let real = resolveInRoot(path) { return real }
+        // The name itself is there: a link for a call that does not follow, or one that leads nowhere inside the sysroot.
+        let candidate = sysroot + path
+        return faccessat(AT_FDCWD, candidate, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ? candidate : nil
+    }
+
+    /// The path of the file that `path` names when the sysroot is the root.
+    private func resolveInRoot(_ path: String) -> String? {
+        guard sysrootDescriptor >= 0 else { return nil }
+        // struct open_how: flags, mode, resolve (RESOLVE_IN_ROOT).
+        var how: (UInt64, UInt64, UInt64) = (UInt64(Self.pathOnly | O_CLOEXEC), 0, 0x10)
+        let descriptor = path.withCString { name in
+            withUnsafeMutablePointer(to: &how) {
+                mynah_syscall(437, Int(sysrootDescriptor), Int(bitPattern: name), Int(bitPattern: $0), 24, 0, 0)
+            }
+        }
+        guard descriptor >= 0 else { return nil }
+        defer { close(Int32(descriptor)) }
+        return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 4096) { buffer in
+            let count = readlink("/proc/self/fd/\(descriptor)", buffer.baseAddress!, 4096)
+            guard count > 0 else { return nil }
+            return String(decoding: UnsafeRawBufferPointer(start: buffer.baseAddress!, count: count), as: UTF8.self)
+        }
+    }
+}
+
+extension LinuxThread {
+    /// Calls `body` with the address of the host path for the guest's path at `address`: the same address unless the
+    /// sysroot has the file. A bad pointer is left for the kernel to refuse.
+    func withPath(_ address: UInt64, following: Bool = true, _ body: (UInt64) -> Int64) -> Int64 {
+        guard process.paths.sysroot != nil, let path = readGuestString(at: address),
+            let hostPath = process.paths.hostPath(of: path, following: following)
+        else { return body(address) }
+        return hostPath.withCString { body(UInt64(UInt(bitPattern: $0))) }
+    }
+}
