@@ -1,0 +1,146 @@
+// Processes: fork, vfork, execve of itself, waiting, pipes, exit values, inherited and closed descriptors.
+#include "check.h"
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+
+static int wait_value(pid_t child) {
+    int status = 0;
+    return waitpid(child, &status, 0) == child && WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static volatile int private_value = 1;
+
+static void forks(void) {
+    int *shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    pid_t parent = getpid(), child = fork();
+    if (child == 0) {
+        private_value = 2;
+        *shared = 99;
+        _exit(getppid() == parent && getpid() != parent ? 17 : 1);
+    }
+    EXPECT(wait_value(child) == 17, "a child exits with its value");
+    EXPECT(private_value == 1 && *shared == 99, "private memory is copied, shared memory is shared");
+    int good = 0;
+    for (int i = 0; i < 20; i++) {
+        child = fork();
+        if (child == 0) {
+            pid_t grandchild = fork();
+            if (grandchild == 0) _exit(i);
+            _exit(wait_value(grandchild) + 1);
+        }
+        good += wait_value(child) == i + 1;
+    }
+    EXPECT(good == 20, "children of children");
+    EXPECT(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD, "no child is left");
+    child = fork();
+    if (child == 0) {
+        usleep(50000);
+        _exit(3);
+    }
+    EXPECT(waitpid(child, NULL, WNOHANG) == 0, "WNOHANG does not wait");
+    siginfo_t info = {0};
+    EXPECT(waitid(P_PID, (id_t)child, &info, WEXITED) == 0 && info.si_status == 3 && info.si_pid == child, "waitid");
+}
+
+static void pipes(void) {
+    int down[2], up[2];
+    if (pipe(down) || pipe2(up, O_CLOEXEC)) perror("pipe");
+    pid_t child = fork();
+    if (child == 0) {
+        close(down[1]);
+        close(up[0]);
+        unsigned char buffer[4096];
+        unsigned sum = 0;
+        ssize_t got;
+        while ((got = read(down[0], buffer, sizeof buffer)) > 0)
+            for (ssize_t i = 0; i < got; i++) sum += buffer[i];
+        _exit(write(up[1], &sum, sizeof sum) != sizeof sum);
+    }
+    close(down[0]);
+    close(up[1]);
+    unsigned char block[1000];
+    memset(block, 3, sizeof block);
+    for (int i = 0; i < 300; i++)
+        if (write(down[1], block, sizeof block) != sizeof block) break;
+    close(down[1]);
+    unsigned sum = 0;
+    EXPECT(read(up[0], &sum, sizeof sum) == sizeof sum && sum == 900000, "a pipe carries more than its buffer");
+    EXPECT(read(up[0], &sum, 1) == 0 && wait_value(child) == 0, "its end is seen");
+    close(up[0]);
+}
+
+static int run_self(const char *role, char *const environment[], int with_vfork) {
+    char *const arguments[] = {"renamed", (char *)role, "two words", "", NULL};
+    pid_t child = with_vfork ? vfork() : fork();
+    if (child == 0) {
+        execve("/proc/self/exe", arguments, environment);
+        _exit(126);
+    }
+    return wait_value(child);
+}
+
+static int run_role(int count, char **arguments) {
+    const char *value = getenv("CHECK_VALUE");
+    if (!strcmp(arguments[1], "arguments"))
+        return count == 4 && !strcmp(arguments[0], "renamed") && !strcmp(arguments[2], "two words") && !*arguments[3] ? 21 : 1;
+    if (!strcmp(arguments[1], "environment")) return value && !strcmp(value, "given") && !getenv("PATH") ? 22 : 1;
+    if (!strcmp(arguments[1], "descriptors")) return fcntl(50, F_GETFD) == -1 && fcntl(51, F_GETFD) == 0 ? 23 : 1;
+    return 1;
+}
+
+static void executions(void) {
+    char *const none[] = {NULL}, *const one[] = {"CHECK_VALUE=given", NULL};
+    EXPECT(run_self("arguments", none, 0) == 21, "execve passes arguments");
+    EXPECT(run_self("environment", one, 0) == 22, "execve passes the environment");
+    EXPECT(run_self("arguments", none, 1) == 21, "vfork and execve");
+    int descriptor = open("/dev/null", O_RDONLY);
+    dup2(descriptor, 51);
+    dup3(descriptor, 50, O_CLOEXEC);
+    EXPECT(run_self("descriptors", none, 0) == 23, "close-on-exec descriptors are closed, others are kept");
+    close(50), close(51), close(descriptor);
+    char *const arguments[] = {"none", NULL};
+    EXPECT(execve("/nowhere/at/all", arguments, none) == -1 && errno == ENOENT, "execve of a missing file");
+    EXPECT(execve("/dev/null", arguments, none) == -1 && errno == EACCES, "execve of a file that cannot be executed");
+}
+
+static void identities(void) {
+    struct utsname name;
+    EXPECT(uname(&name) == 0 && !strcmp(name.sysname, "Linux"), "uname");
+#if defined(__riscv)
+    EXPECT(!strcmp(name.machine, "riscv64"), "the machine's name is riscv64");
+#endif
+    // Both are 0 where their leader lives outside of this PID namespace.
+    EXPECT(getpgid(0) == getpgrp() && getsid(0) >= 0, "process group and session");
+    pid_t child = fork();
+    if (child == 0) _exit(setsid() == getpid() && getsid(0) == getpid() && getpgrp() == getpid() ? 19 : 1);
+    EXPECT(wait_value(child) == 19, "setsid makes a session and a process group");
+    struct rlimit limit;
+    EXPECT(getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur > 10, "getrlimit");
+    char path[512];
+    ssize_t size = readlink("/proc/self/exe", path, sizeof path - 1);
+    path[size > 0 ? size : 0] = 0;
+    EXPECT(size > 7 && !strcmp(path + size - 7, "process"), "/proc/self/exe names this program");
+    char directory[512];
+    EXPECT(chdir("/tmp") == 0 && getcwd(directory, sizeof directory) && !strcmp(directory, "/tmp"), "chdir and getcwd");
+    mode_t old = umask(027);
+    EXPECT(umask(old) == 027, "umask");
+}
+
+static void at_end(void) {
+    static const char text[] = "ok atexit handlers run\n";
+    if (write(1, text, sizeof text - 1) < 0) _exit(1);
+}
+
+int main(int count, char **arguments) {
+    if (count > 1) return run_role(count, arguments);
+    identities();
+    forks();
+    pipes();
+    executions();
+    atexit(at_end);
+    return conclude();
+}
