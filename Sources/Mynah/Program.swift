@@ -1,0 +1,93 @@
+// Runs a guest program in this process: from options to the layers below.
+
+import Engine
+import Glibc
+import Host
+import LinuxUser
+import Optimizer
+
+public enum Program {
+    /// Names of the optimisations that can be left out.
+    public static var passNames: [String] { OptimizerOptions.passNames }
+
+    /// Loads the program and runs it. This process becomes the guest: it ends when the guest ends, with the guest's status or
+    /// by the guest's signal.
+    /// - Parameter beforeExit: called with the statistics when the program ends by itself.
+    /// - Throws: `ProgramError` when the program cannot be run.
+    public static func run(_ options: ProgramOptions, beforeExit: @escaping (ProgramStatistics) -> Void = { _ in }) throws -> Never {
+        var settings = RunOptions()
+        settings.sysroot = options.sysroot
+        settings.environment = changed(settings.environment, by: options.environment)
+        settings.argv0 = options.argumentZero.map { Array($0.utf8) }
+        settings.kernelRelease = options.kernelRelease
+        settings.stackBytes = options.stackByteCount.map(UInt64.init)
+        settings.engine = try engineConfiguration(options)
+        settings.reexecution = options.reexecution
+        if let set = options.trace {
+            guard let strace = Strace(path: options.outputPath, filter: Strace.Filter(set)) else {
+                throw ProgramError.badOption("cannot write the trace to '\(options.outputPath ?? "standard error")'")
+            }
+            settings.strace = strace
+        }
+        try checkProcessor(options.processor)
+        var process: LinuxProcess?
+        let countsEverything = options.engine == .interpreter
+        settings.beforeExit = { _ in
+            guard let engine = process?.engine else { return }
+            beforeExit(ProgramStatistics(engine.statistics, countsEverything: countsEverything))
+        }
+        let guest = LinuxProcess(options: settings)
+        process = guest
+        do {
+            exit(try guest.start(program: options.program, arguments: [options.program] + options.arguments))
+        } catch let error as ExecutableError {
+            throw error.exitStatus == 127 ? ProgramError.notFound(error.description) : ProgramError.notRunnable(error.description)
+        } catch let error as HostError {
+            throw ProgramError.internalError(error.description)
+        }
+    }
+
+    private static func engineConfiguration(_ options: ProgramOptions) throws -> EngineConfiguration {
+        var configuration = EngineConfiguration()
+        configuration.policy = ExecutionPolicy(rawValue: options.engine.rawValue) ?? .auto
+        configuration.optimizations = try optimizerOptions(without: options.disabledPasses)
+        configuration.translationLimit = options.translationLimit ?? .max
+        configuration.writesPerfMap = options.writesPerfMap
+        if !options.dumps.isEmpty { configuration.observer = try TranslationDump(options).observer }
+        return configuration
+    }
+
+    /// The environment with settings replaced or added, and names removed, in order.
+    static func changed(_ variables: [[UInt8]], by changes: [EnvironmentChange]) -> [[UInt8]] {
+        var variables = variables
+        for change in changes {
+            switch change {
+            case .set(let name, let value):
+                variables.removeAll { $0.starts(with: Array("\(name)=".utf8)) }
+                variables.append(Array("\(name)=\(value)".utf8))
+            case .remove(let name):
+                variables.removeAll { $0.starts(with: Array("\(name)=".utf8)) }
+            }
+        }
+        return variables
+    }
+
+    /// There is one processor so far: everything that is implemented.
+    private static func checkProcessor(_ name: String?) throws {
+        let known = ["max", "rv64", "any"]
+        guard let name, !known.contains(name) else { return }
+        throw ProgramError.badOption("no processor '\(name)'; there are \(known.joined(separator: ", ")), all with every extension that 'mynah isa' lists")
+    }
+}
+
+/// - Throws: `ProgramError.badOption` for a name that no pass has.
+package func optimizerOptions(without names: [String]) throws -> OptimizerOptions {
+    var options = OptimizerOptions.all
+    for name in names {
+        guard let pass = OptimizerOptions(passName: name) else {
+            throw ProgramError.badOption("no optimisation '\(name)'; there are \(OptimizerOptions.passNames.joined(separator: ", "))")
+        }
+        options.subtract(pass)
+    }
+    return options
+}

@@ -1,0 +1,2 @@
+/// The version of Mynah, as `mynah --version` prints it.
+public let mynahVersion = "0.1"

@@ -1,0 +1,20 @@
+// Options back as the words of `mynah run`: how programs that the guest executes are run.
+
+import Mynah
+
+extension ProgramOptions {
+    /// What stands between `mynah` and the program for the same treatment. Changes of the environment are not repeated: a child
+    /// gets exactly what its parent passes on. Statistics and dumps are of the first program only.
+    var commandLine: [String] {
+        var words = ["run", "--engine", engine.rawValue]
+        if let sysroot { words += ["--sysroot", sysroot] }
+        if let kernelRelease { words += ["--uname", kernelRelease] }
+        if let stackByteCount { words += ["--stack", String(stackByteCount)] }
+        if let processor { words += ["--cpu", processor] }
+        if let trace { words.append("--strace=\(trace)") }
+        if trace != nil, let outputPath { words += ["--append", outputPath] }
+        if let translationLimit { words += ["--translation-limit", String(translationLimit)] }
+        for pass in disabledPasses { words += ["--disable-pass", pass] }
+        return words
+    }
+}

@@ -1,0 +1,8 @@
+import MynahCLI
+
+@main
+enum MynahExecutable {
+    static func main() {
+        CommandLineTool.main()
+    }
+}

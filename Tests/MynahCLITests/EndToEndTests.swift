@@ -1,0 +1,110 @@
+// The executable as its users meet it: statuses, messages, streams.
+
+import Glibc
+import Mynah
+import Testing
+
+@testable import MynahCLI
+
+@Suite struct EndToEndTests {
+    private static let directory = Files.parent(of: Files.ownExecutable)
+    private static let mynah = directory + "/mynah"
+    private static let images = Files.parent(of: Files.parent(of: Files.parent(of: #filePath))) + "/GuestImages/riscv64"
+
+    private func run(_ arguments: String...) throws -> (status: Int32, output: String, errors: String) {
+        let result = try ChildProcess.run([Self.mynah] + arguments, timeLimit: 60)
+        return (result.status, String(decoding: result.output, as: UTF8.self), result.errorText)
+    }
+
+    private let hello = images + "/hello"
+
+    @Test(arguments: EngineChoice.allCases) func guestsRun(engine: EngineChoice) throws {
+        let result = try run("run", "--engine", engine.rawValue, hello)
+        #expect(result.status == 0 && result.output == "Hello from a guest program\n" && result.errors == "")
+    }
+
+    @Test(arguments: EngineChoice.allCases) func theGuestsStatusIsOurs(engine: EngineChoice) throws {
+        let result = try run("run", "--engine", engine.rawValue, Self.images + "/sieve", "--help")
+        #expect(result.status == 2 && result.output == "" && result.errors.hasPrefix("usage: "))
+    }
+
+    @Test func wrongCommandLines() throws {
+        for arguments in [["run"], ["run", "--bogus", hello], ["bench", "--bogus"], ["inspect"], ["nonsense"], ["verify", "--bogus", hello], ["run", "--disable-pass", "?", hello]] {
+            let result = try ChildProcess.run([Self.mynah] + arguments)
+            #expect(result.status == 2, "\(arguments)")
+            #expect(result.output.isEmpty && !result.errorText.isEmpty, "\(arguments)")
+        }
+    }
+
+    @Test func whatCannotBeRun() throws {
+        #expect(try run("run", "/no/such/program").status == 127)
+        let foreign = try run("run", "/bin/sh")
+        #expect(foreign.status == 126 && foreign.errors.contains("x86-64"))
+        #expect(try run("run", "/etc/passwd").status == 126)
+        #expect(try run("verify", "/no/such/program").status == 127)
+    }
+
+    @Test func helpIsOutputAndSuccess() throws {
+        for arguments in [["--help"], ["run", "--help"], ["bench", "--help"], ["--version"]] {
+            let result = try ChildProcess.run([Self.mynah] + arguments)
+            #expect(result.status == 0 && !result.output.isEmpty && result.errorText.isEmpty, "\(arguments)")
+        }
+    }
+
+    @Test func statisticsAndTracesGoToTheFile() throws {
+        let path = "/tmp/mynah-test-\(getpid())-stats"
+        defer { unlink(path) }
+        let result = try run("run", "--engine", "interpreter", "--stats=json", "--strace", "-o", path, hello)
+        #expect(result.errors == "" && result.output == "Hello from a guest program\n")
+        let text = Files.readText(path) ?? ""
+        #expect(text.contains("write(1, \"Hello"))
+        #expect(number("instructions", in: text).map { $0 > 5 } == true)
+    }
+
+    @Test func dumpsShowEveryStage() throws {
+        let result = try run("run", "--engine", "block", "--dump", "guest,ir,optimized,host", hello)
+        for word in ["==== translation 1 at", "ecall", "    ir ", "    optimized ", "    host "] {
+            #expect(result.errors.contains(word), "\(word)")
+        }
+    }
+
+    @Test func inspectAlignsStages() throws {
+        let text = try run("inspect", hello)
+        #expect(text.status == 0 && text.output.contains("exitTrap systemCall"))
+        let json = try run("inspect", hello, "--json", "--stage", "guest,ir")
+        #expect(json.output.contains("\"ir\": [") && !json.output.contains("\"host\""))
+        #expect(try run("inspect", hello, "--at", "0x1").status == 2)
+        #expect(try run("inspect", hello, "--at", "main").errors.contains("stripped"))
+    }
+
+    @Test func verifyFindsNothingInARightTranslation() throws {
+        let result = try run("verify", Self.images + "/quicksort", "1")
+        #expect(result.status == 0 && result.output.hasPrefix("identical: status 0"))
+    }
+
+    @Test func theQemuPersonality() throws {
+        let directory = "/tmp/mynah-test-\(getpid())-qemu"
+        mkdir(directory, 0o755)
+        let link = directory + "/qemu-riscv64"
+        symlink(Self.mynah, link)
+        defer { unlink(link); rmdir(directory) }
+        let result = try ChildProcess.run([link, "-strace", "-0", "name", hello])
+        #expect(result.status == 0 && String(decoding: result.output, as: UTF8.self) == "Hello from a guest program\n")
+        #expect(result.errorText.contains("write(1"))
+        #expect(try ChildProcess.run([link, "-version"]).status == 0)
+        #expect(try ChildProcess.run([link, "-bogus"]).status == 2)
+    }
+
+    @Test func isaListsInstructionsAndCalls() throws {
+        let result = try run("isa", "--json")
+        #expect(result.output.contains("\"fmadd.d\"") && result.output.contains("\"openat\"") && result.output.contains("\"Zbb\""))
+    }
+
+    @Test func benchComparesEngines() throws {
+        let path = "/tmp/mynah-test-\(getpid())-bench.json"
+        defer { unlink(path) }
+        let result = try run("bench", "sieve", "hello", "--scale", "1", "--runs", "1", "--no-native", "--json", path)
+        #expect(result.status == 0 && result.output.contains("all results identical across interpreter, block"))
+        #expect(Files.readText(path)?.contains("\"identical\": true") == true)
+    }
+}
