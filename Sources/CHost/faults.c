@@ -37,6 +37,13 @@ static void internal_error(int signal_number, siginfo_t *info, ucontext_t *conte
     signal(signal_number, SIG_DFL);   // the retried access then ends the process with a core
 }
 
+// A handler starts with floating-point control and flags of its own; whoever jumps out of it takes those of the interrupted code along.
+static void leave(sigjmp_buf *place, const ucontext_t *context) {
+    uint32_t control = context->uc_mcontext.fpregs->mxcsr;
+    __asm__ volatile("ldmxcsr %0" : : "m"(control));
+    siglongjmp(*place, 1);
+}
+
 static void handle(int signal_number, siginfo_t *info, void *raw_context) {
     int saved_errno = errno;
     ucontext_t *context = raw_context;
@@ -44,7 +51,7 @@ static void handle(int signal_number, siginfo_t *info, void *raw_context) {
     mynah_cpu *cpu = current_cpu;
     uint64_t pc = (uint64_t)registers[REG_RIP], address = (uint64_t)info->si_addr;
     int synchronous = info->si_code > 0;
-    if (synchronous && guarded_copy) siglongjmp(*guarded_copy, 1);
+    if (synchronous && guarded_copy) leave(guarded_copy, context);
     if (synchronous && cpu && pc >= cpu->code_start && pc < cpu->code_end) {
         if (address - cpu->return_stack_guard < cpu->return_stack_guard_bytes) {
             // SAFETY: entries are predictions only; forgetting them costs time, never correctness.
@@ -64,7 +71,7 @@ static void handle(int signal_number, siginfo_t *info, void *raw_context) {
         cpu->fault_host_pc = 0;
         cpu->fault_signal = signal_number;
         cpu->fault_code = info->si_code;
-        siglongjmp(*cpu->recovery, 1);
+        leave(cpu->recovery, context);
     }
     if (mynah_foreign_fault && mynah_foreign_fault(signal_number, info, raw_context)) { errno = saved_errno; return; }
     if (!synchronous) { signal(signal_number, SIG_DFL); raise(signal_number); errno = saved_errno; return; }

@@ -88,10 +88,13 @@ final class EngineExecutor: Executor {
         return finish(arena)
     }
 
-    /// Runs until something else than an interrupt happens.
+    /// Runs until something else than an interrupt happens, or until time is up: then the exit stays `interrupted`.
     func finish(_ arena: GuestArena) -> Outcome {
         var exit = CPUExit.interrupted
-        while exit == .interrupted { exit = cpu.run() }
+        Watchdog.shared.run(cpu) {
+            exit = cpu.run()
+            return exit != .interrupted
+        }
         mynah_set_current_cpu(nil)
         return outcome(RISCVState(cpu.state), arena, exit)
     }
@@ -131,6 +134,8 @@ private final class TextCollector: @unchecked Sendable {
 
 /// Lifts block by block and evaluates the IR.
 final class EvaluatorExecutor: Executor {
+    /// No program of the generators runs longer.
+    private static let blockLimit = 10_000_000
     let name: String
     private let optimizer: Pipeline?
     private let block: UnsafeMutableRawPointer
@@ -162,15 +167,24 @@ final class EvaluatorExecutor: Executor {
         let host = mynah_get_mxcsr()
         mynah_set_mxcsr(state.header.pointee.guest_mxcsr)
         var exit: CPUExit?
-        while exit == nil { exit = block(arena) }
+        var blocks = 0
+        while exit == nil, blocks < EvaluatorExecutor.blockLimit {
+            exit = block(arena)
+            blocks += 1
+        }
         state.header.pointee.guest_mxcsr = mynah_get_mxcsr()
         mynah_set_mxcsr(host)
-        return outcome(state, arena, exit!)
+        return outcome(state, arena, exit ?? .interrupted)
     }
 
     private func block(_ arena: GuestArena) -> CPUExit? {
         let mode = state.mode, address = state.programCounter
-        if mode == .interpretOnly { return exit(interpreter.step(state: state.pointer)) }
+        if mode == .interpretOnly {
+            let result = interpreter.step(state: state.pointer)
+            // Nothing is watched: the interpreter learns of a change by a `fence.i` alone.
+            if result == .codeChanged { arena.unwatchAll() }
+            return exit(result)
+        }
         function.reset(entry: address)
         _ = isa.lift(at: GuestAddress(address), mode: mode, source: arena, limits: LiftLimits(), into: &builder)
         optimizer?.optimize(function)
@@ -193,7 +207,9 @@ final class EvaluatorExecutor: Executor {
             case .systemCall: return .systemCall
             case .breakpoint: return .breakpoint
             case .illegalInstruction: return .illegalInstruction
-            case .codeChanged: return nil
+            case .codeChanged:
+                arena.unwatchAll()
+                return nil
             case .modeChanged: return exit(interpreter.step(state: state.pointer))
             case .instructionFetch: return .instructionFault(address: programCounter)
             }

@@ -22,6 +22,12 @@ struct ProgramItem {
     }
     var content: Content
 
+    /// Loops end by it.
+    var countsFuel: Bool {
+        guard case .plain(let bits, 4) = content else { return false }
+        return bits == 0x13 | PointerRegister.fuel << 7 | PointerRegister.fuel << 15 | 0xfff << 20
+    }
+
     var byteCount: Int {
         switch content {
         case .plain(_, let count): count
