@@ -137,6 +137,12 @@ int64_t mynah_string_length(const char *source, size_t limit) {
     return result;
 }
 
+void *mynah_remap(void *old, size_t old_size, size_t new_size, void *place) {
+    int flags = place ? MREMAP_MAYMOVE | MREMAP_FIXED : MREMAP_MAYMOVE;
+    void *result = mremap(old, old_size, new_size, flags, place);
+    return result == MAP_FAILED ? NULL : result;
+}
+
 int mynah_memfd(const char *name) { return (int)syscall(SYS_memfd_create, name, 1u /* MFD_CLOEXEC */); }
 
 long mynah_syscall(long number, long a, long b, long c, long d, long e, long f) {

@@ -1,4 +1,4 @@
-// Memory for code: one file, mapped twice. The writable view and the executable view lie at unrelated addresses, so no page is
+// Memory for code: the same pages mapped twice. The writable view and the executable view lie at unrelated addresses, so no page is
 // ever writable and executable at one address.
 
 import CHost
@@ -22,20 +22,29 @@ package struct ExecutableMemory: ~Copyable {
 
     /// - Throws: `HostError` when the kernel refuses memory or executable mappings.
     package init(byteCount: Int) throws {
-        let descriptor = mynah_memfd("mynah-code")
-        guard descriptor >= 0 else { throw HostError("cannot create memory for translated code") }
-        defer { close(descriptor) }
-        guard ftruncate(descriptor, byteCount) == 0 else { throw HostError("cannot size the code cache") }
-        guard let write = mmap(nil, byteCount, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0), write != MAP_FAILED else {
-            throw HostError("cannot map the code cache for writing")
-        }
-        guard let run = mmap(nil, byteCount, PROT_READ | PROT_EXEC, MAP_SHARED, descriptor, 0), run != MAP_FAILED else {
+        let write = mmap(nil, byteCount, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)
+        guard let write, write != MAP_FAILED else { throw HostError("cannot get memory for translated code") }
+        do {
+            executable = try ExecutableMemory.map(write, byteCount, at: 0)
+        } catch {
             munmap(write, byteCount)
-            throw HostError("cannot map the code cache for execution (is /dev/shm or memfd mounted noexec?)")
+            throw error
         }
         writable = write
-        executable = UInt64(UInt(bitPattern: run))
         self.byteCount = byteCount
+    }
+
+    /// Maps the shared pages at `view` a second time, executable: at a fixed address, or anywhere when that is 0. A memfd would do
+    /// as well, but `perf` takes it for a file and does not look into its map of symbols.
+    private static func map(_ view: UnsafeMutableRawPointer, _ byteCount: Int, at address: UInt64) throws -> UInt64 {
+        // An old size of 0 leaves the first mapping of shared pages where it is (mremap(2)).
+        guard let second = mynah_remap(view, 0, byteCount, UnsafeMutableRawPointer(bitPattern: UInt(address))) else {
+            throw HostError("cannot map the code cache twice")
+        }
+        guard mprotect(second, byteCount, PROT_READ | PROT_EXEC) == 0 else {
+            throw HostError("cannot make the code cache executable")
+        }
+        return UInt64(UInt(bitPattern: second))
     }
 
     deinit {
@@ -46,18 +55,10 @@ package struct ExecutableMemory: ~Copyable {
     /// After a fork both processes share the pages of the file: gives this process its own copy of the first `usedByteCount`
     /// bytes at the same addresses.
     package func becomePrivate(usedByteCount: Int) throws {
-        let descriptor = mynah_memfd("mynah-code")
-        guard descriptor >= 0, ftruncate(descriptor, byteCount) == 0 else { throw HostError("cannot copy the code cache") }
-        defer { close(descriptor) }
-        var written = 0
-        while written < usedByteCount {
-            let count = pwrite(descriptor, writable + written, usedByteCount - written, written)
-            guard count > 0 else { throw HostError("cannot copy the code cache") }
-            written += count
-        }
-        let run = UnsafeMutableRawPointer(bitPattern: UInt(executable))
-        guard mmap(writable, byteCount, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, descriptor, 0) != MAP_FAILED,
-            mmap(run, byteCount, PROT_READ | PROT_EXEC, MAP_SHARED | MAP_FIXED, descriptor, 0) != MAP_FAILED
-        else { throw HostError("cannot remap the code cache") }
+        let copy = mmap(nil, byteCount, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)
+        guard let copy, copy != MAP_FAILED else { throw HostError("cannot copy the code cache") }
+        copy.copyMemory(from: writable, byteCount: usedByteCount)
+        guard mynah_remap(copy, byteCount, byteCount, writable) != nil else { throw HostError("cannot remap the code cache") }
+        _ = try ExecutableMemory.map(writable, byteCount, at: executable)
     }
 }

@@ -113,6 +113,8 @@ uint32_t mynah_cpu_features(void);
 
 // ---- Memory mapping (variadic in libc)
 int mynah_memfd(const char *_Nonnull name);
+// mremap to `place`, or anywhere when that is NULL; returns NULL on an error, with errno.
+void *_Nullable mynah_remap(void *_Nonnull old, size_t old_size, size_t new_size, void *_Nullable place);
 // A system call with six words; returns the result or -errno.
 long mynah_syscall(long number, long a, long b, long c, long d, long e, long f);
 
