@@ -21,7 +21,8 @@ struct TranslatedBlock {
     var firstLink: Int
     var linkCount: Int
     var positions: [GuestPosition]
-    var displaced: [DisplacedHome]
+    var homes: [Home]
+    var isRegion = false
     var isValid = true
     /// Links of other blocks that are patched to jump here.
     var incoming: [Int] = []
@@ -44,12 +45,15 @@ package final class Engine: @unchecked Sendable {
     private let translator: Translator
     private let function = Function()
     private var builder: Builder
-    private let optimizer: Pipeline
-    private var blocks: [TranslatedBlock] = []
-    private var blockOfKey: [BlockKey: Int] = [:]
+    let optimizer: Pipeline
+    private(set) var blocks: [TranslatedBlock] = []
+    /// What runs at an address: a region, or a block translation.
+    private(set) var blockOfKey: [BlockKey: Int] = [:]
+    /// Block translations that regions took the place of: their links tell which ways are taken.
+    private(set) var replacedBlocks: [BlockKey: Int] = [:]
     private var blocksOfPage: [UInt64: [Int]] = [:]
-    private var links: [LinkSite] = []
-    private var linkedTo: [Int32] = []
+    private(set) var links: [LinkSite] = []
+    private(set) var linkedTo: [Int32] = []
     private var cpus: [VirtualCPU] = []
     private(set) var isFlushing = false
     private var counters = EngineStatistics()
@@ -72,6 +76,10 @@ package final class Engine: @unchecked Sendable {
             writable: code.writable, executable: code.executable, capacity: 8192, map: map, interpretOneFunction: UInt64(helper))
         codeUsed = stubs.byteCount
         translator = Translator(map: map, stubs: stubs, features: configuration.features)
+        if configuration.policy.makesRegions {
+            translator.heatOffset = Int32(VirtualCPU.heatOffset(isa))
+            translator.heatStep = Int32(clamping: (1 << 31) / max(1, configuration.regionThreshold))
+        }
         builder = Builder(function: function, slotTypes: isa.slots.map(\.type))
         optimizer = Pipeline(options: configuration.optimizations)
         emptyJumpTable = VirtualCPU.makeJumpTable()
@@ -172,7 +180,7 @@ package final class Engine: @unchecked Sendable {
             function.reset(entry: key.address)
             let lifted = isa.lift(at: GuestAddress(key.address), mode: key.mode, source: memory, limits: limits, into: &builder)
             let liftEnd = nanoseconds()
-            let liftedText = configuration.observer == nil ? "" : Printer(slotNames: isa.slots.map(\.name)).text(of: function)
+            let liftedText = configuration.observer == nil ? "" : text(of: function)
             optimizer.optimize(function)
             let optimizeEnd = nanoseconds()
             if code.byteCount - codeUsed < 64 << 10 { flush() }
@@ -187,44 +195,47 @@ package final class Engine: @unchecked Sendable {
                 continue
             }
             let emitEnd = nanoseconds()
-            let index = install(key, lifted, translation)
+            let index = install(key, lifted.ranges, lifted.instructionCount, translation)
             counters.liftNanoseconds += liftEnd - start
             counters.optimizeNanoseconds += optimizeEnd - liftEnd
             counters.emitNanoseconds += emitEnd - optimizeEnd
             counters.installNanoseconds += nanoseconds() - emitEnd
-            if configuration.observer != nil { report(key, lifted, liftedText, translation) }
+            if configuration.observer != nil { report(key, liftedText, text(of: function), translation) }
             return index
         }
     }
 
-    private func nanoseconds() -> UInt64 {
+    func text(of function: Function) -> String { Printer(slotNames: isa.slots.map(\.name)).text(of: function) }
+
+    func nanoseconds() -> UInt64 {
         var time = timespec()
         clock_gettime(CLOCK_MONOTONIC, &time)
         return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
     }
 
-    private func install(_ key: BlockKey, _ lifted: LiftedCode, _ translation: Translation) -> Int {
+    private func install(
+        _ key: BlockKey, _ ranges: [Range<UInt64>], _ instructionCount: Int, _ translation: Translation
+    ) -> Int {
         let index = blocks.count
         blocks.append(
             TranslatedBlock(
-                key: key, entry: translation.entry, byteCount: translation.byteCount, ranges: lifted.ranges, firstLink: links.count,
-                linkCount: translation.links.count, positions: translation.positions,
-                displaced: translation.displaced))
+                key: key, entry: translation.entry, byteCount: translation.byteCount, ranges: ranges, firstLink: links.count,
+                linkCount: translation.links.count, positions: translation.positions, homes: translation.homes))
         blockOfKey[key] = index
         links += translation.links
         for _ in translation.links { linkedTo.append(-1) }
-        for range in lifted.ranges where !range.isEmpty {
+        for range in ranges where !range.isEmpty {
             for page in (range.lowerBound >> 12) ... ((range.upperBound &- 1) >> 12) { blocksOfPage[page, default: []].append(index) }
         }
         codeUsed += (translation.byteCount + 15) & ~15
         counters.translations += 1
-        counters.guestInstructionsTranslated += lifted.instructionCount
+        counters.guestInstructionsTranslated += instructionCount
         counters.hostBytes += translation.byteCount
         perfMap?.add(translation.entry, translation.byteCount, key.address)
         return index
     }
 
-    private func report(_ key: BlockKey, _ lifted: LiftedCode, _ liftedText: String, _ translation: Translation) {
+    private func report(_ key: BlockKey, _ liftedText: String, _ optimizedText: String, _ translation: Translation) {
         var guest: [DisassembledInstruction] = []
         for position in translation.positions {
             guard let window = memory.codeWindow(at: GuestAddress(position.address)) else { continue }
@@ -234,14 +245,63 @@ package final class Engine: @unchecked Sendable {
         let bytes = UnsafeRawBufferPointer(start: code.writable + offset, count: translation.byteCount)
         configuration.observer?(
             TranslationReport(
-                entry: key.address, guest: guest, lifted: liftedText, optimized: Printer(slotNames: isa.slots.map(\.name)).text(of: function), host: Array(bytes),
+                entry: key.address, guest: guest, lifted: liftedText, optimized: optimizedText, host: Array(bytes),
                 hostAddress: translation.entry, positions: translation.positions.map { (Int($0.codeOffset), $0.address) }))
+    }
+
+    // MARK: Regions
+
+    /// Addresses of which no region was made.
+    private var refusedRegions: Set<BlockKey> = []
+
+    /// Transfers to the address are frequent: makes a region of the loop that starts there, if one does.
+    func promote(_ address: UInt64, _ mode: TranslationMode) {
+        locked {
+            let key = BlockKey(address: address, mode: mode)
+            guard let replaced = blockOfKey[key], !blocks[replaced].isRegion, !refusedRegions.contains(key) else { return }
+            if !makeRegion(key, replacing: replaced) { refusedRegions.insert(key) }
+        }
+    }
+
+    private func makeRegion(_ key: BlockKey, replacing replaced: Int) -> Bool {
+        guard counters.translations < configuration.translationLimit else { return false }
+        let start = nanoseconds()
+        guard let region = Region(around: key, in: self) else { return false }
+        if code.byteCount - codeUsed < 256 << 10 { return false }
+        let emitStart = nanoseconds()
+        translator.firstLink = links.count
+        let translation = translator.translate(
+            region.blocks.map(\.function), weights: region.blocks.map(\.weight), writable: code.writable + codeUsed,
+            executable: code.executable + UInt64(codeUsed), capacity: code.byteCount - codeUsed)
+        guard let translation else { return false }
+        let index = install(key, region.ranges, region.instructionCount, translation)
+        blocks[index].isRegion = true
+        replacedBlocks[key] = replaced
+        // Whoever comes to the block now comes to the region.
+        for link in blocks[replaced].incoming where linkedTo[link] == Int32(replaced) {
+            patch(links[link].field, toJumpTo: translation.entry)
+            linkedTo[link] = Int32(index)
+            blocks[index].incoming.append(link)
+        }
+        blocks[replaced].incoming = []
+        for cpu in cpus {
+            let entry = cpu.tableEntry(key.address)
+            if entry.pointee.guest == key.address { entry.pointee.host = translation.entry }
+        }
+        counters.regions += 1
+        counters.regionInstructions += region.instructionCount
+        counters.regionNanoseconds += nanoseconds() - start
+        counters.emitNanoseconds += nanoseconds() - emitStart
+        if configuration.observer != nil {
+            report(key, "", region.blocks.map { text(of: $0.function) }.joined(separator: "\n"), translation)
+        }
+        return true
     }
 
     // MARK: Faults
 
-    /// The guest instruction that a place in the code belongs to, and which homes its translation uses for other registers.
-    func guestPosition(ofHost address: UInt64) -> (address: UInt64, displaced: [DisplacedHome]) {
+    /// The guest instruction that a place in the code belongs to, and what the home registers hold there.
+    func guestPosition(ofHost address: UInt64) -> (address: UInt64, homes: [Home]) {
         locked {
             var low = 0, high = blocks.count
             while low < high {
@@ -256,7 +316,7 @@ package final class Engine: @unchecked Sendable {
                 if position.codeOffset > offset { break }
                 result = position.address
             }
-            return (result, block.displaced)
+            return (result, block.homes)
         }
     }
 
@@ -299,7 +359,8 @@ package final class Engine: @unchecked Sendable {
     private func drop(block index: Int) {
         blocks[index].isValid = false
         let key = blocks[index].key
-        blockOfKey[key] = nil
+        if blockOfKey[key] == index { blockOfKey[key] = nil }
+        if replacedBlocks[key] == index { replacedBlocks[key] = nil }
         for link in blocks[index].incoming where linkedTo[link] == Int32(index) {
             patch(links[link].field, toJumpTo: links[link].stub)
             linkedTo[link] = -1
@@ -324,6 +385,8 @@ package final class Engine: @unchecked Sendable {
         for cpu in cpus { cpu.resetPredictions() }
         blocks.removeAll(keepingCapacity: true)
         blockOfKey.removeAll(keepingCapacity: true)
+        replacedBlocks.removeAll(keepingCapacity: true)
+        refusedRegions.removeAll(keepingCapacity: true)
         blocksOfPage.removeAll(keepingCapacity: true)
         links.removeAll(keepingCapacity: true)
         linkedTo.removeAll(keepingCapacity: true)

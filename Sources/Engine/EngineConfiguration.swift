@@ -11,8 +11,12 @@ package enum ExecutionPolicy: String, CaseIterable, Sendable {
     case interpreter
     /// Everything is translated when it is first executed.
     case block
-    /// Code that runs a few times only is interpreted, the rest translated.
+    /// The same, and loops that turn out hot are translated again, as regions.
+    case region
+    /// Code that runs a few times only is interpreted, the rest as with `region`.
     case auto
+
+    var makesRegions: Bool { self == .region || self == .auto }
 }
 
 package struct EngineConfiguration: Sendable {
@@ -26,6 +30,10 @@ package struct EngineConfiguration: Sendable {
     package var translationLimit = Int.max
     /// Executions of a block in the interpreter before it is translated (policy `auto`).
     package var translationThreshold: UInt8 = 2
+    /// Backward transfers to an address before it is hot; 2 at least.
+    package var regionThreshold = 2048
+    /// Superblocks and guest instructions in a region, at most.
+    package var regionBlocks = 40, regionInstructions = 1200
     /// Write symbols of translated code to /tmp/perf-PID.map.
     package var writesPerfMap = false
     /// Called after every translation, with every stage in it.

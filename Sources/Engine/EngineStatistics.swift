@@ -6,6 +6,10 @@ package struct EngineStatistics: Sendable {
     package var translations = 0
     package var guestInstructionsTranslated = 0
     package var hostBytes = 0
+    /// Of the translations, regions; and the guest instructions in them.
+    package var regions = 0
+    package var regionInstructions = 0
+    package var regionNanoseconds: UInt64 = 0
     package var links = 0
     package var linkExits = 0
     package var indirectMisses = 0

@@ -42,7 +42,7 @@ package final class VirtualCPU {
         self.engine = engine
         let isa = engine.isa
         let headerBytes = Int(MYNAH_CPU_HEADER_BYTES)
-        let byteCount = headerBytes + isa.stateByteCount
+        let byteCount = headerBytes + VirtualCPU.heatOffset(isa) + Translator.heatPlaces * 4
         block = .allocate(byteCount: byteCount, alignment: 64)
         block.initializeMemory(as: UInt8.self, repeating: 0, count: byteCount)
         state = block + headerBytes
@@ -66,6 +66,9 @@ package final class VirtualCPU {
         header.pointee.fault_exit = engine.stubs.faultExit
         header.pointee.owner = Unmanaged.passUnretained(self).toOpaque()
     }
+
+    /// Offset of the table of heat, behind the guest's state.
+    static func heatOffset(_ isa: GuestISA) -> Int { (isa.stateByteCount + 63) & ~63 }
 
     static func makeJumpTable() -> UnsafeMutablePointer<JumpTableEntry> {
         let bytes = CodeStubs.jumpTableSize * MemoryLayout<JumpTableEntry>.stride
@@ -170,6 +173,10 @@ package final class VirtualCPU {
                 pc = programCounter.pointee
                 pendingLink = -1
                 if header.pointee.interrupt_pending != 0 { return nil }
+            case .hot:
+                pc = engine.target(ofLink: payload)
+                engine.promote(pc, mode)
+                pendingLink = payload
             case .trap: return handleTrap(TrapReason(rawValue: UInt8(truncatingIfNeeded: payload)) ?? .illegalInstruction)
             case .fault: return handleFault()
             case .interpreter: return outcome(of: InterpreterExit(rawValue: UInt32(truncatingIfNeeded: payload)) ?? .illegalInstruction)
@@ -208,11 +215,14 @@ package final class VirtualCPU {
     private func handleFault() -> CPUExit? {
         let position = engine.guestPosition(ofHost: header.pointee.fault_host_pc)
         programCounter.pointee = position.address
-        withUnsafeBytes(of: &header.pointee.displaced) { saved in
-            for (index, home) in position.displaced.enumerated() {
-                let owner = state + Int(home.owner)
-                (state + Int(home.used)).copyMemory(from: owner, byteCount: 8)
-                owner.storeBytes(of: saved.load(fromByteOffset: index * 8, as: UInt64.self), as: UInt64.self)
+        // SAFETY: register numbers are below 16, and slots lie in the state.
+        withUnsafeBytes(of: &header.pointee.registers) { registers in
+            withUnsafeBytes(of: &header.pointee.vectors) { vectors in
+                for home in position.homes {
+                    let saved = home.isVector ? vectors : registers
+                    let word = saved.load(fromByteOffset: Int(home.register) * 8, as: UInt64.self)
+                    (state + Int(home.offset)).storeBytes(of: word, as: UInt64.self)
+                }
             }
         }
         return memoryFault()

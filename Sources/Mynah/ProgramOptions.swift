@@ -6,6 +6,7 @@ public enum EngineChoice: String, CaseIterable, Sendable {
     case interpreter
     /// Every block is translated when it is reached first.
     case block
+    case region
     /// The engine decides; translated code wherever it pays.
     case auto
 }

@@ -33,6 +33,9 @@ public struct ProgramStatistics: Sendable {
         add("liftNanoseconds", "time lifting", engine.liftNanoseconds, .nanoseconds)
         add("optimizeNanoseconds", "time optimising", engine.optimizeNanoseconds, .nanoseconds)
         add("emitNanoseconds", "time emitting", engine.emitNanoseconds, .nanoseconds)
+        add("regions", "regions", UInt64(engine.regions))
+        add("regionInstructions", "guest instructions in regions", UInt64(engine.regionInstructions))
+        add("regionNanoseconds", "time for regions", engine.regionNanoseconds, .nanoseconds)
         add("installNanoseconds", "time installing", engine.installNanoseconds, .nanoseconds)
         add("translationNanoseconds", "time translating, in all", engine.translationNanoseconds, .nanoseconds)
     }

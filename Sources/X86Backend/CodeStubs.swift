@@ -18,6 +18,8 @@ package enum ExitKind: UInt64 {
     case fault = 3
     /// Payload: `InterpreterExit` of the single instruction that a helper executed.
     case interpreter = 4
+    /// Payload: index of a link whose target is worth a better translation.
+    case hot = 5
 }
 
 /// One entry of a jump table: a guest address and the code for it.
@@ -40,6 +42,7 @@ package struct CodeStubs {
     package private(set) var enter: UInt64 = 0
     /// rax = exit word.
     package private(set) var exit: UInt64 = 0
+    /// Where a fault in translated code goes on: keeps all homes in the CPU header for whoever knows what they hold.
     package private(set) var faultExit: UInt64 = 0
     /// rax = guest target.
     private(set) var lookup: UInt64 = 0
@@ -117,10 +120,16 @@ package struct CodeStubs {
         loadHomes(&asm, map)
         asm.jmp(.rax)
 
+        let leave = asm.makeLabel()
         faultExit = asm.executableAddress
+        for register in RegisterMap.homeRegisters { asm.mov(.quad, RegisterMap.saved(register), register) }
+        for vector in RegisterMap.homeVectors { asm.movs(.double, RegisterMap.saved(vector), vector) }
         asm.movImmediate(.rax, ExitKind.fault.rawValue)
+        asm.jmp(leave)
+        asm.align(to: 16)
         exit = asm.executableAddress
         storeHomes(&asm, map)
+        asm.bind(leave)
         asm.mov(.quad, RegisterMap.header(\.return_stack), .rsp)
         asm.mov(.quad, .rsp, RegisterMap.header(\.host_stack))
         asm.mov(.long, RegisterMap.header(\.mode), imm: Int32(MYNAH_OUTSIDE))
@@ -188,19 +197,17 @@ package struct CodeStubs {
         // rsi and r8-r11 are homes that a C function may change, as all vector registers are.
         asm.align(to: 16)
         callHelper = asm.executableAddress
-        for (slot, register) in map.integerHomes where !CodeStubs.calleeSaved.contains(register) {
-            asm.mov(.quad, map.memory(ofSlot: slot), register)
-        }
+        // Not into the state: a loop may use them for other guest registers.
+        let changed = RegisterMap.homeRegisters.filter { !CodeStubs.calleeSaved.contains($0) }
+        for register in changed { asm.mov(.quad, RegisterMap.saved(register), register) }
         asm.mov(.quad, .rsi, .rcx)
-        for (slot, register) in map.floatHomes { asm.movs(.double, map.memory(ofSlot: slot), register) }
+        for vector in RegisterMap.homeVectors { asm.movs(.double, RegisterMap.saved(vector), vector) }
         asm.mov(.quad, RegisterMap.header(\.return_stack), .rsp)
         asm.mov(.quad, .rsp, RegisterMap.header(\.host_stack))
         asm.call(.rax)
         asm.mov(.quad, .rsp, RegisterMap.header(\.return_stack))
-        for (slot, register) in map.integerHomes where !CodeStubs.calleeSaved.contains(register) {
-            asm.mov(.quad, register, map.memory(ofSlot: slot))
-        }
-        for (slot, register) in map.floatHomes { asm.movs(.double, register, map.memory(ofSlot: slot)) }
+        for register in changed { asm.mov(.quad, register, RegisterMap.saved(register)) }
+        for vector in RegisterMap.homeVectors { asm.movs(.double, vector, RegisterMap.saved(vector)) }
         asm.ret()
     }
 }

@@ -29,6 +29,22 @@ extension Translator {
     /// followed.
     private func polls(_ target: UInt64) -> Bool { followedBackwards || target <= currentAddress }
 
+    /// Where the superblock of this region that starts at the address does; nil for what is outside.
+    private func inside(_ target: UInt64) -> Label? {
+        for index in entries.indices where entries[index] == target { return entryLabels[index] }
+        return nil
+    }
+
+    private func testInterrupts() { asm.cmp(.long, RegisterMap.header(\.interrupt_pending), imm: 0) }
+
+    /// Counts a transfer backwards to outside.
+    private func countHeat(_ target: UInt64, _ link: Int, isRestored: Bool) {
+        guard let heatOffset else { return }
+        let place = Int32(truncatingIfNeeded: (target >> 1) & UInt64(Translator.heatPlaces - 1))
+        asm.add(.long, RegisterMap.state(heatOffset + place * 4), imm: heatStep)
+        asm.jcc(.o, cold(.hot(isRestored: isRestored || displaced.isEmpty), payload: link))
+    }
+
     func lowerExitIf(_ i: Instruction) {
         record(.observe)
         let target = UInt64(bitPattern: i.immediate)
@@ -37,7 +53,9 @@ extension Translator {
             return
         }
         let condition = emitCondition(i.a)
-        if polls(target) {
+        if let label = inside(target) {
+            asm.jcc(condition, polls(target) ? cold(.pollAndGo, payload: makeLink(target, .jump), back: label) : label)
+        } else if polls(target) {
             asm.jcc(condition, cold(.pollAndExit, payload: makeLink(target, .jump)))
         } else if !displaced.isEmpty {
             asm.jcc(condition, cold(.restoreAndExit, payload: makeLink(target, .jump)))
@@ -50,18 +68,13 @@ extension Translator {
     }
 
     private func jumpOut(to target: UInt64) {
+        if let label = inside(target) { return jump(to: target, at: label) }
         let link = makeLink(target, .jump)
         let stub = cold(displaced.isEmpty ? .exit : .restoreAndExit, payload: link)
-        if target == function.entry {
-            // A loop of one block needs no link to itself: the exit that follows is for interrupts alone, and never patched.
-            asm.cmp(.long, RegisterMap.header(\.interrupt_pending), imm: 0)
-            asm.jcc(.e, entryLabel)
-            asm.jmp(stub)
-            return
-        }
         if polls(target) {
-            asm.cmp(.long, RegisterMap.header(\.interrupt_pending), imm: 0)
+            testInterrupts()
             asm.jcc(.ne, stub)
+            countHeat(target, link, isRestored: false)
         }
         if displaced.isEmpty {
             links[link].field = asm.executableAddress(atOffset: asm.alignedJump(stub))
@@ -70,14 +83,30 @@ extension Translator {
         }
     }
 
+    /// A jump inside of the region, or nothing where the target follows.
+    private func jump(to target: UInt64, at label: Label) {
+        let follows = currentBlock + 1 < entries.count && entries[currentBlock + 1] == target
+        if polls(target) {
+            // Only an interrupt leaves through the link: it is never patched.
+            let stub = cold(displaced.isEmpty ? .exit : .restoreAndExit, payload: makeLink(target, .jump))
+            testInterrupts()
+            if follows { return asm.jcc(.ne, stub) }
+            asm.jcc(.e, label)
+            asm.jmp(stub)
+        } else if !follows {
+            asm.jmp(label)
+        }
+    }
+
     func lowerExit(_ i: Instruction) {
         record(.observe)
         let target = UInt64(bitPattern: i.immediate)
         guard i.hint == .call, !i.b.isNone, let back = constant(i.b) else { return jumpOut(to: target) }
+        emitRestoration()
         let link = makeLink(target, .call)
         let stub = cold(.exit, payload: link)
         if polls(target) {
-            asm.cmp(.long, RegisterMap.header(\.interrupt_pending), imm: 0)
+            testInterrupts()
             asm.jcc(.ne, stub)
         }
         pushReturn(i.b, back)
@@ -88,7 +117,7 @@ extension Translator {
     /// Pushes the guest return address; together with the host's own it predicts the return.
     private func pushReturn(_ value: Value, _ address: Int64) {
         let index = Int(value.index)
-        if let home = homeRegister(index), values[index].register == ValueState.nowhere {
+        if displaced.isEmpty, let home = homeRegister(index), values[index].register == ValueState.nowhere {
             record(.use(value: index, .slot(Int(values[index].slot)), user: current))
             asm.push(Register(rawValue: home).unsafelyUnwrapped)
         } else if let short = Int32(exactly: address) {
@@ -112,8 +141,17 @@ extension Translator {
     func lowerExitIndirect(_ i: Instruction) {
         record(.observe)
         if let target = constant(i.a) { return jumpOut(to: UInt64(bitPattern: target)) }
-        let target = use(i.a)
+        let mask = targetMask(i)
+        let target = use(mask.map { function.instructions[$0].a } ?? i.a)
+        if i.hint == .return, displaced.isEmpty {
+            // A predicted target is even: where it is equal, there was no bit 0 to clear.
+            asm.cmp(.quad, .base(.rsp, 8), target)
+            asm.jcc(.ne, cold(.returnMiss, target.rawValue))
+            return asm.ret()
+        }
         if target != .rax { asm.mov(.quad, .rax, target) }
+        if mask != nil { asm.and(.quad, .rax, imm: ~1) }
+        emitRestoration()
         switch i.hint {
         case .return:
             asm.cmp(.quad, .base(.rsp, 8), .rax)
@@ -136,6 +174,7 @@ extension Translator {
 
     func lowerTrap(_ i: Instruction) {
         record(.observe)
+        emitRestoration()
         asm.movImmediate(.rax, UInt64(bitPattern: i.immediate))
         asm.mov(.quad, RegisterMap.state(map.programCounterOffset), .rax)
         asm.movImmediate(.rax, ExitKind.trap.rawValue | UInt64(i.detail) << 3)
@@ -145,8 +184,10 @@ extension Translator {
     func lowerInterpretOne(_ i: Instruction) {
         record(.observe)
         spillAll(slotsChange: true)
+        emitRestoration()
         asm.movImmediate(.rdx, UInt64(bitPattern: i.immediate))
         asm.call(to: stubs.interpretOne)
+        emitDisplacement()
     }
 
     // MARK: Cold code
@@ -160,19 +201,34 @@ extension Translator {
             case .exit: emitExitStub(stub.payload)
             case .restoreAndExit:
                 emitRestoration()
-                // The loop's own link is for interrupts alone: never patched.
-                if links[stub.payload].target == function.entry {
+                // Inside, only interrupts come here.
+                if inside(links[stub.payload].target) != nil {
                     emitExitStub(stub.payload)
                 } else {
                     let exit = cold(.exit, payload: stub.payload)
                     links[stub.payload].field = asm.executableAddress(atOffset: asm.alignedJump(exit))
                 }
+            case .pollAndGo:
+                testInterrupts()
+                asm.jcc(.e, stub.back.unsafelyUnwrapped)
+                emitRestoration()
+                emitExitStub(stub.payload)
             case .pollAndExit:
                 emitRestoration()
-                asm.cmp(.long, RegisterMap.header(\.interrupt_pending), imm: 0)
+                testInterrupts()
                 let exit = cold(.exit, payload: stub.payload)
                 asm.jcc(.ne, exit)
+                countHeat(links[stub.payload].target, stub.payload, isRestored: true)
                 links[stub.payload].field = asm.executableAddress(atOffset: asm.alignedJump(exit))
+            case .hot(let isRestored):
+                if !isRestored { emitRestoration() }
+                asm.movImmediate(.rax, UInt64(firstLink + stub.payload) << 3 | ExitKind.hot.rawValue)
+                asm.jmp(to: stubs.exit)
+            case .returnMiss:
+                let target = Register(rawValue: stub.register).unsafelyUnwrapped
+                if target != .rax { asm.mov(.quad, .rax, target) }
+                asm.and(.quad, .rax, imm: ~1)
+                asm.jmp(to: stubs.returnMiss)
             case .canonicalNaN(let width):
                 let destination = XMM(rawValue: stub.register).unsafelyUnwrapped
                 asm.movaps(destination, asm.memory(at: stubs.address(width == .single ? .canonicalSingle : .canonicalDouble)))

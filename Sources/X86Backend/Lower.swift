@@ -69,7 +69,7 @@ extension Translator {
     }
 
     private func startGuestInstruction(_ address: UInt64) {
-        if let last = positions.last, last.address > address { followedBackwards = true }
+        if positions.count > blockPosition, positions[positions.count - 1].address > address { followedBackwards = true }
         positions.append(GuestPosition(codeOffset: UInt32(truncatingIfNeeded: asm.offset), address: address))
     }
 

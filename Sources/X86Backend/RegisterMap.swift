@@ -28,6 +28,8 @@ package struct RegisterMap: Sendable {
     /// Raw number of the home register of a slot, or `none`. Vector registers for slots of float type.
     let home: [UInt8]
     let programCounterOffset: Int32
+    /// What the homes hold where translations meet.
+    package let homes: [Home]
     /// (slot, register) of all homes, for the stubs.
     let integerHomes: [(slot: Int, register: Register)]
     let floatHomes: [(slot: Int, register: XMM)]
@@ -44,6 +46,13 @@ package struct RegisterMap: Sendable {
         for (slot, register) in integerHomes { home[slot] = register.rawValue }
         for (slot, register) in floatHomes { home[slot] = register.rawValue }
         self.home = home
+        homes = RegisterMap.homes(home, slots)
+    }
+
+    /// The same as a list.
+    static func homes(_ home: [UInt8], _ slots: [SlotLayout]) -> [Home] {
+        slots.indices.filter { home[$0] != none }
+            .map { Home(offset: slots[$0].offset, register: home[$0], isVector: slots[$0].type.isFloat) }
     }
 
     /// The slot in the state block.
@@ -56,6 +65,10 @@ package struct RegisterMap: Sendable {
     static func header<Field>(_ field: KeyPath<mynah_cpu, Field>) -> Memory {
         state(Int32(MemoryLayout<mynah_cpu>.offset(of: field)!) - MYNAH_CPU_HEADER_BYTES)
     }
+
+    /// Where a fault, or a call of a helper, keeps a register.
+    static func saved(_ register: Register) -> Memory { header(\.registers).advanced(by: Int32(register.rawValue) * 8) }
+    static func saved(_ vector: XMM) -> Memory { header(\.vectors).advanced(by: Int32(vector.rawValue) * 8) }
 
     static let spillOffset = Int32(MemoryLayout<mynah_cpu>.offset(of: \mynah_cpu.spill)!) - MYNAH_CPU_HEADER_BYTES
     static func spill(_ index: Int) -> Memory { state(spillOffset + Int32(index) * 8) }

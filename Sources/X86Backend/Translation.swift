@@ -23,13 +23,13 @@ package struct GuestPosition: Sendable {
     package var address: UInt64
 }
 
-/// A home register that a loop uses for another guest register: at a fault, the state has the content of `used` in the place of
-/// `owner`, and that of `owner` in the CPU header's `displaced`, in order.
-package struct DisplacedHome: Sendable {
-    package var owner: Int32
-    package var used: Int32
-    var register: UInt8
-    var isFloat: Bool
+/// A guest register slot that lives in a host register.
+package struct Home: Sendable {
+    /// Offset of the slot in the state.
+    package var offset: Int32
+    /// Number of the general or vector register.
+    package var register: UInt8
+    package var isVector: Bool
 }
 
 /// The result of `Translator.translate`.
@@ -39,6 +39,6 @@ package struct Translation: Sendable {
     package var byteCount: Int
     package var links: [LinkSite]
     package var positions: [GuestPosition]
-    /// Offsets in the state, see `DisplacedHome`.
-    package var displaced: [DisplacedHome]
+    /// What the home registers hold wherever it may fault.
+    package var homes: [Home]
 }

@@ -1,4 +1,5 @@
-// From optimised IR to x86-64 code: the pass over a superblock that lowers, allocates and emits.
+// From optimised IR to x86-64 code: the pass over superblocks that lowers, allocates and emits. One superblock is a block
+// translation; several that transfer to each other are a region, in which they share homes and jump to each other directly.
 //
 // Lowering by kind is in Lower*.swift; this file has the driver, the value bookkeeping and the registers.
 
@@ -15,6 +16,12 @@ struct ColdStub {
         case restoreAndExit
         /// Poll for interrupts, then leave through link `payload`.
         case pollAndExit
+        /// Poll for interrupts, then go on at `back`; leaves through link `payload` for an interrupt.
+        case pollAndGo
+        /// Leaves through link `payload`, saying that its target is hot; `isRestored` or not.
+        case hot(isRestored: Bool)
+        /// The return to `register`, with bit 0 cleared, was not predicted.
+        case returnMiss
         /// vector = canonical NaN; back.
         case canonicalNaN(FloatWidth)
         /// Finishes a fused operation whose result is a NaN; back.
@@ -60,9 +67,19 @@ package final class Translator {
     var positions: [GuestPosition] = []
     /// Index of the instruction being emitted.
     var current = 0
-    /// Where a loop of this one block starts anew.
-    var entryLabel: Label!
-    /// A guest instruction was at a lower address than the one before it.
+    /// Guest addresses at which the superblocks of the region start, in the order of the code, and where they do.
+    var entries: [UInt64] = []
+    var entryLabels: [Label] = []
+    /// Position in `entries` of what is emitted.
+    var currentBlock = 0
+    /// Offset in the state of the table of heat, `heatPlaces` words of 32 bits; nil where nothing counts.
+    package var heatOffset: Int32?
+    package static let heatPlaces = 1 << 12
+    /// Added to a place per transfer backwards: the overflow of the word says that the target is hot.
+    package var heatStep: Int32 = 1 << 20
+    /// Index in `positions` of the first guest instruction of the superblock.
+    var blockPosition = 0
+    /// A guest instruction of the superblock was at a lower address than the one before it.
     var followedBackwards = false
     var outOfSpills = false
     /// When set, events are appended for the checker.
@@ -88,17 +105,58 @@ package final class Translator {
     /// Number of the first link of the next translation in the engine's table: exit words carry the numbers.
     package var firstLink = 0
 
-    /// Emits `function`, which must be one block, at the start of the region.
-    /// - Returns: nil when the region is too small (or spill slots ran out: then no region is large enough).
+    /// Emits `function`, which must be one block, at the start of the memory.
+    /// - Returns: nil when the memory is too small (or spill slots ran out: then no memory is large enough).
     package func translate(
         _ function: Function, writable: UnsafeMutableRawPointer, executable: UInt64, capacity: Int
     ) -> Translation? {
-        precondition(function.blocks.count == 1, "the block translator takes one block")
-        prepare(function)
+        translate([function], weights: [1], writable: writable, executable: executable, capacity: capacity)
+    }
+
+    /// Emits a region: superblocks that are entered at the first and transfer to each other.
+    /// - Parameter weights: how often each is expected to run, in proportion.
+    package func translate(
+        _ functions: [Function], weights: [Int], writable: UnsafeMutableRawPointer, executable: UInt64, capacity: Int
+    ) -> Translation? {
+        begin()
         asm.start(writable: writable, executable: executable, capacity: capacity)
-        chooseHomes()
+        chooseHomes(functions, weights)
         emitDisplacement()
-        entryLabel = asm.makeBoundLabel()
+        for function in functions {
+            entries.append(function.entry)
+            entryLabels.append(asm.makeLabel())
+        }
+        for block in functions.indices {
+            currentBlock = block
+            asm.bind(entryLabels[block])
+            emit(functions[block])
+        }
+        emitColdStubs()
+        guard asm.finish(), !outOfSpills else { return nil }
+        let homes = displaced.isEmpty ? map.homes : RegisterMap.homes(homes, map.slots)
+        return Translation(entry: executable, byteCount: asm.offset, links: links, positions: positions, homes: homes)
+    }
+
+    /// Only loops are worth other homes than those on their edges.
+    private func chooseHomes(_ functions: [Function], _ weights: [Int]) {
+        if functions.count == 1, !loopsToItself(functions[0]) {
+            homes = map.home
+            displaced.removeAll(keepingCapacity: true)
+            return
+        }
+        var uses = [Int](repeating: 0, count: map.slots.count)
+        for (function, weight) in zip(functions, weights) { Translator.count(function, weight: weight, into: &uses) }
+        chooseHomes(uses)
+    }
+
+    private func loopsToItself(_ function: Function) -> Bool {
+        let last = function.instructions[function.count - 1]
+        return last.opcode == .exit && last.hint == .none && UInt64(bitPattern: last.immediate) == function.entry
+    }
+
+    private func emit(_ function: Function) {
+        precondition(function.blocks.count == 1, "a superblock is one block")
+        prepare(function)
         analyse()
         let instructions = function.instructions
         for index in 0 ..< function.count {
@@ -110,9 +168,16 @@ package final class Translator {
             lockedVectors = 0
             release(instructions[index], index)
         }
-        emitColdStubs()
-        guard asm.finish(), !outOfSpills else { return nil }
-        return Translation(entry: executable, byteCount: asm.offset, links: links, positions: positions, displaced: displaced)
+    }
+
+    private func begin() {
+        outOfSpills = false
+        coldStubs.removeAll(keepingCapacity: true)
+        links.removeAll(keepingCapacity: true)
+        positions.removeAll(keepingCapacity: true)
+        entries.removeAll(keepingCapacity: true)
+        entryLabels.removeAll(keepingCapacity: true)
+        events.removeAll(keepingCapacity: true)
     }
 
     private func prepare(_ function: Function) {
@@ -129,12 +194,8 @@ package final class Translator {
             vectorOwner[index] = -1
         }
         freeSpills = ~0
-        outOfSpills = false
-        coldStubs.removeAll(keepingCapacity: true)
-        links.removeAll(keepingCapacity: true)
-        positions.removeAll(keepingCapacity: true)
         followedBackwards = false
-        events.removeAll(keepingCapacity: true)
+        blockPosition = positions.count
     }
 
     // MARK: Analysis
@@ -165,6 +226,11 @@ package final class Translator {
                 if homes[instruction.slot] != RegisterMap.none { values[Int(instruction.a.index)].targetWrite = Int32(index) }
             case .exitIf, .select:
                 deferComparison(instruction.a, user: index)
+            case .exitIndirect:
+                if let mask = targetMask(instruction) {
+                    values[mask].isDeferred = true
+                    extend(function.instructions[mask].a, index)
+                }
             case .canonicalNaN:
                 // Made canonical in place: what it is made from may be computed in the home already.
                 let source = Int(instruction.a.index)
@@ -221,6 +287,12 @@ package final class Translator {
         values[index].isDeferred = true
         extend(comparison.a, user)
         extend(comparison.b, user)
+    }
+
+    /// The `and` that clears bit 0 of an indirect target, when nothing else uses it.
+    func targetMask(_ exit: Instruction) -> Int? {
+        let index = Int(exit.a.index), mask = function.instructions[index]
+        return mask.opcode == .and && values[index].useCount == 1 && isConstant(mask.b, ~1) ? index : nil
     }
 
     /// The `and` that a comparison with zero tests, when nothing else uses it.

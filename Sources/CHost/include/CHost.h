@@ -50,7 +50,8 @@ typedef struct mynah_cpu {
     volatile uint32_t in_code;      // set while the CPU may be in, or come back to, the code cache
     void *_Nullable owner;          // the Swift object, unmanaged
     uint64_t helper_scratch[4];
-    uint64_t displaced[16];         // contents of homes that a loop uses for other guest registers
+    uint64_t registers[16];         // host registers by number: at a fault, and around a call of a helper
+    uint64_t vectors[16];           // their low halves
     uint64_t spill[MYNAH_SPILL_SLOTS];
 } mynah_cpu;
 

@@ -1,0 +1,143 @@
+// Which superblocks make a region: the hot loop around an address, with the loops inside of it.
+//
+// Followed are the ways that block translations were seen to take: a link that was never patched is a cold exit. Of what is
+// reached so, the superblocks stay that lead back to the start.
+
+import Guest
+import IR
+
+struct RegionBlock {
+    let function: Function
+    let lifted: LiftedCode
+    /// How often it runs, in proportion, as loop depth suggests.
+    var weight = 1
+    /// Positions of the superblocks that it transfers to.
+    var successors: [Int] = []
+}
+
+struct Region {
+    /// In the order of the code; the first is the entry.
+    private(set) var blocks: [RegionBlock] = []
+    var instructionCount: Int { blocks.reduce(0) { $0 + $1.lifted.instructionCount } }
+    var ranges: [Range<UInt64>] { blocks.flatMap(\.lifted.ranges) }
+
+    /// Executions of a loop's body per execution of what is around it, for `weight`.
+    private static let iterations = 8
+    private static let deepest = 5
+
+    /// The loop that starts at `key`; nil when nothing leads back there, or one superblock is the whole loop: its block
+    /// translation is as good. The engine's lock is held.
+    init?(around key: BlockKey, in engine: Engine) {
+        explore(key, engine)
+        keepLoop()
+        guard blocks.count > 1 else { return nil }
+        weigh()
+    }
+
+    // MARK: Exploring
+
+    private mutating func explore(_ key: BlockKey, _ engine: Engine) {
+        var places: [UInt64: Int] = [:], count = 0
+        // Depth first, the way that ends a superblock before those that leave it: it falls through then.
+        func visit(_ address: UInt64) -> Int? {
+            if let known = places[address] { return known }
+            guard places.count < engine.configuration.regionBlocks, count < engine.configuration.regionInstructions,
+                let profile = engine.profile(of: BlockKey(address: address, mode: key.mode))
+            else { return nil }
+            let place = places.count
+            places[address] = place
+            let function = Function(capacity: 512)
+            let lifted = engine.lift(address, key.mode, into: function)
+            count += lifted.instructionCount
+            blocks.append(RegionBlock(function: function, lifted: lifted))
+            for target in Region.targets(of: function).reversed() where target == address || profile.contains(target) {
+                if let successor = visit(target) { blocks[place].successors.append(successor) }
+            }
+            return place
+        }
+        _ = visit(key.address)
+    }
+
+    /// Where a superblock transfers to directly, without a call.
+    private static func targets(of function: Function) -> [UInt64] {
+        (0 ..< function.count).compactMap { index in
+            let instruction = function.instructions[index]
+            switch instruction.opcode {
+            case .exitIf: return UInt64(bitPattern: instruction.immediate)
+            case .exit where instruction.hint == .none: return UInt64(bitPattern: instruction.immediate)
+            default: return nil
+            }
+        }
+    }
+
+    // MARK: Shaping
+
+    private mutating func keepLoop() {
+        guard !blocks.isEmpty else { return }
+        let leadsBack = reaching(0, without: nil)
+        guard leadsBack[0] else { return blocks.removeAll() }
+        var place = [Int?](repeating: nil, count: blocks.count), next = 0
+        for index in blocks.indices where leadsBack[index] {
+            place[index] = next
+            next += 1
+        }
+        blocks = blocks.indices.filter { leadsBack[$0] }.map { index in
+            var block = blocks[index]
+            block.successors = block.successors.compactMap { place[$0] }
+            return block
+        }
+    }
+
+    /// Which superblocks lead to `target` over at least one transfer, not passing through `excluded`.
+    private func reaching(_ target: Int, without excluded: Int?) -> [Bool] {
+        var result = [Bool](repeating: false, count: blocks.count), changed = true
+        while changed {
+            changed = false
+            for index in blocks.indices where !result[index] && index != excluded {
+                if blocks[index].successors.contains(where: { $0 == target || (result[$0] && $0 != excluded) }) {
+                    result[index] = true
+                    changed = true
+                }
+            }
+        }
+        return result
+    }
+
+    /// Weights by the depth of natural loops: the bodies of the transfers that go back in the order of the code.
+    private mutating func weigh() {
+        var depth = [Int](repeating: 0, count: blocks.count)
+        for header in blocks.indices {
+            let backward = blocks.indices.filter { $0 >= header && blocks[$0].successors.contains(header) }
+            guard !backward.isEmpty else { continue }
+            var body = Set(backward).union([header])
+            for end in backward where end != header {
+                let leads = reaching(end, without: header)
+                for index in blocks.indices where leads[index] { body.insert(index) }
+            }
+            for index in body { depth[index] += 1 }
+        }
+        for index in blocks.indices {
+            blocks[index].weight = (0 ..< min(depth[index], Region.deepest)).reduce(1) { weight, _ in weight * Region.iterations }
+        }
+    }
+}
+
+extension Engine {
+    /// The targets that the block translation at `key` was seen to go to; nil when there is none. Holds the lock.
+    func profile(of key: BlockKey) -> Set<UInt64>? {
+        guard let index = replacedBlocks[key] ?? blockOfKey[key] else { return nil }
+        let block = blocks[index]
+        var targets: Set<UInt64> = []
+        for link in block.firstLink ..< block.firstLink + block.linkCount where linkedTo[link] >= 0 { targets.insert(links[link].target) }
+        return targets
+    }
+
+    /// Lifts and optimises a superblock. Holds the lock.
+    func lift(_ address: UInt64, _ mode: TranslationMode, into function: Function) -> LiftedCode {
+        function.reset(entry: address)
+        var builder = Builder(function: function, slotTypes: isa.slots.map(\.type))
+        let lifted = isa.lift(at: GuestAddress(address), mode: mode, source: memory, limits: configuration.limits, into: &builder)
+        optimizer.optimize(function)
+        return lifted
+    }
+}

@@ -1,0 +1,81 @@
+// Homes of the guest registers inside of a region.
+//
+// Guest registers that a loop uses much and that have no home take the homes of registers that it uses less, or not at all: two
+// moves each on the way in and on every way out, none per iteration. The displaced ones live in their slots meanwhile.
+
+import IR
+import X86
+
+/// A home register that a region uses for another slot than its owner's.
+struct DisplacedHome {
+    var owner: Int
+    var used: Int
+    var register: UInt8
+    var isVector: Bool
+}
+
+extension Translator {
+    /// Sets `homes` and `displaced` for uses of slots counted as `weights`.
+    func chooseHomes(_ weights: [Int]) {
+        displaced.removeAll(keepingCapacity: true)
+        homes = map.home
+        exchange(weights, map.integerHomes.map(\.slot), isVector: false)
+        exchange(weights, map.floatHomes.map(\.slot), isVector: true)
+    }
+
+    private func exchange(_ weights: [Int], _ owners: [Int], isVector: Bool) {
+        var owners = owners.sorted { weights[$0] > weights[$1] }
+        let others = weights.indices.filter { homes[$0] == RegisterMap.none && map.slots[$0].type.isFloat == isVector && weights[$0] > 1 }
+        for slot in others.sorted(by: { weights[$0] > weights[$1] }) {
+            guard let owner = owners.last, weights[owner] < weights[slot] else { return }
+            owners.removeLast()
+            displaced.append(DisplacedHome(owner: owner, used: slot, register: homes[owner], isVector: isVector))
+            homes[slot] = homes[owner]
+            homes[owner] = RegisterMap.none
+        }
+    }
+
+    /// Counts the uses of slots in `function`, each `weight` times.
+    static func count(_ function: Function, weight: Int, into weights: inout [Int]) {
+        let instructions = function.instructions
+        for index in 0 ..< function.count {
+            switch instructions[index].opcode {
+            case .read: weights[instructions[index].slot] += weight
+            case .write: weights[instructions[index].slot] += 2 * weight
+            default: break
+            }
+        }
+    }
+
+    /// From the homes between translations to those of the region.
+    func emitDisplacement() {
+        for home in displaced {
+            move(map.memory(ofSlot: home.owner), from: home)
+            move(to: home, map.memory(ofSlot: home.used))
+        }
+    }
+
+    /// And back.
+    func emitRestoration() {
+        for home in displaced {
+            move(map.memory(ofSlot: home.used), from: home)
+            move(to: home, map.memory(ofSlot: home.owner))
+        }
+    }
+
+    private func move(_ memory: Memory, from home: DisplacedHome) {
+        if home.isVector {
+            asm.movs(.double, memory, XMM(rawValue: home.register).unsafelyUnwrapped)
+        } else {
+            asm.mov(.quad, memory, Register(rawValue: home.register).unsafelyUnwrapped)
+        }
+    }
+
+    private func move(to home: DisplacedHome, _ memory: Memory) {
+        if home.isVector {
+            asm.movs(.double, XMM(rawValue: home.register).unsafelyUnwrapped, memory)
+        } else {
+            asm.mov(.quad, Register(rawValue: home.register).unsafelyUnwrapped, memory)
+        }
+    }
+}
