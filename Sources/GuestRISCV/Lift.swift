@@ -97,6 +97,18 @@ struct SuperblockLifter {
         return end < next || overlapsLifted(next, end) ? nil : (first, last)
     }
 
+    /// The instructions from the next one up to `end`, when they are at most `count` that the superblock may take in.
+    mutating func instructions(upTo end: UInt64, atMost count: Int) -> [DecodedInstruction]? {
+        var found: [DecodedInstruction] = [], address = next
+        while address < end {
+            guard found.count < count, !limits.singleStep, let bits = fetcher.fetch(at: address) else { return nil }
+            found.append(RISCVDecoder.decode(bits))
+            address &+= UInt64(found[found.count - 1].byteCount)
+        }
+        guard address == end, instructionCount + found.count <= limits.instructions, !overlapsLifted(next, end) else { return nil }
+        return found
+    }
+
     /// The code at `address` cannot be fetched. Behind other instructions the fault is left to a lookup of that address.
     private mutating func endWithoutInstruction(at address: UInt64) {
         if instructionCount == 0 {

@@ -117,6 +117,15 @@ final class EngineExecutor: Executor {
             EngineExecutor("plain processor", arena) { $0.features = [] },
             EngineExecutor("single instructions", arena) { $0.limits.instructions = 1 },
             EngineExecutor("three translations", arena) { $0.translationLimit = 3 },
+            EngineExecutor("regions", arena) {
+                $0.policy = .region
+                $0.regionThreshold = 2
+            },
+            EngineExecutor("unoptimised regions", arena) {
+                $0.policy = .region
+                $0.regionThreshold = 2
+                $0.optimizations = []
+            },
             EngineExecutor("tiny cache", arena) { $0.codeCacheBytes = 128 << 10 },
         ]
     }
