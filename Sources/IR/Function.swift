@@ -81,6 +81,14 @@
         return Value(index)
     }
 
+    /// Replaces the instructions of a function of one block.
+    package func replaceBlock(with instructions: [Instruction]) {
+        precondition(blocks.count == 1, "a function of one block")
+        storage.pointee.count = 0
+        for instruction in instructions { append(instruction) }
+        blocks[0].end = Int32(instructions.count)
+    }
+
     @usableFromInline func grow() {
         let capacity = storage.pointee.capacity * 2
         let larger = UnsafeMutablePointer<Instruction>.allocate(capacity: capacity)

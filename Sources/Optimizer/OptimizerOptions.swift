@@ -14,6 +14,8 @@ package struct OptimizerOptions: OptionSet, Hashable, Sendable {
     package static let branchShaping = OptimizerOptions(rawValue: 1 << 6)
     package static let deadCode = OptimizerOptions(rawValue: 1 << 7)
 
+    package static let byteCombining = OptimizerOptions(rawValue: 1 << 8)
+
     package static let all = Pipeline.passes.reduce(into: OptimizerOptions()) { $0.formUnion($1.option) }
 
     /// The set of the one pass called `name`, or nil when there is none.

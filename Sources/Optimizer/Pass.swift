@@ -18,7 +18,7 @@ package struct Pass: Sendable {
 /// Scratch buffers, reused from function to function.
 package final class PassContext {
     // SAFETY: each buffer has `capacity` elements (`slotCapacity`, `tableCapacity` where said), and `prepare` makes `capacity` at
-    // least the function's instruction count before any pass runs. A pass never adds instructions.
+    // least the function's instruction count before each pass runs; a pass that adds instructions uses none of them.
     private(set) var capacity = 0
     /// For each instruction the value that replaces it: itself unless a pass said otherwise.
     private(set) var forward: UnsafeMutablePointer<UInt32>

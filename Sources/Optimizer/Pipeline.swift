@@ -6,7 +6,7 @@ import IR
 package final class Pipeline {
     /// Every pass, in order.
     package static let passes: [Pass] = [
-        stateElimination, fold, valueNumbering, canonicalNaN, demandedBits, addressFolding, branchShaping, deadCode,
+        byteCombining, stateElimination, fold, valueNumbering, canonicalNaN, demandedBits, addressFolding, branchShaping, deadCode,
     ]
 
     package let options: OptimizerOptions
@@ -19,6 +19,7 @@ package final class Pipeline {
     package func optimize(_ function: Function) { optimize(function, options: options) }
 
     package func optimize(_ function: Function, options: OptimizerOptions) {
+        run(byteCombining, function, options)
         // Dead writes go first: they would keep values alive that later passes fold only when they have few users.
         run(stateElimination, function, options)
         run(fold, function, options)

@@ -35,14 +35,23 @@ extension Translator {
         }
     }
 
-    /// Counts the uses of slots in `function`, each `weight` times.
+    /// Counts the writes of slots in `function`, and the uses of what they hold, each `weight` times.
     static func count(_ function: Function, weight: Int, into weights: inout [Int]) {
         let instructions = function.instructions
+        var slotOfValue = [Int](repeating: -1, count: function.count)
+        func use(_ value: Value) {
+            if !value.isNone, slotOfValue[Int(value.index)] >= 0 { weights[slotOfValue[Int(value.index)]] += weight }
+        }
         for index in 0 ..< function.count {
-            switch instructions[index].opcode {
-            case .read: weights[instructions[index].slot] += weight
-            case .write: weights[instructions[index].slot] += 2 * weight
-            default: break
+            let instruction = instructions[index], count = instruction.opcode.operandCount
+            if count > 0 { use(instruction.a) }
+            if count > 1 { use(instruction.b) }
+            if count > 2 { use(instruction.c) }
+            if instruction.opcode == .read {
+                slotOfValue[index] = instruction.slot
+            } else if instruction.opcode == .write {
+                weights[instruction.slot] += weight
+                slotOfValue[Int(instruction.a.index)] = instruction.slot
             }
         }
     }
