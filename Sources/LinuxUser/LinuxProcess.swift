@@ -171,7 +171,8 @@ package final class LinuxProcess {
 
     private func loadInterpreter(_ path: String, _ program: ELFProgram, _ loader: ELFLoader) throws -> LoadedImage {
         let hostPath = paths.hostPath(of: path) ?? path
-        let descriptor = open(hostPath, O_RDONLY | O_CLOEXEC)
+        // A pipe of that name must not make us wait; `ELFFile` refuses it.
+        let descriptor = open(hostPath, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else {
             let advice = options.sysroot == nil
                 ? "Give the directory of a \(abi.machineName) system with -L DIR (QEMU_LD_PREFIX), or link the program statically."
