@@ -208,6 +208,8 @@ extension LinuxProcess {
     package func invalidateCode(_ range: Range<UInt64>) { memory.invalidateCode(range) }
     package func releaseAllWatches() -> Bool { memory.releaseAllWatches() }
     package func mappingsText() -> String { memory.mappingsText() }
+    package func usageText() -> String { memory.usageText() }
+    package func usageSummary() -> String { memory.usageSummary() }
 
     /// Descriptors that belong to Mynah, and that the guest cannot close.
     package var internalDescriptors: [Int32] {
