@@ -119,6 +119,11 @@ static void identities(void) {
     int signal = 5;
     EXPECT(prctl(PR_SET_PDEATHSIG, SIGTERM) == 0 && prctl(PR_GET_PDEATHSIG, &signal) == 0 && signal == SIGTERM && prctl(PR_SET_PDEATHSIG, 0) == 0, "PR_SET_PDEATHSIG");
     EXPECT(prctl(PR_GET_DUMPABLE) >= 0 && prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) >= 0 && prctl(9999) == -1 && errno == EINVAL, "prctl");
+#ifdef __riscv
+    EXPECT(prctl(PR_SET_TSC, PR_TSC_SIGSEGV) == -1 && errno == EINVAL, "what only x86 processors have");
+    EXPECT(clock_gettime(CLOCK_MONOTONIC, &(struct timespec) { 0 }) == 0, "and the clock still works");
+    EXPECT(syscall(SYS_prctl, PR_GET_DUMPABLE | 1l << 40, 0, 0, 0, 0) >= 0, "the kernel takes an int");
+#endif
     struct utsname machine;
     EXPECT(uname(&machine) == 0 && machine.release[0] && machine.nodename[0], "uname");
     struct sysinfo information;
