@@ -25,7 +25,7 @@ private enum Ending: Hashable {
     private static let executable = setting("MYNAH_EXECUTABLE") ?? ownDirectory + "/mynah"
     private static let qemu: String? = ["/usr/bin/qemu-riscv64", "/usr/local/bin/qemu-riscv64"].first { (path: String) in access(path, X_OK) == 0 }
     private static let images = ["hello", "maps", "hello", "compress"]
-    private static let engines = ["auto", "block", "interpreter"]
+    private static let engines = ["auto", "block", "interpreter", "region"]
     private static let shards = 2
     /// Far above what the undamaged programs take.
     private static let milliseconds: Int32 = 400, patience: Int32 = 4000
@@ -109,7 +109,7 @@ private enum Ending: Hashable {
             let mutant = ELFMutator(originals[image]!, seed: seed)
             unlink(path)
             try write(mutant.bytes, to: path)
-            let ending = try Self.judge(path, engine: Self.engines[Int(seed % UInt64(Self.engines.count))], in: directory)
+            let ending = try Self.judge(path, engine: Self.engines[Int(seed / 8 % UInt64(Self.engines.count))], in: directory)
             endings[ending, default: 0] += 1
             if ending == .endlessUnlikeQemu { print("seed \(seed), \(image): qemu ends it: \(mutant.description)") }
             if case .defect(let what) = ending {
