@@ -41,7 +41,8 @@ let package = Package(
         .testTarget(name: "X86BackendTests", dependencies: ["X86Backend", "IR", "Optimizer", "Host"]),
         .testTarget(name: "GuestRISCVTests", dependencies: ["GuestRISCV", "Guest", "IR", "CHost"], exclude: ["Vectors"]),
         .testTarget(name: "EngineTests", dependencies: ["Engine", "GuestRISCV", "Guest", "IR", "Optimizer", "Host"]),
-        .testTarget(name: "LinuxUserTests", dependencies: ["LinuxUser"]),
+        .target(name: "CConfinement", path: "Tests/CConfinement"),
+        .testTarget(name: "LinuxUserTests", dependencies: ["LinuxUser", "Guest", "GuestRISCV", "CConfinement"]),
         .testTarget(name: "MynahCLITests", dependencies: ["MynahCLI", "Mynah"]),
     ],
     swiftLanguageModes: [.v5]

@@ -70,6 +70,7 @@ extension RISCVInterpreter {
         static let cycle: Int32 = 0xc00
         static let time: Int32 = 0xc01
         static let retired: Int32 = 0xc02
+        static let realTime = HostClockRegister.realTime, monotonic = HostClockRegister.monotonic
     }
 
     /// `time` advances at 10 MHz.
@@ -92,7 +93,9 @@ extension RISCVInterpreter {
         case ControlRegister.floatControl:
             old = UInt64(FloatControl.flags(ofMXCSR: mynah_get_mxcsr()) | tail.pointee.fcsrRoundingMode << 5)
         case ControlRegister.cycle where !writes, ControlRegister.retired where !writes: old = mynah_cycle_counter()
-        case ControlRegister.time where !writes: old = nanoseconds() / nanosecondsPerTick
+        case ControlRegister.time where !writes: old = nanoseconds(CLOCK_MONOTONIC) / nanosecondsPerTick
+        case ControlRegister.realTime where !writes: old = nanoseconds(CLOCK_REALTIME)
+        case ControlRegister.monotonic where !writes: old = nanoseconds(CLOCK_MONOTONIC)
         default: return InterpreterExit.illegalInstruction.rawValue
         }
         var isModeChanged = false
@@ -130,9 +133,16 @@ extension RISCVInterpreter {
     }
 }
 
-/// Of the monotonic clock.
-private func nanoseconds() -> UInt64 {
+/// The host's clocks in nanoseconds as read-only registers, in the range that the privileged architecture leaves to
+/// implementations (Volume II, "CSR Address Mapping Conventions": 0xCC0 to 0xCFF). The vDSO's functions read them: the value is
+/// that of the host's own vDSO at that moment, so it agrees with the system calls and follows every step of the clock.
+package enum HostClockRegister {
+    package static let realTime: Int32 = 0xcc0
+    package static let monotonic: Int32 = 0xcc1
+}
+
+private func nanoseconds(_ clock: clockid_t) -> UInt64 {
     var time = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &time)
+    clock_gettime(clock, &time)
     return UInt64(bitPattern: Int64(time.tv_sec)) &* 1_000_000_000 &+ UInt64(bitPattern: Int64(time.tv_nsec))
 }

@@ -7,7 +7,10 @@ import Glibc
 /// What the host refused to give.
 package struct HostError: Error, CustomStringConvertible {
     package let description: String
+    /// The machine's shortage, or a limit of the user's; no defect.
+    package let isOutOfMemory: Bool
     package init(_ what: String, errorNumber: Int32 = errno) {
+        isOutOfMemory = errorNumber == ENOMEM
         description = "\(what): \(String(cString: strerror(errorNumber)))"
     }
 }

@@ -146,12 +146,27 @@ package final class AddressSpace: GuestMemory {
 
     /// The text of /proc/self/maps.
     package func mappingsText() -> String {
+        let (regions, named) = shownRegions()
+        return ProcMappings.text(regions: regions, hostMaps: readHostFile("/proc/self/maps"), named: named)
+    }
+
+    /// The text of /proc/self/smaps.
+    package func usageText() -> String {
+        let (regions, named) = shownRegions()
+        return ProcMappings.usageText(regions: regions, hostUsage: readHostFile("/proc/self/smaps"), named: named)
+    }
+
+    /// The text of /proc/self/smaps_rollup.
+    package func usageSummary() -> String {
+        ProcMappings.usageSummary(regions: shownRegions().regions, hostUsage: readHostFile("/proc/self/smaps"))
+    }
+
+    private func shownRegions() -> (regions: [MappingRegion], named: [(name: String, address: UInt64)]) {
         let (regions, sources) = lock.locked { (list.regions, list.sources) }
         let named = regions.compactMap { region -> (name: String, address: UInt64)? in
             let name = sources[Int(region.source)].name
             return name.isEmpty ? nil : (name, region.start)
         }
-        let shown = regions.map { MappingRegion(range: $0.start..<$0.end, protection: UInt32($0.protection.rawValue)) }
-        return ProcMappings.text(regions: shown, hostMaps: readHostFile("/proc/self/maps"), named: named)
+        return (regions.map { MappingRegion(range: $0.start..<$0.end, protection: UInt32($0.protection.rawValue)) }, named)
     }
 }

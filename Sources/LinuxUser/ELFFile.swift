@@ -52,6 +52,7 @@ package struct ELFFile {
         self.path = path
         var status = stat()
         guard fstat(descriptor, &status) == 0 else { throw ExecutableError.malformed(path, "it cannot be examined") }
+        guard status.st_mode & S_IFMT == S_IFREG else { throw ExecutableError.malformed(path, "it is not a regular file") }
         fileByteCount = UInt64(max(0, status.st_size))
         let header = Self.read(descriptor, at: 0, count: Self.headerBytes)
         guard header.count >= 4, Array(header[0..<4]) == Self.magic else {

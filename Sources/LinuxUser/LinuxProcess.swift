@@ -171,7 +171,8 @@ package final class LinuxProcess {
 
     private func loadInterpreter(_ path: String, _ program: ELFProgram, _ loader: ELFLoader) throws -> LoadedImage {
         let hostPath = paths.hostPath(of: path) ?? path
-        let descriptor = open(hostPath, O_RDONLY | O_CLOEXEC)
+        // A pipe of that name must not make us wait; `ELFFile` refuses it.
+        let descriptor = open(hostPath, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else {
             let advice = options.sysroot == nil
                 ? "Give the directory of a \(abi.machineName) system with -L DIR (QEMU_LD_PREFIX), or link the program statically."
@@ -207,6 +208,8 @@ extension LinuxProcess {
     package func invalidateCode(_ range: Range<UInt64>) { memory.invalidateCode(range) }
     package func releaseAllWatches() -> Bool { memory.releaseAllWatches() }
     package func mappingsText() -> String { memory.mappingsText() }
+    package func usageText() -> String { memory.usageText() }
+    package func usageSummary() -> String { memory.usageSummary() }
 
     /// Descriptors that belong to Mynah, and that the guest cannot close.
     package var internalDescriptors: [Int32] {

@@ -16,7 +16,7 @@ package struct MappingRegion {
 
 package enum ProcMappings {
     /// One line of the host's maps.
-    private struct HostLine {
+    struct HostLine {
         var range: Range<UInt64>
         var isShared: Bool
         var offset: UInt64
@@ -40,34 +40,47 @@ package enum ProcMappings {
     /// The guest's maps. `regions` ascend; `named` gives names such as [stack] to anonymous regions that hold an address.
     package static func text(regions: [MappingRegion], hostMaps: String, named: [(name: String, address: UInt64)] = []) -> String {
         let lines = hostMaps.split(separator: "\n").compactMap(HostLine.init)
+        return parts(regions: regions, hostLines: lines, named: named).map { line($0, lines[$0.hostLine]) }.joined()
+    }
+
+    /// A guest's region as far as one of the host's lines reaches.
+    struct Part {
+        var range: Range<UInt64>
+        var protection: UInt32
+        var hostLine: Int
+        var name: String?
+    }
+
+    static func parts(regions: [MappingRegion], hostLines lines: [HostLine], named: [(name: String, address: UInt64)]) -> [Part] {
         var first = 0
-        var text = ""
+        var parts: [Part] = []
         for region in regions {
             while first < lines.count && lines[first].range.upperBound <= region.range.lowerBound { first += 1 }
             var index = first
             while index < lines.count && lines[index].range.lowerBound < region.range.upperBound {
-                let part = lines[index].range.clamped(to: region.range)
-                let name = named.first { part.contains($0.address) }?.name
-                text += line(part, region.protection, lines[index], name)
+                let range = lines[index].range.clamped(to: region.range)
+                let name = named.first { range.contains($0.address) }?.name
+                parts.append(Part(range: range, protection: region.protection, hostLine: index, name: name))
                 index += 1
             }
         }
-        return text
+        return parts
     }
 
-    private static func line(_ range: Range<UInt64>, _ protection: UInt32, _ host: HostLine, _ name: String?) -> String {
+    static func line(_ part: Part, _ host: HostLine) -> String {
+        let range = part.range, protection = part.protection
         let letters = (protection & 1 != 0 ? "r" : "-") + (protection & 2 != 0 ? "w" : "-") + (protection & 4 != 0 ? "x" : "-")
         let isFile = host.inode != "0"
         let offset = isFile ? host.offset + (range.lowerBound - host.range.lowerBound) : 0
         let head = "\(padded(range.lowerBound))-\(padded(range.upperBound)) \(letters)\(host.isShared ? "s" : "p") "
             + "\(padded(offset)) \(host.device) \(host.inode) "
         // Names of the emulator's own kind ([anon:…], [heap]) are not the guest's.
-        let shown = isFile ? String(host.name) : name ?? ""
+        let shown = isFile ? String(host.name) : part.name ?? ""
         guard !shown.isEmpty else { return head + "\n" }
         return head + String(repeating: " ", count: max(0, 73 - head.utf8.count)) + shown + "\n"
     }
 
-    private static func padded(_ value: UInt64) -> String {
+    static func padded(_ value: UInt64) -> String {
         let digits = String(value, radix: 16)
         return String(repeating: "0", count: max(0, 8 - digits.count)) + digits
     }

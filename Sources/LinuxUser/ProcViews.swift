@@ -1,7 +1,7 @@
 // The guest's view of /proc: files that would show the emulator instead of the guest.
 //
-// /proc/self (also by number, as thread-self, and below task/) exe, maps, cmdline, environ, auxv and stat, and /proc/cpuinfo.
-// A view is text in a memfd, made when the file is opened. Everything else of /proc passes through.
+// /proc/self (also by number, as thread-self, and below task/) exe, maps, smaps, smaps_rollup, cmdline, environ, auxv and stat,
+// and /proc/cpuinfo. A view is text in a memfd, made when the file is opened. Everything else of /proc passes through.
 
 import CHost
 import Glibc
@@ -9,7 +9,7 @@ import Glibc
 /// A file of /proc that is the guest's own.
 package struct ProcView {
     package enum Kind {
-        case executable, maps, commandLine, environment, auxiliaryVector, status, processors
+        case executable, maps, usage, usageSummary, commandLine, environment, auxiliaryVector, status, processors
     }
 
     package let kind: Kind
@@ -38,6 +38,8 @@ package struct ProcView {
         switch parts[0] {
         case "exe": kind = .executable
         case "maps": kind = .maps
+        case "smaps": kind = .usage
+        case "smaps_rollup": kind = .usageSummary
         case "cmdline": kind = .commandLine
         case "environ": kind = .environment
         case "auxv": kind = .auxiliaryVector
@@ -76,6 +78,8 @@ package struct ProcView {
         switch kind {
         case .executable: []
         case .maps: Array(process.mappingsText().utf8)
+        case .usage: Array(process.usageText().utf8)
+        case .usageSummary: Array(process.usageSummary().utf8)
         case .commandLine: process.guestBytes(process.argumentBytes)
         case .environment: process.guestBytes(process.environmentBytes)
         case .auxiliaryVector: process.guestBytes(process.auxiliaryVectorBytes)

@@ -124,18 +124,7 @@ package final class RISCVLinuxABI: LinuxABI {
 
     // MARK: vDSO
 
-    /// Each function makes its system call; unwinders know the end of a signal handler by these very words.
-    private static let functions: [(name: String, number: UInt32)] = [
-        ("__vdso_rt_sigreturn", 139), ("__vdso_clock_gettime", 113), ("__vdso_gettimeofday", 169), ("__vdso_clock_getres", 114),
-        ("__vdso_getcpu", 168), ("__vdso_flush_icache", 259), ("__vdso_riscv_hwprobe", 258),
-    ]
-    private static let image = VDSOImage(
-        machine: 243, flags: 0x5, version: "LINUX_4.15",
-        functions: functions.map { function in
-            let loadNumber = function.number << 20 | 17 << 7 | 0x13  // li a7, number
-            let words: [UInt32] = [loadNumber, 0x73, 0x8067]  // ecall; ret
-            return VDSOImage.Function(name: function.name, code: words.flatMap { word in (0..<4).map { UInt8(truncatingIfNeeded: word >> ($0 * 8)) } })
-        })
+    private static let image = VDSOImage(machine: 243, flags: 0x5, version: "LINUX_4.15", functions: RISCVVDSO.functions)
 
     package var vdso: [UInt8] { Self.image.bytes }
     package var signalReturnOffset: UInt64 { Self.image.offsets[0] }

@@ -24,6 +24,7 @@ extension LinuxThread {
     /// Ends the process by the signal's default action, with one line for a person at a terminal.
     func die(of signal: Int32, code: Int32, address: UInt64, reason: String?) {
         process.strace?.signal(Int(signal), code: Int(code))
+        process.strace?.killed(by: signal)
         if isatty(2) != 0 { report(signal, address, reason) }
         mynah_die_of_signal(signal)
         _exit(128 + signal)
@@ -41,5 +42,19 @@ extension LinuxThread {
         }
         text += "; " + process.abi.registerSummary(state) + "\n"
         text.withUTF8 { _ = Glibc.write(2, $0.baseAddress!, $0.count) }
+    }
+
+    /// The signal by which this call of kill, tkill or tgkill will end the process: one to itself, not blocked, whose action
+    /// is to terminate. Such a call does not return, so a trace must know beforehand.
+    func fatalSignal(ofCall a: SystemCallArguments) -> (number: Int32, code: Int32)? {
+        let kill = 129, tkill = 130, tgkill = 131, fromUser: Int32 = 0, fromThread: Int32 = -6
+        let own = a.number == tkill ? hostThreadID : getpid()
+        guard a.number == kill || a.number == tkill || a.number == tgkill, Int32(truncatingIfNeeded: a.a0) == own else { return nil }
+        if a.number == tgkill && Int32(truncatingIfNeeded: a.a1) != hostThreadID { return nil }
+        let signal = Int32(truncatingIfNeeded: a.number == tgkill ? a.a2 : a.a1)
+        guard (1...Int32(SignalTable.count)).contains(signal), mask & SignalTable.bit(signal) == 0 else { return nil }
+        let harmless: Set<Int32> = [SIGCHLD, SIGCONT, SIGURG, SIGWINCH, SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU]
+        guard !harmless.contains(signal), signals[signal].handler == SignalAction.defaultHandler else { return nil }
+        return (signal, a.number == kill ? fromUser : fromThread)
     }
 }

@@ -81,6 +81,11 @@ package final class Strace {
             if caller == currentThread() && result < 0 { write(line: Self.line(row, arguments, result: result)) }
             return result
         }
+        if let fatal = thread.fatalSignal(ofCall: arguments) {
+            write(line: Self.line(row, arguments, result: 0))
+            signal(Int(fatal.number), code: Int(fatal.code))
+            killed(by: fatal.number)
+        }
         let result = table.dispatch(thread, arguments)
         // The child of a fork does not print its parent's call.
         if caller == currentThread() { write(line: Self.line(row, arguments, result: result)) }
@@ -96,6 +101,11 @@ package final class Strace {
     /// Prints how the process ended.
     package func exited(status: Int) {
         write(line: "+++ exited with \(status) +++")
+    }
+
+    /// Prints that the process is about to end by a signal.
+    package func killed(by signal: Int32) {
+        write(line: "+++ killed by \(StraceNames.signal(Int(signal))) +++")
     }
 
     /// A call as strace(1) prints it. `result` nil: not known (yet).

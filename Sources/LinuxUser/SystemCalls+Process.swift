@@ -53,15 +53,22 @@ extension LinuxThread {
     fileprivate enum Control {
         static let setDeathSignal: UInt64 = 1, setName: UInt64 = 15, setSeccomp: UInt64 = 22, setMemory: UInt64 = 35
         static let setVector: UInt64 = 69, getVector: UInt64 = 70
+        static let getTimeStampCounter: UInt64 = 25, setTimeStampCounter: UInt64 = 26, setCallDispatch: UInt64 = 59
+        static let setWriteOrExecute: UInt64 = 65, getWriteOrExecute: UInt64 = 66
     }
 
     fileprivate func control(_ a: SystemCallArguments) -> Int64 {
-        switch a.a0 {
+        // The kernel takes an int.
+        switch a.a0 & 0xffff_ffff {
         // A filter would judge the host's system calls by the host's numbers.
         case Control.setSeccomp: Errno.EINVAL.result
         // These would change what the kernel knows of the emulator's memory.
         case Control.setMemory: Errno.EPERM.result
         case Control.setVector, Control.getVector: Errno.EINVAL.result
+        // The host processor's own, of which the emulator would die, and no riscv kernel knows them.
+        case Control.getTimeStampCounter, Control.setTimeStampCounter: Errno.EINVAL.result
+        // The addresses, numbers and rights that these judge would be the emulator's.
+        case Control.setCallDispatch, Control.setWriteOrExecute, Control.getWriteOrExecute: Errno.EINVAL.result
         default: hostCall(157, a.a0, a.a1, a.a2, a.a3, a.a4)
         }
     }

@@ -42,6 +42,10 @@ public enum Program {
             exit(try guest.start(program: options.program, arguments: [options.program] + options.arguments))
         } catch let error as ExecutableError {
             throw error.exitStatus == 127 ? ProgramError.notFound(error.description) : ProgramError.notRunnable(error.description)
+        } catch let error as HostError where error.isOutOfMemory {
+            throw ProgramError.notRunnable(
+                "\(String(decoding: options.program, as: UTF8.self)): not enough memory beside the program's: \(error.description). "
+                    + "Free some memory, or raise the limit of the address space (ulimit -v).")
         } catch let error as HostError {
             throw ProgramError.internalError(error.description)
         }

@@ -119,6 +119,16 @@ struct ELFBuilder {
         #expect(ELFBuilder.message(Array(ELFBuilder().bytes.prefix(40))).contains("cut off after 40 bytes"))
     }
 
+    @Test func pipesAndDirectories() {
+        var ends: [Int32] = [0, 0]
+        #expect(pipe(&ends) == 0)
+        let directory = open("/", O_RDONLY | O_CLOEXEC)
+        for descriptor in ends + [directory] {
+            #expect(throws: ExecutableError.self) { try ELFFile(descriptor: descriptor, path: "program") }
+            close(descriptor)
+        }
+    }
+
     /// No prefix and no changed byte of the headers makes the reader trap.
     @Test func noDamageTraps() {
         let bytes = ELFBuilder().bytes

@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/timerfd.h>
 #include <sys/times.h>
@@ -12,6 +13,21 @@ static int64_t now(clockid_t clock) {
     struct timespec time;
     clock_gettime(clock, &time);
     return time.tv_sec * 1000000000ll + time.tv_nsec;
+}
+
+// The system call itself, where `now` uses what the vDSO offers.
+static int64_t asked(clockid_t clock) {
+    struct timespec time;
+    syscall(SYS_clock_gettime, clock, &time);
+    return time.tv_sec * 1000000000ll + time.tv_nsec;
+}
+
+static int ordered(clockid_t clock) {
+    for (int i = 0; i < 1000; i++) {
+        int64_t before = asked(clock), between = now(clock), after = asked(clock);
+        if (before > between || between > after) return 0;
+    }
+    return 1;
 }
 
 static volatile sig_atomic_t ticks;
@@ -29,8 +45,16 @@ static void clocks(void) {
         last = next;
     }
     EXPECT(backwards == 0, "the monotonic clock never goes back");
+    EXPECT(ordered(CLOCK_MONOTONIC), "the C library and the system call read one monotonic clock");
+    EXPECT(ordered(CLOCK_REALTIME), "and one real-time clock");
+    EXPECT(ordered(CLOCK_BOOTTIME) && ordered(CLOCK_MONOTONIC_RAW), "and one of each other kind");
     struct timeval day;
+    int64_t earlier = asked(CLOCK_REALTIME) / 1000;
     gettimeofday(&day, NULL);
+    int64_t microseconds = day.tv_sec * 1000000ll + day.tv_usec;
+    EXPECT(day.tv_usec < 1000000 && earlier <= microseconds && microseconds <= asked(CLOCK_REALTIME) / 1000, "gettimeofday reads it, too");
+    struct timezone zone = { 77, 77 };
+    EXPECT(gettimeofday(&day, &zone) == 0, "gettimeofday with a zone");
     int64_t difference = now(CLOCK_REALTIME) / 1000000000 - day.tv_sec;
     EXPECT(difference >= 0 && difference <= 1 && time(NULL) - day.tv_sec <= 1, "gettimeofday, time and the real-time clock agree");
     EXPECT(day.tv_sec > 1600000000, "the date is not before 2020");
