@@ -52,6 +52,9 @@ public struct ProgramOptions: Sendable {
     public var disabledPasses: [String] = []
     /// Translate only so many blocks and interpret the others: halve it to find a bad translation.
     public var translationLimit: Int?
+    /// Compare one of so many executions of each translation with the interpreter, while the program runs; nil for none.
+    /// Single-threaded programs only: comparing ends when a thread is started.
+    public var verification: Int?
     /// The kernel release that uname(2) shows; nil for the default.
     public var kernelRelease: String?
     /// Bytes of the guest's main stack; nil for the host's limit.

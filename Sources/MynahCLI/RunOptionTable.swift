@@ -7,7 +7,6 @@ package struct RunSettings {
     package var options = ProgramOptions(program: "")
     package var wantsHelp = false
     package var wantsVersion = false
-    package var verifies = false
     package init() {}
 }
 
@@ -64,7 +63,9 @@ extension OptionTable where Settings == RunSettings {
         option(nil, "engine", "NAME", "how to execute: \(EngineChoice.allCases.map(\.rawValue).joined(separator: ", "))") {
             $0.options.engine = try parseEngine($1)
         }
-        flag(nil, "verify", "run by interpreter and translator, as 'mynah verify' does; status 3 at a difference") { $0.verifies = true }
+        optionalValue("verify", "EVERY", "compare (one of EVERY executions of) each translation with the interpreter; status 3 at a difference") {
+            $0.options.verification = try $1.map { try parseCount($0, atLeast: 1) } ?? 1
+        }
         option(nil, "disable-pass", "NAME", "leave out one optimisation (repeatable)") {
             $0.options.disabledPasses.append($1)
         }

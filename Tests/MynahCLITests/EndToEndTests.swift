@@ -79,7 +79,27 @@ import Testing
 
     @Test func verifyFindsNothingInARightTranslation() throws {
         let result = try run("verify", Self.images + "/quicksort", "1")
-        #expect(result.status == 0 && result.output.hasPrefix("identical: status 0"))
+        #expect(result.status == 0 && result.output.contains("identical: status 0"))
+        #expect(result.output.hasPrefix("verify: "), "blocks are compared in lockstep")
+    }
+
+    @Test func lockstepLetsTheGuestAlone() throws {
+        let result = try run("run", "--verify", hello)
+        #expect(result.status == 0 && result.output == "Hello from a guest program\n")
+        #expect(result.errors.hasPrefix("mynah: verify: ") && result.errors.contains("0 disturbed"))
+        #expect(try run("run", "--verify=0", hello).status == 2)
+        #expect(try run("run", "--verify", "--engine", "interpreter", hello).status == 2)
+        #expect(try run("verify", "--every", "0", hello).status == 2)
+        #expect(try run("verify", "--replay", "/no/such/file").status == 127)
+        #expect(try run("verify", "--replay", hello).status == 2)
+    }
+
+    @Test func reproducersAreReplayed() throws {
+        let path = "/tmp/mynah-test-\(getpid())-reproducer"
+        defer { unlink(path) }
+        try Files.write("a report\nisa riscv64\nregister a0 0x5\ncode 0x10000 00150513  # addi a0,a0,1\n", to: path)
+        let result = try run("verify", "--replay", path)
+        #expect(result.status == 0 && result.output == "identical\n")
     }
 
     @Test func theQemuPersonality() throws {
