@@ -78,7 +78,7 @@ import Testing
     }
 
     @Test func verifyFindsNothingInARightTranslation() throws {
-        let result = try run("verify", Self.images + "/quicksort", "1")
+        let result = try run("verify", hello)
         #expect(result.status == 0 && result.output.contains("identical: status 0"))
         #expect(result.output.hasPrefix("verify: "), "blocks are compared in lockstep")
     }
