@@ -120,6 +120,19 @@ import Testing
         #expect(result.output.contains("\"fmadd.d\"") && result.output.contains("\"openat\"") && result.output.contains("\"Zbb\""))
     }
 
+    @Test func microBenchmarksMeasureEveryStep() throws {
+        let path = "/tmp/mynah-test-\(getpid())-micro.json"
+        defer { unlink(path) }
+        let result = try run("bench", "--micro", Self.images + "/sieve", "--scale", "1", "--runs", "1", "--json", path)
+        #expect(result.status == 0, "\(result.errors)")
+        let text = Files.readText(path) ?? ""
+        for key in ["decode", "lift", "emit", "encode", "directJump", "callAndReturn", "indirectJump", "dispatcher", "systemCall", "interpretedInstruction"] + Program.passNames {
+            #expect(number(key, in: text).map { $0 > 0 } == true, "\(key)")
+        }
+        // What leaves the code cache cannot be as cheap as what stays in it.
+        #expect(number("dispatcher", in: text)! > number("indirectJump", in: text)!)
+    }
+
     @Test func benchComparesEngines() throws {
         let path = "/tmp/mynah-test-\(getpid())-bench.json"
         defer { unlink(path) }
