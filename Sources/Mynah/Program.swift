@@ -36,6 +36,11 @@ public enum Program {
         }
         settings.reexecution = options.reexecution
         if let set = options.trace {
+            if let unknown = Strace.Filter(set).unknownItems(.riscv64()).first {
+                throw ProgramError.badOption(
+                    "'--strace': no system call or class '\(unknown)' on riscv64; 'mynah isa' lists the calls, classes are "
+                        + "\(Strace.classNames.sorted().map { "%" + $0 }.joined(separator: ", "))")
+            }
             guard let strace = Strace(path: options.outputPath, filter: Strace.Filter(set)) else {
                 throw ProgramError.badOption("cannot write the trace to '\(options.outputPath ?? "standard error")'")
             }

@@ -83,7 +83,7 @@ private var binaryFormatKeepsArgumentZero: Bool {
 
 /// Runs the guest in this process, which ends as the guest ends.
 func execute(_ options: ProgramOptions) throws -> Never {
-    if !options.appendsOutput { try OwnOutput.prepare(options.outputPath) }
+    try OwnOutput.prepare(options.outputPath, kept: options.appendsOutput)
     do {
         let path = options.outputPath
         let report: @Sendable (String, Bool) -> Void = { text, differs in

@@ -50,7 +50,7 @@ extension OptionTable where Settings == RunSettings {
             $0.options.appendsOutput = true
         }
         optionalValue("stats", "json", "print what the engine did, at the end") {
-            guard let format = StatisticsFormat(rawValue: $1 ?? "text") else { throw OptionValueError("expected 'text' or 'json'") }
+            guard let format = StatisticsFormat(rawValue: $1 ?? "text") else { throw OptionValueError("expected 'text' or 'json', found '\($1 ?? "")'") }
             $0.options.statistics = format
         }
         flag(nil, "perf-map", "name translated code for perf(1)") { $0.options.writesPerfMap = true }

@@ -27,6 +27,7 @@ struct VerifyCommand: ParsableCommand {
     var command: [String] = []
 
     func run() throws {
+        if let word = command.first, word == "--help" || word == "-h" { throw CleanExit.helpRequest(self) }
         if let replay { return try self.replay(replay) }
         guard every > 0 else { throw CommandFailure.usage("'--every': expected a number of at least 1, found '\(every)'") }
         let guest = command.first == "--" ? Array(command.dropFirst()) : command
@@ -94,6 +95,9 @@ struct Verification {
     private func compareRuns() throws -> (text: String, differs: Bool) {
         note("interpreter")
         let reference = try observe(.interpreter)
+        if reference.calls.isEmpty, reference.result.status == ExitStatus.notRunnable || reference.result.status == ExitStatus.notFound {
+            throw CommandFailure(status: reference.result.status, Self.ownMessage(reference.result.errorText))
+        }
         note("interpreter again")
         let again = try observe(.interpreter, timeLimit: limit(reference))
         guard reference.result.status == again.result.status, reference.result.output == again.result.output else {
@@ -109,6 +113,12 @@ struct Verification {
         }
         let culprit = try bisect(reference, translated.translations, comparesCalls)
         return ("DIFFERENT: \(difference)\n" + culprit, true)
+    }
+
+    /// What a child of ours said, without its name.
+    static func ownMessage(_ text: String) -> String {
+        let line = text.hasPrefix("mynah: ") ? text.dropFirst(7) : text[...]
+        return line.last == "\n" ? String(line.dropLast()) : String(line)
     }
 
     private func limit(_ reference: Observation) -> Double { reference.result.wallSeconds * 3 + patience }

@@ -42,10 +42,29 @@ import Testing
         #expect(foreign.status == 126 && foreign.errors.contains("x86-64"))
         #expect(try run("run", "/etc/passwd").status == 126)
         #expect(try run("verify", "/no/such/program").status == 127)
+        let unverified = try run("verify", "/bin/sh")
+        #expect(unverified.status == 126 && unverified.errors.contains("x86-64"))
+    }
+
+    @Test func everyErrorNamesWhatIsWrong() throws {
+        for (arguments, words) in [
+            (["nonsense"], "no command 'nonsense'; there are run"), (["run", "--append", "/no/x", "--stats", hello], "'--append': cannot write"),
+            (["run", "--strace=%bogus", hello], "'%bogus'"), (["run", "--strace=nosuchcall", hello], "'nosuchcall'"),
+            (["bench", "--engines", "foo"], "'foo' is none of"), (["bench", "hello", "--svg", "/no/x.svg"], "'--svg': cannot write"),
+            (["bench", "hello", "--json", "/no/x"], "'--json': cannot write"), (["bench", "hello", "--native", "/no/x"], "no directory '/no/x'"),
+            (["bench", "--runs", "0"], "found '0'"), (["inspect", hello, "--html", "/no/x"], "'--html': cannot write"),
+            (["inspect", hello, "--stage", "foo"], "'foo' is none of"), (["inspect", hello, "--at", "0xzz"], "neither a symbol"),
+            (["isa", "--bogus"], "Unknown option '--bogus'"), (["verify", "--every", "x", hello], "'x'"),
+        ] {
+            let result = try ChildProcess.run([Self.mynah] + arguments, timeLimit: 60)
+            #expect(result.status == 2 && result.output.isEmpty, "\(arguments): \(result.status)")
+            #expect(result.errorText.hasPrefix("mynah: ") && result.errorText.contains(words), "\(arguments): \(result.errorText)")
+            #expect(result.errorText.contains("Try 'mynah"), "\(arguments): \(result.errorText)")
+        }
     }
 
     @Test func helpIsOutputAndSuccess() throws {
-        for arguments in [["--help"], ["run", "--help"], ["bench", "--help"], ["--version"]] {
+        for arguments in [["--help"], ["run", "--help"], ["bench", "--help"], ["verify", "--help"], ["inspect", "-h"], ["isa", "--help"], ["--version"]] {
             let result = try ChildProcess.run([Self.mynah] + arguments)
             #expect(result.status == 0 && !result.output.isEmpty && result.errorText.isEmpty, "\(arguments)")
         }

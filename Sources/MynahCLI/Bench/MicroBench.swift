@@ -54,7 +54,8 @@ extension BenchCommand {
         let command = Executor.engine(.block).command(for: guest, statisticsFile: path)!
         let child = try ChildProcess.run(command)
         guard child.status == 0, let text = Files.readText(path) else {
-            throw CommandFailure(status: ExitStatus.failed, "\(guest.name) ended with status \(child.status): \(child.errorText)")
+            throw CommandFailure(
+                status: ExitStatus.failed, "\(guest.name) ended with status \(child.status): \(Verification.ownMessage(child.errorText))")
         }
         let keys = MicroResult.stages.map { "\($0)Nanoseconds" } + ["translations", "instructionsTranslated", "hostBytes", "linkExits", "indirectMisses"]
         let pairs = keys.compactMap { key in number(key, in: text).map { (key, $0) } }
