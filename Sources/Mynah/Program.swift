@@ -35,6 +35,8 @@ public enum Program {
                 onEnd: { onVerification("verify: \($0): from here on nothing is compared\n", false) })
         }
         settings.reexecution = options.reexecution
+        settings.showsBacktrace = options.showsBacktrace
+        settings.symbol = { path, offset in (try? ELFImage(path: path))?.symbol(atFileOffset: offset) }
         if let set = options.trace {
             if let unknown = Strace.Filter(set).unknownItems(.riscv64()).first {
                 throw ProgramError.badOption(

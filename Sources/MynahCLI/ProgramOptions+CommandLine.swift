@@ -12,6 +12,7 @@ extension ProgramOptions {
         if let stackByteCount { words += ["--stack", String(stackByteCount)] }
         if let processor { words += ["--cpu", processor] }
         if let trace { words.append("--strace=\(trace)") }
+        if showsBacktrace { words.append("--backtrace") }
         if let verification { words.append("--verify=\(verification)") }
         if trace != nil || verification != nil, let outputPath { words += ["--append", outputPath] }
         if let translationLimit { words += ["--translation-limit", String(translationLimit)] }

@@ -53,6 +53,7 @@ extension OptionTable where Settings == RunSettings {
             guard let format = StatisticsFormat(rawValue: $1 ?? "text") else { throw OptionValueError("expected 'text' or 'json', found '\($1 ?? "")'") }
             $0.options.statistics = format
         }
+        flag(nil, "backtrace", "print registers and calls when a signal ends the program") { $0.options.showsBacktrace = true }
         flag(nil, "perf-map", "name translated code for perf(1)") { $0.options.writesPerfMap = true }
         option(nil, "dump", "STAGE[,STAGE]", "show every translation: guest, ir, optimized, host") {
             $0.options.dumps += try parseList($1, as: TranslationStage.self)

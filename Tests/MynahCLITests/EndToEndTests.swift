@@ -113,6 +113,28 @@ import Testing
         #expect(try run("verify", "--replay", hello).status == 2)
     }
 
+    /// A program of two instructions: li a0, 42 and a load from address 0.
+    @Test func crashesAreExplainedOnRequest() throws {
+        func words(_ value: UInt64, _ byteCount: Int) -> [UInt8] { (0 ..< byteCount).map { UInt8(truncatingIfNeeded: value >> UInt64($0 * 8)) } }
+        let address: UInt64 = 0x10000, code: [UInt64] = [0x02a0_0513, 0x0000_3583]
+        var file: [UInt8] = [0x7f, 0x45, 0x4c, 0x46, 2, 1, 1] + [UInt8](repeating: 0, count: 9)
+        file += words(2, 2) + words(243, 2) + words(1, 4) + words(address + 120, 8) + words(64, 8) + words(0, 8) + words(0, 4)
+        file += words(64, 2) + words(56, 2) + words(1, 2) + words(0, 6)
+        file += words(1, 4) + words(5, 4) + words(0, 8) + words(address, 8) + words(address, 8) + words(128, 8) + words(128, 8) + words(4096, 8)
+        file += code.flatMap { words($0, 4) }
+        let path = "/tmp/mynah-test-\(getpid())-crash"
+        defer { unlink(path) }
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0o755)
+        #expect(write(descriptor, file, file.count) == file.count)
+        close(descriptor)
+        let silent = try run("run", path)
+        #expect(silent.status == 128 + 11 && silent.errors.isEmpty)
+        let explained = try run("run", "--backtrace", path)
+        #expect(explained.status == 128 + 11)
+        #expect(explained.errors.contains("SIGSEGV at address 0x0, pc 0x1007c: ld a1,0(zero)"), "\(explained.errors)")
+        #expect(explained.errors.contains("a0 000000000000002a") && explained.errors.contains("#0  0x1007c"))
+    }
+
     @Test func reproducersAreReplayed() throws {
         let path = "/tmp/mynah-test-\(getpid())-reproducer"
         defer { unlink(path) }
