@@ -33,6 +33,15 @@ struct BlockKey: Hashable {
     var mode: TranslationMode
 }
 
+/// A translation as the lockstep comparison runs it.
+struct UnlinkedTranslation {
+    var entry: UInt64
+    /// Changes when entries become those of other translations.
+    var generation: Int
+    /// Its guest instructions, in the order in which it executes them.
+    var positions: [GuestPosition]
+}
+
 package final class Engine: @unchecked Sendable {
     package let isa: GuestISA
     package let memory: GuestMemory
@@ -61,6 +70,8 @@ package final class Engine: @unchecked Sendable {
     /// Executions of untranslated code, by a hash of its address.
     private var heat = [UInt8](repeating: 0, count: Engine.heatPlaces)
     private let perfMap: PerfMap?
+    /// Compares what translations do; nil unless that was asked for.
+    package private(set) var lockstep: Lockstep?
 
     /// - Throws: `HostError` when the host refuses memory for code.
     package init(isa: GuestISA, memory: GuestMemory, configuration: EngineConfiguration = EngineConfiguration()) throws {
@@ -86,6 +97,7 @@ package final class Engine: @unchecked Sendable {
         lock = .allocate(capacity: 1)
         pthread_mutex_init(lock, nil)
         perfMap = configuration.writesPerfMap ? PerfMap() : nil
+        lockstep = configuration.lockstep.map { Lockstep(isa: isa, source: memory, options: $0) }
         mynah_install_fault_handlers()
     }
 
@@ -142,9 +154,21 @@ package final class Engine: @unchecked Sendable {
             let key = BlockKey(address: address, mode: mode)
             let known = blockOfKey[key]
             if known == nil, isCold(address) { return nil }
-            guard let index = known ?? translate(key) else { return nil }
+            guard let index = known ?? translate(key, configuration.limits) else { return nil }
             if link >= 0, generation == counters.flushes { connect(link, to: index) }
             return blocks[index].entry
+        }
+    }
+
+    /// The translation of an address, which nothing is linked to: made now if there is none, or if there are `limits` for it.
+    /// - Returns: nil when the address is not to be translated.
+    func unlinkedTranslation(_ address: UInt64, _ mode: TranslationMode, limits: LiftLimits? = nil) -> UnlinkedTranslation? {
+        locked {
+            let key = BlockKey(address: address, mode: mode)
+            let known = limits == nil ? blockOfKey[key] : nil
+            guard let index = known ?? translate(key, limits ?? configuration.limits) else { return nil }
+            return UnlinkedTranslation(
+                entry: blocks[index].entry, generation: counters.flushes, positions: blocks[index].positions)
         }
     }
 
@@ -172,9 +196,9 @@ package final class Engine: @unchecked Sendable {
         place.storeBytes(of: distance, as: Int32.self)
     }
 
-    private func translate(_ key: BlockKey) -> Int? {
+    private func translate(_ key: BlockKey, _ wantedLimits: LiftLimits) -> Int? {
         guard counters.translations < configuration.translationLimit else { return nil }
-        var limits = configuration.limits
+        var limits = wantedLimits
         while true {
             let start = nanoseconds()
             function.reset(entry: key.address)
@@ -182,6 +206,7 @@ package final class Engine: @unchecked Sendable {
             let liftEnd = nanoseconds()
             let liftedText = configuration.observer == nil ? "" : text(of: function)
             optimizer.optimize(function)
+            if let pass = configuration.lastPass { optimizer.run(pass, function) }
             let optimizeEnd = nanoseconds()
             if code.byteCount - codeUsed < 64 << 10 { flush() }
             translator.firstLink = links.count

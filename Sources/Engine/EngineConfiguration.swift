@@ -38,6 +38,10 @@ package struct EngineConfiguration: Sendable {
     package var writesPerfMap = false
     /// Called after every translation, with every stage in it.
     package var observer: (@Sendable (TranslationReport) -> Void)?
+    /// Compare translations with the interpreter while the guest runs.
+    package var lockstep: LockstepOptions?
+    /// Runs behind the optimiser; tests plant wrong translations with it.
+    package var lastPass: Pass?
     package init() {}
 }
 

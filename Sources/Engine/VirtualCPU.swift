@@ -33,8 +33,8 @@ package final class VirtualCPU {
     private static let returnStackBytes = 1 << 20
     private static let guardBytes = 4096
     private static let sentinelBytes = 64
-    private var mode: TranslationMode
-    private let programCounter: UnsafeMutablePointer<UInt64>
+    private(set) var mode: TranslationMode
+    let programCounter: UnsafeMutablePointer<UInt64>
     private var interpreterExit = InterpreterExit.budget
     private var interpreterBudget = 0
 
@@ -137,7 +137,11 @@ package final class VirtualCPU {
                 self.mode = mode
                 clearJumpTable()
             }
-            if let exit = runTranslated() { return exit }
+            if let lockstep = engine.lockstep, lockstep.isActive {
+                if let exit = runInLockstep(lockstep) { return exit }
+            } else if let exit = runTranslated() {
+                return exit
+            }
         }
     }
 
@@ -150,16 +154,10 @@ package final class VirtualCPU {
                 programCounter.pointee = pc
                 return interpretUntranslated()
             }
-            header.pointee.in_code = 1
-            mynah_fence()
-            if engine.isFlushing {
-                header.pointee.in_code = 0
-                engine.waitForFlush()
+            guard let word = enterCode(target) else {
                 pendingLink = -1
                 continue
             }
-            let word = mynah_enter(engine.stubs.enter, state, target)
-            header.pointee.in_code = 0
             let payload = Int(truncatingIfNeeded: word >> 3)
             switch ExitKind(rawValue: word & 7) {
             case .link:
@@ -185,6 +183,21 @@ package final class VirtualCPU {
         }
     }
 
+    /// Runs translated code until it comes out; nil when the cache was being emptied instead.
+    @inline(__always)
+    func enterCode(_ target: UInt64) -> UInt64? {
+        header.pointee.in_code = 1
+        mynah_fence()
+        if engine.isFlushing {
+            header.pointee.in_code = 0
+            engine.waitForFlush()
+            return nil
+        }
+        let word = mynah_enter(engine.stubs.enter, state, target)
+        header.pointee.in_code = 0
+        return word
+    }
+
     /// Code for the address, translated if need be; links the way here, or fills the jump table.
     @inline(__always)
     private func codeAddress(_ pc: UInt64, _ link: Int) -> UInt64? {
@@ -201,7 +214,7 @@ package final class VirtualCPU {
         return host
     }
 
-    private func handleTrap(_ reason: TrapReason) -> CPUExit? {
+    func handleTrap(_ reason: TrapReason) -> CPUExit? {
         switch reason {
         case .systemCall: return .systemCall
         case .breakpoint: return .breakpoint
@@ -213,6 +226,12 @@ package final class VirtualCPU {
     }
 
     private func handleFault() -> CPUExit? {
+        settleFault()
+        return memoryFault(isExact: false)
+    }
+
+    /// Makes the state that of the instruction that faulted in translated code.
+    func settleFault() {
         let position = engine.guestPosition(ofHost: header.pointee.fault_host_pc)
         programCounter.pointee = position.address
         // SAFETY: register numbers are below 16, and slots lie in the state.
@@ -225,12 +244,11 @@ package final class VirtualCPU {
                 }
             }
         }
-        return memoryFault(isExact: false)
     }
 
     /// A memory fault at the state's program counter: nil when it was only a write to watched code. A translated access may stand
     /// for several instructions, of which that one is the first: then the interpreter finds out whether it faults, and where.
-    private func memoryFault(isExact: Bool = true) -> CPUExit? {
+    func memoryFault(isExact: Bool = true) -> CPUExit? {
         let address = header.pointee.fault_address
         if header.pointee.fault_signal == SIGSEGV, let range = engine.memory.releaseWatch(at: address) {
             engine.invalidate(range)
@@ -259,7 +277,7 @@ package final class VirtualCPU {
         }
     }
 
-    private func interpretUntranslated() -> CPUExit? {
+    func interpretUntranslated() -> CPUExit? {
         interpreterBudget = 1
         return runInterpreter { context in
             let cpu = Unmanaged<VirtualCPU>.fromOpaque(context!).takeUnretainedValue()
@@ -277,7 +295,7 @@ package final class VirtualCPU {
         return outcome(of: interpreterExit)
     }
 
-    private func outcome(of exit: InterpreterExit) -> CPUExit? {
+    func outcome(of exit: InterpreterExit) -> CPUExit? {
         switch exit {
         case .budget, .codeChanged, .modeChanged: return nil
         case .systemCall: return .systemCall

@@ -163,4 +163,8 @@ package protocol GuestISA: AnyObject, Sendable {
         -> LiftedCode
     func makeInterpreter(source: CodeSource) -> GuestInterpreter
     func disassemble(at address: UInt64, in window: CodeWindow) -> DisassembledInstruction
+    /// What the instruction does outside the registers, for comparing its executors.
+    func footprint(of encoding: UInt32) -> InstructionFootprint
+    /// The encoding of an instruction of `byteCount` bytes that does nothing; nil when there is none of that size.
+    func noOperation(byteCount: Int) -> UInt32?
 }

@@ -63,16 +63,6 @@ extension RISCVInterpreter {
 
     // MARK: Control registers
 
-    private enum ControlRegister {
-        static let flags: Int32 = 0x001
-        static let roundingMode: Int32 = 0x002
-        static let floatControl: Int32 = 0x003
-        static let cycle: Int32 = 0xc00
-        static let time: Int32 = 0xc01
-        static let retired: Int32 = 0xc02
-        static let realTime = HostClockRegister.realTime, monotonic = HostClockRegister.monotonic
-    }
-
     /// `time` advances at 10 MHz.
     private static let nanosecondsPerTick: UInt64 = 100
 

@@ -85,16 +85,17 @@ extension SuperblockLifter {
     /// Reads, and writes of the sticky flags, are the interpreter's. Writes that may change the rounding mode leave: the
     /// translations behind them are others.
     mutating func controlRegister(_ i: DecodedInstruction) -> Successor {
-        let number = i.immediate & 0xfff
-        let alwaysWrites = i.opcode == .csrrw || i.opcode == .csrrwi
-        let changesRounding = number == ControlRegister.roundingMode || number == ControlRegister.floatControl
-        if changesRounding && (alwaysWrites || i.rs1 != 0) { return trap(.modeChanged, at: pc) }
-        return interpret()
+        i.changesRounding ? trap(.modeChanged, at: pc) : interpret()
     }
+}
 
-    private enum ControlRegister {
-        static let roundingMode: Int32 = 0x002
-        static let floatControl: Int32 = 0x003
+extension DecodedInstruction {
+    /// An access to a control register that may change the rounding mode.
+    var changesRounding: Bool {
+        let number = immediate & 0xfff
+        let alwaysWrites = opcode == .csrrw || opcode == .csrrwi
+        let holdsMode = number == ControlRegister.roundingMode || number == ControlRegister.floatControl
+        return holdsMode && (alwaysWrites || rs1 != 0)
     }
 }
 

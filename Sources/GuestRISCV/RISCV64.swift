@@ -40,4 +40,9 @@ package final class RISCV64: GuestISA {
     package func disassemble(at address: UInt64, in window: CodeWindow) -> DisassembledInstruction {
         RISCVDisassembler.disassemble(at: address, in: window)
     }
+
+    package func footprint(of encoding: UInt32) -> InstructionFootprint { RISCVDecoder.decode(encoding).footprint }
+
+    /// `addi x0, x0, 0` and `c.nop`.
+    package func noOperation(byteCount: Int) -> UInt32? { byteCount == 4 ? 0x13 : byteCount == 2 ? 0x1 : nil }
 }

@@ -83,6 +83,17 @@ package struct RISCVState {
     }
 }
 
+/// Numbers of the control registers of user mode.
+enum ControlRegister {
+    static let flags: Int32 = 0x001
+    static let roundingMode: Int32 = 0x002
+    static let floatControl: Int32 = 0x003
+    static let cycle: Int32 = 0xc00
+    static let time: Int32 = 0xc01
+    static let retired: Int32 = 0xc02
+    static let realTime = HostClockRegister.realTime, monotonic = HostClockRegister.monotonic
+}
+
 /// `fflags` and `frm` against MXCSR.
 package enum FloatControl {
     /// All exceptions masked, round to nearest.

@@ -43,6 +43,12 @@ package protocol LinuxABI: AnyObject {
     func enterHandler(_ state: UnsafeMutableRawPointer, signal: Int32, handler: UInt64, frame: UInt64, returnAddress: UInt64)
     /// Takes the state back from a frame; returns the mask and the stack in it.
     func restore(_ state: UnsafeMutableRawPointer, fromFrame frame: UnsafeRawPointer) -> (mask: UInt64, stack: AlternateStack)
+    /// Whether an instruction is a call, which leaves a return address.
+    func isCall(_ encoding: UInt32) -> Bool
+    /// All general registers, four a line.
+    func registerDump(_ state: UnsafeMutableRawPointer) -> String
+    /// The program counter and the return addresses of the calls that led there, the innermost first.
+    func backtrace(_ state: UnsafeMutableRawPointer, _ reader: StackReader, limit: Int) -> [BacktraceFrame]
     /// One line on the registers, for crash reports.
     func registerSummary(_ state: UnsafeMutableRawPointer) -> String
 }

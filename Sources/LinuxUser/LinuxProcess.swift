@@ -23,6 +23,10 @@ package struct RunOptions {
     /// The words with which this executable runs a program like this one: they stand before `--argv0 NAME -- PROGRAM ARGUMENTS`
     /// when the guest executes another program of its kind.
     package var reexecution: [String] = ["run"]
+    /// Print registers and calls when a signal ends the program.
+    package var showsBacktrace = false
+    /// The function that an offset in a file lies in, and the distance from its start, for those.
+    package var symbol: ((_ path: String, _ offset: UInt64) -> (name: String, offset: UInt64)?)?
     /// Called with the exit status when the program ends by itself.
     package var beforeExit: ((Int32) -> Void)?
     package init() {}

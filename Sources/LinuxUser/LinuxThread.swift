@@ -60,6 +60,7 @@ package final class LinuxThread {
     private func makeSystemCall() {
         let abi = process.abi
         let arguments = abi.systemCallArguments(state)
+        if process.options.showsBacktrace { announceOwnDeath(arguments) }
         let table = process.table
         let result = process.strace.map { $0.call(self, arguments, table) } ?? table.dispatch(self, arguments)
         if result == Self.restart { return }

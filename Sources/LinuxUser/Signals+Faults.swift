@@ -25,22 +25,23 @@ extension LinuxThread {
     func die(of signal: Int32, code: Int32, address: UInt64, reason: String?) {
         process.strace?.signal(Int(signal), code: Int(code))
         process.strace?.killed(by: signal)
-        if isatty(2) != 0 { report(signal, address, reason) }
+        if isatty(2) != 0 || process.options.showsBacktrace { report(signal, address, reason) }
         mynah_die_of_signal(signal)
         _exit(128 + signal)
     }
 
-    private func report(_ signal: Int32, _ address: UInt64, _ reason: String?) {
+    func report(_ signal: Int32, _ address: UInt64?, _ reason: String?) {
         let pc = process.abi.programCounter(state)
         let hex = { (value: UInt64) in "0x" + String(value, radix: 16) }
         var text = "mynah: \(process.programPath): \(StraceNames.signal(Int(signal)))"
-        if signal == SIGSEGV || signal == SIGBUS { text += " at address \(hex(address))" }
+        if let address, signal == SIGSEGV || signal == SIGBUS { text += " at address \(hex(address))" }
         if let reason { text += " (\(reason))" }
         text += ", pc \(hex(pc))"
         if let window = process.memory.codeWindow(at: GuestAddress(pc)), signal != SIGBUS {
             text += ": " + process.engine.isa.disassemble(at: pc, in: window).text
         }
         text += "; " + process.abi.registerSummary(state) + "\n"
+        if process.options.showsBacktrace { text += backtraceText() }
         text.withUTF8 { _ = Glibc.write(2, $0.baseAddress!, $0.count) }
     }
 

@@ -36,6 +36,12 @@ package final class Strace {
             }
         }
 
+        /// Items that are neither a class nor a call of the table.
+        package func unknownItems(_ table: SystemCallTable) -> [String] {
+            let calls = Set((0 ..< SystemCallTable.capacity).compactMap { number in table[number].map { "\($0.name)" } })
+            return names.subtracting(calls).sorted() + classes.subtracting(Strace.classNames).sorted().map { "%" + $0 }
+        }
+
         func shows(_ row: SystemCallRow?) -> Bool {
             if all { return true }
             guard let row else { return inverted }
@@ -44,7 +50,7 @@ package final class Strace {
         }
     }
 
-    static let classNames: Set<String> = ["file", "desc", "network", "net", "process", "memory", "signal"]
+    package static let classNames: Set<String> = ["file", "desc", "network", "net", "process", "memory", "signal"]
 
     private let descriptor: Int32
     private let filter: Filter

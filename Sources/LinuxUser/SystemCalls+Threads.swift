@@ -86,6 +86,7 @@ extension LinuxThread {
     // MARK: Threads
 
     private func startThread(_ arguments: CloneArguments) -> Int64 {
+        process.engine.lockstep?.end(because: "the program started a thread")
         let cpu = process.engine.makeCPU()
         cpu.state.copyMemory(from: state, byteCount: process.engine.isa.stateByteCount)
         cpu.header.pointee.guest_mxcsr = self.cpu.header.pointee.guest_mxcsr

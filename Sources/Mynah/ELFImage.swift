@@ -109,6 +109,16 @@ package final class ELFImage: CodeSource {
         return (symbol, address - symbol.address)
     }
 
+    /// The function, with the distance from its start, that a place in the file belongs to.
+    package func symbol(atFileOffset position: UInt64) -> (name: String, offset: UInt64)? {
+        for segment in segments {
+            let start = UInt64(segment.offset), byteCount = segment.addresses.upperBound - segment.addresses.lowerBound
+            guard position >= start, position - start < byteCount else { continue }
+            return symbol(containing: segment.addresses.lowerBound + (position - start)).map { ($0.symbol.name, $0.offset) }
+        }
+        return nil
+    }
+
     // MARK: CodeSource
 
     package func codeWindow(at address: GuestAddress) -> CodeWindow? {

@@ -2,6 +2,7 @@
 
 import Engine
 import Glibc
+import GuestRISCV
 import Host
 import LinuxUser
 import Optimizer
@@ -12,9 +13,14 @@ public enum Program {
 
     /// Loads the program and runs it. This process becomes the guest: it ends when the guest ends, with the guest's status or
     /// by the guest's signal.
-    /// - Parameter beforeExit: called with the statistics when the program ends by itself.
+    /// - Parameters:
+    ///   - beforeExit: called with the statistics when the program ends by itself.
+    ///   - onVerification: called with what the comparison by `options.verification` has to say, and whether that is a difference.
     /// - Throws: `ProgramError` when the program cannot be run.
-    public static func run(_ options: ProgramOptions, beforeExit: @escaping (ProgramStatistics) -> Void = { _ in }) throws -> Never {
+    public static func run(
+        _ options: ProgramOptions, onVerification: @escaping @Sendable (_ report: String, _ differs: Bool) -> Void = { _, _ in },
+        beforeExit: @escaping (ProgramStatistics) -> Void = { _ in }
+    ) throws -> Never {
         var settings = RunOptions()
         settings.sysroot = options.sysroot
         settings.environment = changed(settings.environment, by: options.environment)
@@ -22,8 +28,21 @@ public enum Program {
         settings.kernelRelease = options.kernelRelease
         settings.stackBytes = options.stackByteCount.map(UInt64.init)
         settings.engine = try engineConfiguration(options)
+        if let every = options.verification {
+            if settings.engine.policy == .auto { settings.engine.policy = .block }
+            settings.engine.lockstep = LockstepOptions(
+                every: every, onDifference: { onVerification($0.text(RISCV64()), true) },
+                onEnd: { onVerification("verify: \($0): from here on nothing is compared\n", false) })
+        }
         settings.reexecution = options.reexecution
+        settings.showsBacktrace = options.showsBacktrace
+        settings.symbol = { path, offset in (try? ELFImage(path: path))?.symbol(atFileOffset: offset) }
         if let set = options.trace {
+            if let unknown = Strace.Filter(set).unknownItems(.riscv64()).first {
+                throw ProgramError.badOption(
+                    "'--strace': no system call or class '\(unknown)' on riscv64; 'mynah isa' lists the calls, classes are "
+                        + "\(Strace.classNames.sorted().map { "%" + $0 }.joined(separator: ", "))")
+            }
             guard let strace = Strace(path: options.outputPath, filter: Strace.Filter(set)) else {
                 throw ProgramError.badOption("cannot write the trace to '\(options.outputPath ?? "standard error")'")
             }
@@ -34,6 +53,7 @@ public enum Program {
         let countsEverything = options.engine == .interpreter
         settings.beforeExit = { _ in
             guard let engine = process?.engine else { return }
+            if let lockstep = engine.lockstep { onVerification(summary(lockstep), false) }
             beforeExit(ProgramStatistics(engine.statistics, countsEverything: countsEverything))
         }
         let guest = LinuxProcess(options: settings)
@@ -46,6 +66,34 @@ public enum Program {
             throw ProgramError.notRunnable(
                 "\(String(decoding: options.program, as: UTF8.self)): not enough memory beside the program's: \(error.description). "
                     + "Free some memory, or raise the limit of the address space (ulimit -v).")
+        } catch let error as HostError {
+            throw ProgramError.internalError(error.description)
+        }
+    }
+
+    private static func summary(_ lockstep: Lockstep) -> String {
+        let counts = lockstep.statistics
+        return "verify: \(counts.comparedBlocks) blocks, \(counts.comparedInstructions) instructions compared; "
+            + "\(counts.skippedBlocks) blocks not (atomics, clocks), \(counts.unstableBlocks) disturbed by others\n"
+    }
+
+    /// Translates the block of a reproducer and compares it with the interpreter, as `ProgramOptions.verification` does.
+    /// - Parameter text: what a difference was reported with, from `isa` on; other lines before it are skipped.
+    /// - Returns: what differs, a line each; empty when nothing does.
+    /// - Throws: `ProgramError.badOption` when the text is no reproducer.
+    public static func replay(_ text: String, options: ProgramOptions) throws -> [String] {
+        let isa = RISCV64()
+        let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+        let start = lines.firstIndex { $0.hasPrefix("isa ") } ?? lines.endIndex
+        guard let reproducer = Reproducer(text: lines[start...].joined(separator: "\n"), isa: isa) else {
+            throw ProgramError.badOption("no reproducer in it; it begins with the line 'isa \(isa.name)'")
+        }
+        do {
+            let replayer = try Replayer(isa: isa, configuration: engineConfiguration(options))
+            Replayer.mapMemory(of: reproducer)
+            return replayer.differences(reproducer).map {
+                "\($0.name): interpreter 0x\(String($0.interpreted, radix: 16)), translation 0x\(String($0.translated, radix: 16))"
+            }
         } catch let error as HostError {
             throw ProgramError.internalError(error.description)
         }

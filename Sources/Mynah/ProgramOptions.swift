@@ -52,6 +52,11 @@ public struct ProgramOptions: Sendable {
     public var disabledPasses: [String] = []
     /// Translate only so many blocks and interpret the others: halve it to find a bad translation.
     public var translationLimit: Int?
+    /// Print registers and the calls that led there when a signal ends the program.
+    public var showsBacktrace = false
+    /// Compare one of so many executions of each translation with the interpreter, while the program runs; nil for none.
+    /// Single-threaded programs only: comparing ends when a thread is started.
+    public var verification: Int?
     /// The kernel release that uname(2) shows; nil for the default.
     public var kernelRelease: String?
     /// Bytes of the guest's main stack; nil for the host's limit.

@@ -54,11 +54,23 @@ enum Files {
     }
 
     static func write(_ text: String, to path: String) throws {
-        guard let file = fopen(path, "w") else {
-            throw CommandFailure(status: ExitStatus.failed, "cannot write '\(path)': \(String(cString: strerror(errno)))")
+        let failure = { CommandFailure(status: ExitStatus.failed, "cannot write '\(path)': \(String(cString: strerror(errno)))") }
+        guard let file = fopen(path, "w") else { throw failure() }
+        let isWritten = fputs(text, file) >= 0
+        // What is still buffered may find no room either.
+        guard fclose(file) == 0, isWritten else { throw failure() }
+    }
+
+    /// Makes sure before long work that its result can be written.
+    static func requireWritable(_ path: String?, option: String) throws {
+        guard let path else { return }
+        let existed = exists(path)
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else {
+            throw CommandFailure.usage("'\(option)': cannot write '\(path)': \(String(cString: strerror(errno)))")
         }
-        defer { fclose(file) }
-        fputs(text, file)
+        close(descriptor)
+        if !existed { unlink(path) }
     }
 
     static func makeDirectories(_ path: String) {

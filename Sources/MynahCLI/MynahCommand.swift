@@ -10,6 +10,7 @@ struct MynahCommand: ParsableCommand {
         discussion: """
             mynah run ./program arguments...     run a riscv64 program
             mynah bench                          how fast is it?
+            mynah verify ./program arguments...  is it translated rightly?
             mynah inspect ./program --at main    what is it translated to?
 
             Called as qemu-riscv64 (a symbolic link), it takes the options of qemu's user mode.
@@ -24,18 +25,32 @@ struct MynahCommand: ParsableCommand {
             try command.run()
             return ExitStatus.success
         } catch let failure as CommandFailure {
-            let command = arguments.first.map { "mynah \($0) --help" } ?? "mynah --help"
-            return CommandLineTool.report(failure, as: "mynah", help: command)
+            return CommandLineTool.report(failure, as: "mynah", help: helpCommand(arguments))
         } catch {
             let code = exitCode(for: error)
-            let text = fullMessage(for: error)
             if code.isSuccess {
-                Console.writeOutput(text + "\n")
+                Console.writeOutput(fullMessage(for: error) + "\n")
                 return ExitStatus.success
             }
-            if !text.isEmpty { Console.writeError(text + "\n") }
-            return code == .validationFailure ? ExitStatus.usage : code.rawValue
+            guard code == .validationFailure else { return code.rawValue }
+            return CommandLineTool.report(.usage(usageMessage(error, arguments)), as: "mynah", help: helpCommand(arguments))
         }
+    }
+}
+
+extension MynahCommand {
+    private static var commandNames: [String] { configuration.subcommands.compactMap { $0.configuration.commandName } }
+
+    private static func helpCommand(_ arguments: [String]) -> String {
+        guard let name = arguments.first, commandNames.contains(name) else { return "mynah --help" }
+        return "mynah \(name) --help"
+    }
+
+    private static func usageMessage(_ error: Error, _ arguments: [String]) -> String {
+        if let name = arguments.first, !name.hasPrefix("-"), name != "help", !commandNames.contains(name) {
+            return "no command '\(name)'; there are \(commandNames.joined(separator: ", "))"
+        }
+        return message(for: error)
     }
 }
 

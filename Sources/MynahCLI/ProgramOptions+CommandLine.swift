@@ -12,7 +12,9 @@ extension ProgramOptions {
         if let stackByteCount { words += ["--stack", String(stackByteCount)] }
         if let processor { words += ["--cpu", processor] }
         if let trace { words.append("--strace=\(trace)") }
-        if trace != nil, let outputPath { words += ["--append", outputPath] }
+        if showsBacktrace { words.append("--backtrace") }
+        if let verification { words.append("--verify=\(verification)") }
+        if trace != nil || verification != nil, let outputPath { words += ["--append", outputPath] }
         if let translationLimit { words += ["--translation-limit", String(translationLimit)] }
         for pass in disabledPasses { words += ["--disable-pass", pass] }
         return words

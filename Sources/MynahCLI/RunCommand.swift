@@ -15,7 +15,9 @@ func runProgram(_ arguments: ArraySlice<String>) throws -> Int32 {
         return ExitStatus.success
     }
     guard !rest.isEmpty else { throw CommandFailure.usage("which program? \(runUsage.dropLast())") }
-    if settings.verifies { return try VerifyCommand.verify(Array(rest), engine: settings.options.engine) }
+    if settings.options.verification != nil, settings.options.engine == .interpreter {
+        throw CommandFailure.usage("'--verify' compares translations, of which '--engine interpreter' makes none")
+    }
     let words = lastArguments(rest.count)
     settings.options.program = words[0]
     settings.options.arguments = Array(words.dropFirst())
@@ -81,9 +83,14 @@ private var binaryFormatKeepsArgumentZero: Bool {
 
 /// Runs the guest in this process, which ends as the guest ends.
 func execute(_ options: ProgramOptions) throws -> Never {
-    if !options.appendsOutput { try OwnOutput.prepare(options.outputPath) }
+    try OwnOutput.prepare(options.outputPath, kept: options.appendsOutput)
     do {
-        try Program.run(options) { statistics in
+        let path = options.outputPath
+        let report: @Sendable (String, Bool) -> Void = { text, differs in
+            OwnOutput.append(path == nil ? "mynah: " + text : text, to: path)
+            if differs { _exit(ExitStatus.difference) }
+        }
+        try Program.run(options, onVerification: report) { statistics in
             switch options.statistics {
             case .text: OwnOutput.append(statistics.text, to: options.outputPath)
             case .json: OwnOutput.append(statistics.json.text() + "\n", to: options.outputPath)

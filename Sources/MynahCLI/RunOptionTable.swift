@@ -7,7 +7,6 @@ package struct RunSettings {
     package var options = ProgramOptions(program: "")
     package var wantsHelp = false
     package var wantsVersion = false
-    package var verifies = false
     package init() {}
 }
 
@@ -51,9 +50,10 @@ extension OptionTable where Settings == RunSettings {
             $0.options.appendsOutput = true
         }
         optionalValue("stats", "json", "print what the engine did, at the end") {
-            guard let format = StatisticsFormat(rawValue: $1 ?? "text") else { throw OptionValueError("expected 'text' or 'json'") }
+            guard let format = StatisticsFormat(rawValue: $1 ?? "text") else { throw OptionValueError("expected 'text' or 'json', found '\($1 ?? "")'") }
             $0.options.statistics = format
         }
+        flag(nil, "backtrace", "print registers and calls when a signal ends the program") { $0.options.showsBacktrace = true }
         flag(nil, "perf-map", "name translated code for perf(1)") { $0.options.writesPerfMap = true }
         option(nil, "dump", "STAGE[,STAGE]", "show every translation: guest, ir, optimized, host") {
             $0.options.dumps += try parseList($1, as: TranslationStage.self)
@@ -64,7 +64,9 @@ extension OptionTable where Settings == RunSettings {
         option(nil, "engine", "NAME", "how to execute: \(EngineChoice.allCases.map(\.rawValue).joined(separator: ", "))") {
             $0.options.engine = try parseEngine($1)
         }
-        flag(nil, "verify", "run by interpreter and translator, as 'mynah verify' does; status 3 at a difference") { $0.verifies = true }
+        optionalValue("verify", "EVERY", "compare (one of EVERY executions of) each translation with the interpreter; status 3 at a difference") {
+            $0.options.verification = try $1.map { try parseCount($0, atLeast: 1) } ?? 1
+        }
         option(nil, "disable-pass", "NAME", "leave out one optimisation (repeatable)") {
             $0.options.disabledPasses.append($1)
         }

@@ -33,12 +33,12 @@ extension ProgramStatistics {
 
 /// Where Mynah's own output goes: the file of `-o`, or standard error.
 enum OwnOutput {
-    /// Empties the file; whoever writes to it later appends.
-    static func prepare(_ path: String?) throws {
+    /// Makes sure that the file can be written, and empties it unless it is `kept`; whoever writes to it later appends.
+    static func prepare(_ path: String?, kept: Bool) throws {
         guard let path else { return }
-        let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+        let descriptor = open(path, O_WRONLY | O_CREAT | (kept ? O_APPEND : O_TRUNC) | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else {
-            throw CommandFailure(status: ExitStatus.usage, "'-o': cannot write '\(path)': \(String(cString: strerror(errno)))")
+            throw CommandFailure(status: ExitStatus.usage, "'\(kept ? "--append" : "-o")': cannot write '\(path)': \(String(cString: strerror(errno)))")
         }
         close(descriptor)
     }

@@ -1,5 +1,7 @@
-// `mynah verify`: a program by the interpreter and by the translator. When they differ, finds the translation that is to
-// blame by bisection on `--translation-limit`, and the optimisation by leaving out one after the other.
+// `mynah verify`: a program by the interpreter and by the translator. First in lockstep (`run --verify`), which names the first
+// block whose translation is wrong; then as whole runs, which covers what lockstep leaves out: links, loops, atomics, threads.
+// When whole runs differ, finds the translation that is to blame by bisection on `--translation-limit`, and the optimisation by
+// leaving out one after the other.
 
 import ArgumentParser
 import Glibc
@@ -9,30 +11,52 @@ struct VerifyCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "verify", abstract: "Run a program by interpreter and translator; find the translation that differs.",
         discussion: """
-            Compares status, output and the sequence of system calls. Standard input is empty. A difference ends with status 3 \
-            and names the first translation that causes it. The program should do the same each time it is run.
+            First compares registers and memory behind each translated block, in one run, up to the program's first thread; then \
+            status, output and the sequence of system calls of whole runs. Standard input is empty. A difference ends with \
+            status 3 and names the translation that causes it. The program should do the same each time it is run.
             """)
+
+    @Option(help: ArgumentHelp("Compare one of so many executions of each block.", valueName: "n"))
+    var every = 1
+    @Option(help: ArgumentHelp("Compare the block of a reproducer, as an earlier difference printed it, and run no program.", valueName: "file"))
+    var replay: String?
 
     @Option(help: "The engine to compare with the interpreter.")
     var engine = "block"
     @Argument(parsing: .captureForPassthrough, help: "The guest program and its arguments.")
-    var command: [String]
+    var command: [String] = []
 
     func run() throws {
+        if let word = command.first, word == "--help" || word == "-h" { throw CleanExit.helpRequest(self) }
+        if let replay { return try self.replay(replay) }
+        guard every > 0 else { throw CommandFailure.usage("'--every': expected a number of at least 1, found '\(every)'") }
         let guest = command.first == "--" ? Array(command.dropFirst()) : command
         guard let program = guest.first else { throw CommandFailure.usage("which program?") }
         if command.first != "--", program.hasPrefix("-") { throw CommandFailure.usage("unknown option '\(program)'") }
-        guard let choice = EngineChoice(rawValue: engine) else { throw ValidationError("no engine '\(engine)'") }
+        let choice: EngineChoice
+        do { choice = try parseEngine(engine) } catch { throw CommandFailure.usage("'--engine': \(error)") }
         guard Files.exists(program) else { throw CommandFailure(status: ExitStatus.notFound, "'\(program)': no such file") }
-        let status = try Self.verify(guest, engine: choice)
+        let status = try Self.verify(guest, engine: choice, every: every)
         if status != ExitStatus.success { throw ExitCode(status) }
     }
 
+    private func replay(_ path: String) throws {
+        guard command.isEmpty else { throw CommandFailure.usage("'--replay' runs no program, so '\(command[0])' is too much") }
+        guard let text = Files.readText(path) else { throw CommandFailure(status: ExitStatus.notFound, "cannot read '\(path)'") }
+        let differences: [String]
+        do { differences = try Program.replay(text, options: ProgramOptions(program: "")) } catch let error as ProgramError {
+            throw CommandFailure(error)
+        }
+        if differences.isEmpty { return Console.writeOutput("identical\n") }
+        Console.writeOutput("DIFFERENT:\n" + differences.map { "  \($0)\n" }.joined())
+        throw ExitCode(ExitStatus.difference)
+    }
+
     /// Compares and reports; returns the exit status.
-    static func verify(_ guest: [String], engine: EngineChoice) throws -> Int32 {
+    static func verify(_ guest: [String], engine: EngineChoice, every: Int) throws -> Int32 {
         let line = ProgressLine()
         defer { line.clear() }
-        let verification = Verification(guest: guest, engine: engine == .interpreter ? .block : engine, note: line.note)
+        let verification = Verification(guest: guest, engine: engine == .interpreter ? .block : engine, every: every, note: line.note)
         let report = try verification.run()
         line.clear()
         Console.writeOutput(report.text)
@@ -52,6 +76,7 @@ private struct Observation {
 struct Verification {
     var guest: [String]
     var engine: EngineChoice
+    var every = 1
     var note: (String) -> Void
     /// The `mynah` that runs the program.
     var executable = Files.ownExecutable
@@ -59,8 +84,20 @@ struct Verification {
     var patience = 5.0
 
     func run() throws -> (text: String, differs: Bool) {
+        note("in lockstep")
+        let lines = try observe(engine, timeLimit: nil, ["--verify=\(every)"]).dump.split(separator: "\n")
+        if let start = lines.firstIndex(where: { $0.hasPrefix("DIFFERENT: ") }) { return (lines[start...].map { $0 + "\n" }.joined(), true) }
+        let compared = lines.filter { $0.hasPrefix("verify: ") }.map { $0 + "\n" }.joined()
+        let whole = try compareRuns()
+        return (whole.differs ? whole.text : compared + whole.text, whole.differs)
+    }
+
+    private func compareRuns() throws -> (text: String, differs: Bool) {
         note("interpreter")
         let reference = try observe(.interpreter)
+        if reference.calls.isEmpty, reference.result.status == ExitStatus.notRunnable || reference.result.status == ExitStatus.notFound {
+            throw CommandFailure(status: reference.result.status, Self.ownMessage(reference.result.errorText))
+        }
         note("interpreter again")
         let again = try observe(.interpreter, timeLimit: limit(reference))
         guard reference.result.status == again.result.status, reference.result.output == again.result.output else {
@@ -76,6 +113,12 @@ struct Verification {
         }
         let culprit = try bisect(reference, translated.translations, comparesCalls)
         return ("DIFFERENT: \(difference)\n" + culprit, true)
+    }
+
+    /// What a child of ours said, without its name.
+    static func ownMessage(_ text: String) -> String {
+        let line = text.hasPrefix("mynah: ") ? text.dropFirst(7) : text[...]
+        return line.last == "\n" ? String(line.dropLast()) : String(line)
     }
 
     private func limit(_ reference: Observation) -> Double { reference.result.wallSeconds * 3 + patience }

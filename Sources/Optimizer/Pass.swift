@@ -8,7 +8,7 @@ package struct Pass: Sendable {
     package let option: OptimizerOptions
     package let run: @Sendable (Function, PassContext) -> Void
 
-    init(name: String, option: OptimizerOptions, run: @escaping @Sendable (Function, PassContext) -> Void) {
+    package init(name: String, option: OptimizerOptions, run: @escaping @Sendable (Function, PassContext) -> Void) {
         self.name = name
         self.option = option
         self.run = run

@@ -51,6 +51,27 @@ private func program(_ words: [UInt32], _ registers: [Int: UInt64] = [:]) -> Gue
         }
     }
 
+    /// Rounding mode and sticky flags outlive a memory fault, whoever executes the access.
+    @Test func faultsKeepFloatControl() {
+        let arena = GuestArena()
+        // fdiv.d ft1, ft0, ft2 (inexact), then a load from nowhere.
+        let faulting = program([0x1a20_70d3, Encode.ld(5, 0, 0)])
+        for policy in [ExecutionPolicy.interpreter, .block] {
+            let executor = EngineExecutor("\(policy)", arena) { $0.policy = policy }
+            faulting.load(into: arena, RISCVState(executor.cpu.state))
+            let state = RISCVState(executor.cpu.state)
+            state[32] = (1.0).bitPattern
+            state[34] = (3.0).bitPattern
+            state.fcsr = 3 << 5
+            guard case .memoryFault = executor.finish(arena).exit else {
+                Issue.record("no fault")
+                return
+            }
+            #expect(state.fcsr == 3 << 5 | 1, "\(policy)")
+            #expect(state.header.pointee.guest_mxcsr & 0x6000 == 0x4000, "\(policy)")
+        }
+    }
+
     @Test func loopsAreLinked() {
         let arena = GuestArena()
         let executor = EngineExecutor("optimised", arena)

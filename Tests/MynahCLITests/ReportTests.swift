@@ -94,6 +94,16 @@ import Testing
         #expect(!svg.contains("nan") && !svg.contains("inf"))
     }
 
+    @Test func theAxisEndsNearTheValues() {
+        let slower = BenchChart.Plot(left: 0, width: 100, values: [1.3, 42], origin: 1)
+        #expect(slower.low == 1 && slower.high == 50 && slower.originX == 0 && slower.marks == [1, 2, 5, 10, 20, 50])
+        // What is faster than native lies to the left of native.
+        let faster = BenchChart.Plot(left: 0, width: 100, values: [0.7, 3], origin: 1)
+        #expect(faster.low == 0.5 && faster.high == 5 && faster.x(0.7) < faster.originX)
+        let none = BenchChart.Plot(left: 0, width: 100, values: [], origin: nil)
+        #expect(none.low < none.high)
+    }
+
     @Test func differencesAreNamed() {
         var results = results(native: true)
         results.guests[0].complaints = ["sieve: output under block differs from that under interpreter"]

@@ -12,11 +12,12 @@ import Testing
         try Files.write(
             """
             #!/bin/sh
-            limit=100 engine= pass= output=/dev/null
+            limit=100 lockstep= engine= pass= output=/dev/null
             while [ $# -gt 0 ]; do
                 case $1 in
                 --engine) engine=$2; shift ;;
                 -o) output=$2; shift ;;
+                --verify=*) lockstep=$1 ;;
                 --translation-limit) limit=$2; shift ;;
                 --disable-pass) pass=$2; shift ;;
                 --) break ;;
@@ -41,6 +42,11 @@ import Testing
         #expect(!report.text.contains("0x1000") && !report.text.contains("\"translations\""))
         #expect(report.text.contains("--translation-limit 37 -- p x"))
         #expect(report.text.contains("No single optimisation"))
+    }
+
+    @Test func lockstepIsEnoughWhenItFindsADifference() throws {
+        let report = try verify("[ -n \"$lockstep\" ] && printf 'read(0) = 0\\nDIFFERENT: 0x1000\\n  a0\\n' > \"$output\"; echo same")
+        #expect(report.differs && report.text == "DIFFERENT: 0x1000\n  a0\n")
     }
 
     @Test func theGuiltyPassIsNamed() throws {

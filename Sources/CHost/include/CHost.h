@@ -92,6 +92,34 @@ static inline void mynah_clear_interrupt(mynah_cpu *_Nonnull cpu) {
     cpu->jump_table = cpu->jump_table_own;
 }
 
+// Makes translated code come out at its next poll or transfer without asking for an interrupt: 2 in place of 1. An interrupt
+// that is requested meanwhile stays requested.
+static inline void mynah_begin_single_pass(mynah_cpu *_Nonnull cpu) {
+    __sync_bool_compare_and_swap(&cpu->interrupt_pending, 0, 2);
+    cpu->jump_table = cpu->jump_table_empty;
+}
+static inline void mynah_end_single_pass(mynah_cpu *_Nonnull cpu) {
+    if (__sync_bool_compare_and_swap(&cpu->interrupt_pending, 2, 0)) cpu->jump_table = cpu->jump_table_own;
+}
+
+// A word of 1, 2, 4 or 8 bytes in guest memory; a fault is the caller's to recover from.
+static inline uint64_t mynah_load_word(uint64_t address, int byte_count) {
+    switch (byte_count) {
+    case 1: return *(volatile uint8_t *)address;
+    case 2: return *(volatile uint16_t *)address;
+    case 4: return *(volatile uint32_t *)address;
+    default: return *(volatile uint64_t *)address;
+    }
+}
+static inline void mynah_store_word(uint64_t address, int byte_count, uint64_t value) {
+    switch (byte_count) {
+    case 1: *(volatile uint8_t *)address = (uint8_t)value; break;
+    case 2: *(volatile uint16_t *)address = (uint16_t)value; break;
+    case 4: *(volatile uint32_t *)address = (uint32_t)value; break;
+    default: *(volatile uint64_t *)address = value;
+    }
+}
+
 // ---- Translated code
 
 typedef uint64_t (*mynah_entry_function)(void *_Nonnull state, const void *_Nonnull code);

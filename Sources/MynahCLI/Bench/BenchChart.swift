@@ -7,8 +7,10 @@ struct BenchChart {
     var results: BenchResults
     var host: HostDescription
 
-    private static let colours = ["#8c8c8c", "#2a6fbb", "#d9822b", "#5a9e4b", "#a04ea0"]
-    private static let barHeight = 13.0, left = 130.0, plotWidth = 620.0, top = 92.0
+    // Told apart by lightness, too, for those who do not tell the colours apart.
+    private static let colours = ["#9a9a9a", "#1f5fa8", "#e8973a", "#3f8f4f", "#7a3b8f"]
+    private static let barHeight = 13.0, plotWidth = 620.0, top = 112.0, labelRoom = 60.0
+    private static let meanName = "geometric mean"
 
     private struct Group {
         var name: String
@@ -23,7 +25,7 @@ struct BenchChart {
         }
         if groups.count > 1, let native = results.native {
             let means = bars.compactMap { executor in results.meanRatio(executor, to: native).map { (executor, $0) } }
-            groups.append(Group(name: "geometric mean", values: means))
+            groups.insert(Group(name: Self.meanName, values: means), at: 0)
         }
         return groups
     }
@@ -35,30 +37,43 @@ struct BenchChart {
 
     var svg: String {
         let groups = self.groups
-        let values = groups.flatMap { $0.values.map(\.1) }.filter { $0 > 0 }
-        let low = pow(10, floor(log10(min(1, values.min() ?? 1))))
-        let high = pow(10, ceil(log10(max(low * 10, values.max() ?? 10))))
-        let x = { (value: Double) in Self.left + Self.plotWidth * log10(max(value, low) / low) / log10(high / low) }
+        let plot = Plot(
+            left: 24 + 7.5 * Double(groups.map(\.name.count).max() ?? 0), width: Self.plotWidth,
+            values: groups.flatMap { $0.values.map(\.1) }, origin: results.native == nil ? nil : 1)
         let groupHeight = Double(bars.count) * Self.barHeight + 12
         let bottom = Self.top + Double(groups.count) * groupHeight
-        var body = heading + axis(low: low, high: high, bottom: bottom, x: x)
+        var body = heading + axis(plot, bottom: bottom)
         for (index, group) in groups.enumerated() {
-            body += drawn(group, y: Self.top + Double(index) * groupHeight + 6, x: x)
+            let y = Self.top + Double(index) * groupHeight
+            body += drawn(group, y: y + 6, plot)
+            // The mean stands apart from what it is the mean of.
+            if group.name == Self.meanName {
+                body += Self.line(plot.left - 110, plot.left + plot.width, y + groupHeight, y + groupHeight, "#999999")
+            }
         }
-        let width = Self.left + Self.plotWidth + 90
+        let width = max(plot.left + plot.width + Self.labelRoom, 32 + Double(title.count) * 9)
         return """
             <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 \(fixed(width, 0)) \(fixed(bottom + 40, 0))" \
-            font-family="system-ui, sans-serif" font-size="12">
+            width="\(fixed(width, 0))" font-family="system-ui, sans-serif" font-size="12" role="img">
+            <title>\(Self.escaped(title))</title>
             <rect width="100%" height="100%" fill="#ffffff"/>
             \(body)</svg>
 
             """
     }
 
+    private var title: String {
+        results.native == nil ? "Seconds of processor time (shorter is better)" : "Processor time relative to a native build (shorter is better)"
+    }
+
+    private var conditions: String {
+        let work = results.scalePercent == 100 ? "" : " · \(results.scalePercent) % of the work"
+        let runs = results.runs == 1 ? "1 run" : "median of \(results.runs) runs"
+        return "\(host.processor), \(host.processorCount) CPUs · \(host.date) · \(runs)\(work) · logarithmic scale"
+    }
+
     private var heading: String {
-        let unit = results.native == nil ? "Seconds of processor time" : "Processor time relative to the same program built for this machine"
-        let runs = "\(host.processor) · \(results.runs) runs, median · scale \(results.scalePercent) % · \(host.date)"
-        var text = Self.text(16, 26, unit + " (shorter is better)", size: 16, weight: "600") + Self.text(16, 46, runs, colour: "#555555")
+        var text = Self.text(16, 26, title, size: 16, weight: "600") + Self.text(16, 46, conditions, colour: "#555555")
         var x = 16.0
         for (index, executor) in bars.enumerated() {
             let label = executor.name == "qemu" ? "qemu-\(GuestImages.machine)" : "mynah, \(executor.name)"
@@ -69,49 +84,91 @@ struct BenchChart {
         return text
     }
 
-    private func axis(low: Double, high: Double, bottom: Double, x: (Double) -> Double) -> String {
+    /// Where values lie on the logarithmic axis, whose ends are 1, 2 or 5 times a power of ten.
+    struct Plot {
+        var left: Double
+        var width: Double
+        var low: Double
+        var high: Double
+        /// The value that bars start from; nil for the low end.
+        var origin: Double?
+
+        init(left: Double, width: Double, values: [Double], origin: Double?) {
+            self.left = left
+            self.width = width
+            self.origin = origin
+            let positive = values.filter { $0 > 0 && $0.isFinite } + (origin.map { [$0] } ?? [])
+            let least = Self.step(atMost: positive.min() ?? 1)
+            low = least
+            let most = positive.max() ?? 10
+            high = Self.marks(from: least, to: most * 5).first { $0 >= most && $0 > least * 1.5 } ?? least * 10
+        }
+
+        func x(_ value: Double) -> Double {
+            left + width * log10(min(max(value, low), high) / low) / log10(high / low)
+        }
+        var originX: Double { x(origin ?? low) }
+        var marks: [Double] { Self.marks(from: low, to: high) }
+
+        private static func step(atMost value: Double) -> Double {
+            let decade = pow(10, floor(log10(value)))
+            return decade * (value >= decade * 5 ? 5 : value >= decade * 2 ? 2 : 1)
+        }
+        private static func marks(from low: Double, to high: Double) -> [Double] {
+            let first = Int(floor(log10(low))), last = Int(ceil(log10(high)))
+            return (first ... max(first, last)).flatMap { exponent in [1.0, 2, 5].map { $0 * pow(10, Double(exponent)) } }
+                .filter { $0 >= low * 0.999 && $0 <= high * 1.001 }
+        }
+    }
+
+    /// Lines through all groups, labelled above and below: the chart is higher than most windows.
+    private func axis(_ plot: Plot, bottom: Double) -> String {
         var text = ""
-        var decade = low
-        while decade <= high * 1.0001 {
-            for step in [1.0, 2, 5] where decade * step <= high * 1.0001 {
-                let position = fixed(x(decade * step), 1)
-                let isUnit = results.native != nil && decade * step > 0.99 && decade * step < 1.01
-                text += "<line x1=\"\(position)\" x2=\"\(position)\" y1=\"\(Self.top)\" y2=\"\(fixed(bottom, 1))\" "
-                text += "stroke=\"\(isUnit ? "#c03030" : "#dddddd")\"/>\n"
-                let label = plain(decade * step) + (results.native == nil ? " s" : "×")
-                text += Self.text(x(decade * step), bottom + 16, isUnit ? "native" : label, colour: isUnit ? "#c03030" : "#555555", anchor: "middle")
+        for mark in plot.marks {
+            let isUnit = results.native != nil && abs(mark - 1) < 0.01
+            text += Self.line(plot.x(mark), plot.x(mark), Self.top - 4, bottom, isUnit ? "#b02020" : "#dddddd")
+            let label = isUnit ? "native" : results.native == nil ? duration(mark) : threeDigitsOrFewer(mark) + "×"
+            for y in [Self.top - 10, bottom + 16] {
+                text += Self.text(plot.x(mark), y, label, colour: isUnit ? "#b02020" : "#555555", anchor: "middle")
             }
-            decade *= 10
         }
         return text
     }
 
-    private func drawn(_ group: Group, y: Double, x: (Double) -> Double) -> String {
+    private func drawn(_ group: Group, y: Double, _ plot: Plot) -> String {
         let middle = y + Double(bars.count) * Self.barHeight / 2 + 4
-        let weight = group.name == "geometric mean" ? "600" : "400"
-        var text = Self.text(Self.left - 8, middle, group.name, anchor: "end", weight: weight)
+        let weight = group.name == Self.meanName ? "600" : "400"
+        var text = Self.text(plot.left - 8, middle, group.name, anchor: "end", weight: weight)
         for (executor, value) in group.values {
             let index = bars.firstIndex(of: executor) ?? 0
             let barY = y + Double(index) * Self.barHeight
-            let width = max(1, x(value) - Self.left)
-            text += "<rect x=\"\(Self.left)\" y=\"\(fixed(barY, 1))\" width=\"\(fixed(width, 1))\" height=\"\(Self.barHeight - 2)\" "
+            let start = min(plot.originX, plot.x(value)), width = max(1, abs(plot.x(value) - plot.originX))
+            text += "<rect x=\"\(fixed(start, 1))\" y=\"\(fixed(barY, 1))\" width=\"\(fixed(width, 1))\" height=\"\(Self.barHeight - 2)\" "
             text += "fill=\"\(colour(index))\"/>\n"
             let label = results.native == nil ? duration(value) : threeDigits(value) + "×"
-            text += Self.text(Self.left + width + 4, barY + Self.barHeight - 3, label, size: 10, weight: weight)
+            text += Self.text(start + width + 4, barY + Self.barHeight - 3, label, size: 10, weight: weight)
         }
         return text
     }
 
     private func colour(_ index: Int) -> String { Self.colours[index % Self.colours.count] }
 
-    private func plain(_ value: Double) -> String { value >= 1 ? fixed(value, 0) : "\(value)" }
+    /// 0.5, 2, 100.
+    private func threeDigitsOrFewer(_ value: Double) -> String { value >= 1 ? fixed(value, 0) : "\((value * 1000).rounded() / 1000)" }
+
+    private static func line(_ x1: Double, _ x2: Double, _ y1: Double, _ y2: Double, _ colour: String) -> String {
+        "<line x1=\"\(fixed(x1, 1))\" x2=\"\(fixed(x2, 1))\" y1=\"\(fixed(y1, 1))\" y2=\"\(fixed(y2, 1))\" stroke=\"\(colour)\"/>\n"
+    }
+
+    private static func escaped(_ text: String) -> String {
+        text.map { $0 == "<" ? "&lt;" : $0 == "&" ? "&amp;" : String($0) }.joined()
+    }
 
     private static func text(
         _ x: Double, _ y: Double, _ text: String, size: Int = 12, colour: String = "#222222", anchor: String = "start",
         weight: String = "400"
     ) -> String {
-        let escaped = text.map { $0 == "<" ? "&lt;" : $0 == "&" ? "&amp;" : String($0) }.joined()
-        return "<text x=\"\(fixed(x, 1))\" y=\"\(fixed(y, 1))\" font-size=\"\(size)\" fill=\"\(colour)\" "
-            + "text-anchor=\"\(anchor)\" font-weight=\"\(weight)\">\(escaped)</text>\n"
+        "<text x=\"\(fixed(x, 1))\" y=\"\(fixed(y, 1))\" font-size=\"\(size)\" fill=\"\(colour)\" "
+            + "text-anchor=\"\(anchor)\" font-weight=\"\(weight)\">\(escaped(text))</text>\n"
     }
 }

@@ -34,12 +34,15 @@ struct BenchCommand: ParsableCommand {
     var micro = false
 
     func validate() throws {
-        guard runs ?? 1 >= 1 else { throw ValidationError("--runs must be at least 1") }
-        guard (1...100_000).contains(scale) else { throw ValidationError("--scale must be 1 to 100000 percent") }
+        guard runs ?? 1 >= 1 else { throw ValidationError("'--runs': expected a number of at least 1, found '\(runs ?? 0)'") }
+        guard (1...100_000).contains(scale) else { throw ValidationError("'--scale': expected 1 to 100000 percent, found '\(scale)'") }
     }
 
     func run() throws {
         let choices = try listedEngines()
+        try Files.requireWritable(json, option: "--json")
+        try Files.requireWritable(svg, option: "--svg")
+        if let native, !Files.isDirectory(native) { throw CommandFailure.usage("'--native': no directory '\(native)'") }
         let line = ProgressLine()
         defer { line.clear() }
         let guests = try benchGuests()
@@ -68,7 +71,7 @@ struct BenchCommand: ParsableCommand {
 
     private func listedEngines() throws -> [EngineChoice] {
         do { return try parseList(engines, as: EngineChoice.self) } catch let error as OptionValueError {
-            throw ValidationError("--engines: \(error.description)")
+            throw CommandFailure.usage("'--engines': \(error.description)")
         }
     }
 

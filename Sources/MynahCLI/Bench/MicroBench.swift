@@ -1,5 +1,6 @@
 // `mynah bench --micro`: what translating costs, in nanoseconds of each stage for a guest instruction, and how large the
-// result is. The programs run with a hundredth of their work, so that translation is what is measured.
+// result is. The programs run with a hundredth of their work, so that translation is what is measured. Then the same pass by
+// pass, for the code of one program that is not run, and what single steps of the finished machinery cost.
 
 import Glibc
 import Mynah
@@ -27,9 +28,24 @@ extension BenchCommand {
             let measured = try (0 ..< runs).map { _ in try microResult(small) }
             if let best = measured.min(by: { $0.totalNanoseconds < $1.totalNanoseconds }), best.instructions > 0 { results.append(best) }
         }
+        line.note("passes and single steps")
+        let stages = try guests.first.map { guest in
+            try Self.reported { try MicroBenchmarks.stages(of: ELFImage(path: guest.path), runs: runs) }
+        } ?? []
+        let steps = try Self.reported { try MicroBenchmarks.steps(runs: runs, scale: Double(scale) / 100) }
         line.clear()
         Console.writeOutput(Self.microTable(results))
-        if let json { try Files.write(Self.microJSON(results).text() + "\n", to: json) }
+        if let first = guests.first { Console.writeOutput("\n" + Self.stepTable("stage, by the code of \(first.name)", "ns/insn", stages)) }
+        Console.writeOutput("\n" + Self.stepTable("step", "ns", steps))
+        if let json { try Files.write(Self.microJSON(results, stages, steps).text() + "\n", to: json) }
+    }
+
+    private static func reported<Result>(_ body: () throws -> Result) throws -> Result {
+        do { return try body() } catch let error as ProgramError { throw CommandFailure(error) }
+    }
+
+    private static func stepTable(_ heading: String, _ unit: String, _ rows: [MicroMeasurement]) -> String {
+        TextTable(heading: [heading, unit], rows: rows.map { [$0.label, fixed($0.nanoseconds, 2)] }).text
     }
 
     private func microResult(_ guest: BenchGuest) throws -> MicroResult {
@@ -38,7 +54,8 @@ extension BenchCommand {
         let command = Executor.engine(.block).command(for: guest, statisticsFile: path)!
         let child = try ChildProcess.run(command)
         guard child.status == 0, let text = Files.readText(path) else {
-            throw CommandFailure(status: ExitStatus.failed, "\(guest.name) ended with status \(child.status): \(child.errorText)")
+            throw CommandFailure(
+                status: ExitStatus.failed, "\(guest.name) ended with status \(child.status): \(Verification.ownMessage(child.errorText))")
         }
         let keys = MicroResult.stages.map { "\($0)Nanoseconds" } + ["translations", "instructionsTranslated", "hostBytes", "linkExits", "indirectMisses"]
         let pairs = keys.compactMap { key in number(key, in: text).map { (key, $0) } }
@@ -60,9 +77,14 @@ extension BenchCommand {
         return table.text
     }
 
-    private static func microJSON(_ results: [MicroResult]) -> JSONValue {
-        .array(results.map { result in
-            .object([("name", .string(result.guest))] + result.counters.sorted { $0.key < $1.key }.map { ($0.key, .number($0.value)) })
-        })
+    private static func microJSON(_ results: [MicroResult], _ stages: [MicroMeasurement], _ steps: [MicroMeasurement]) -> JSONValue {
+        let programs = results.map { result in
+            JSONValue.object([("name", .string(result.guest))] + result.counters.sorted { $0.key < $1.key }.map { ($0.key, .number($0.value)) })
+        }
+        let nanoseconds = { (rows: [MicroMeasurement]) in JSONValue.object(rows.map { ($0.key, .number($0.nanoseconds)) }) }
+        return .object([
+            ("programs", .array(programs)), ("nanosecondsPerInstructionByStage", nanoseconds(stages)),
+            ("nanosecondsPerStep", nanoseconds(steps)),
+        ])
     }
 }

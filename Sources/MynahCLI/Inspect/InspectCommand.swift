@@ -26,8 +26,8 @@ struct InspectCommand: ParsableCommand {
     var json = false
 
     func validate() throws {
-        guard (1...100_000).contains(count) else { throw ValidationError("--count must be 1 to 100000") }
-        guard (1...512).contains(instructions) else { throw ValidationError("--instructions must be 1 to 512") }
+        guard (1...100_000).contains(count) else { throw ValidationError("'--count': expected 1 to 100000, found '\(count)'") }
+        guard (1...512).contains(instructions) else { throw ValidationError("'--instructions': expected 1 to 512, found '\(instructions)'") }
     }
 
     func run() throws {
@@ -36,9 +36,10 @@ struct InspectCommand: ParsableCommand {
 
     private func inspect() throws {
         let image = try ELFImage(path: program)
+        try Files.requireWritable(html, option: "--html")
         let stages: [TranslationStage]
         do { stages = try parseList(stage, as: TranslationStage.self) } catch let error as OptionValueError {
-            throw ValidationError("--stage: \(error.description)")
+            throw CommandFailure.usage("'--stage': \(error.description)")
         }
         let inspector = try Inspector(image: image, options: optimizerOptions(without: disablePass))
         var address = try startAddress(image)
@@ -67,6 +68,6 @@ struct InspectCommand: ParsableCommand {
         let digits = at.hasPrefix("0x") || at.hasPrefix("0X") ? at.dropFirst(2) : at[...]
         if let address = UInt64(digits, radix: 16) { return address }
         let hint = image.symbols.isEmpty ? "the file is stripped: give an address in hexadecimal" : "give an address or the name of a function"
-        throw CommandFailure.usage("no symbol '\(at)' in '\(program)'; \(hint)")
+        throw CommandFailure.usage("'--at': '\(at)' is neither a symbol of '\(program)' nor an address; \(hint)")
     }
 }
