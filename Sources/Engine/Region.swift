@@ -25,12 +25,14 @@ struct Region {
     private static let iterations = 8
     private static let deepest = 5
 
-    /// The loop that starts at `key`; nil when nothing leads back there, or one superblock is the whole loop: its block
-    /// translation is as good. The engine's lock is held.
+    /// Iterations of a loop of one superblock that are laid out one behind the other, and guest instructions in them, at most.
+    private static let unrolledIterations = 4, unrolledInstructions = 64
+
+    /// The loop that starts at `key`; nil when nothing leads back there. The engine's lock is held.
     init?(around key: BlockKey, in engine: Engine) {
         explore(key, engine)
         keepLoop()
-        guard blocks.count > 1 else { return nil }
+        guard !blocks.isEmpty else { return nil }
         weigh()
     }
 
@@ -47,7 +49,14 @@ struct Region {
             let place = places.count
             places[address] = place
             let function = Function(capacity: 512)
-            let lifted = engine.lift(address, key.mode, into: function)
+            var limits = engine.configuration.limits
+            var lifted = engine.lift(address, key.mode, limits, into: function)
+            if Region.targets(of: function).contains(address) {
+                // One poll for several iterations, which the optimiser sees as one.
+                limits.iterations = min(Region.unrolledIterations, Region.unrolledInstructions / lifted.instructionCount)
+                limits.instructions = Region.unrolledInstructions
+                if limits.iterations > 1 { lifted = engine.lift(address, key.mode, limits, into: function) }
+            }
             count += lifted.instructionCount
             blocks.append(RegionBlock(function: function, lifted: lifted))
             for target in Region.targets(of: function).reversed() where target == address || profile.contains(target) {
@@ -133,10 +142,10 @@ extension Engine {
     }
 
     /// Lifts and optimises a superblock. Holds the lock.
-    func lift(_ address: UInt64, _ mode: TranslationMode, into function: Function) -> LiftedCode {
+    func lift(_ address: UInt64, _ mode: TranslationMode, _ limits: LiftLimits, into function: Function) -> LiftedCode {
         function.reset(entry: address)
         var builder = Builder(function: function, slotTypes: isa.slots.map(\.type))
-        let lifted = isa.lift(at: GuestAddress(address), mode: mode, source: memory, limits: configuration.limits, into: &builder)
+        let lifted = isa.lift(at: GuestAddress(address), mode: mode, source: memory, limits: limits, into: &builder)
         optimizer.optimize(function)
         return lifted
     }

@@ -89,6 +89,8 @@ package struct LiftLimits: Sendable {
     package var followsJumps: Bool
     /// Lift a single instruction and exit to the next.
     package var singleStep: Bool
+    /// A loop that the superblock is the whole of is lifted so many times, one behind the other.
+    package var iterations = 1
     package init(instructions: Int = 64, followsJumps: Bool = true, singleStep: Bool = false) {
         self.instructions = instructions
         self.followsJumps = followsJumps

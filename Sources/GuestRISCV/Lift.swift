@@ -36,6 +36,10 @@ struct SuperblockLifter {
     private var ranges: [Range<UInt64>] = []
     private var instructionCount = 0
     private var followedJumps = 0
+    private var entry: UInt64 = 0
+    /// Iterations of the loop that the superblock is, and the code of those before this one.
+    private var iterations = 1
+    private var earlierRanges: [Range<UInt64>] = []
 
     init(builder: Builder, mode: TranslationMode, source: CodeSource, limits: LiftLimits) {
         self.builder = builder
@@ -55,6 +59,7 @@ struct SuperblockLifter {
 
     mutating func run(from entry: UInt64) -> LiftedCode {
         builder.startBlock()
+        self.entry = entry
         let limit = limits.singleStep ? 1 : max(1, limits.instructions)
         var address = entry
         while true {
@@ -67,10 +72,25 @@ struct SuperblockLifter {
             switch lift(instruction) {
             case .next: address = next
             case .follow(let target): address = target
-            case .ended: return LiftedCode(ranges: ranges, instructionCount: instructionCount)
+            case .ended: return liftedCode
             }
         }
+        return liftedCode
+    }
+
+    private var liftedCode: LiftedCode {
+        let ranges = earlierRanges + ranges.filter { !earlierRanges.contains($0) }
         return LiftedCode(ranges: ranges, instructionCount: instructionCount)
+    }
+
+    /// Whether the superblock goes on with another iteration of the loop that it is.
+    mutating func iterates(to target: UInt64) -> Bool {
+        guard target == entry, iterations < limits.iterations else { return false }
+        iterations += 1
+        followedJumps = 0
+        earlierRanges += ranges.filter { !earlierRanges.contains($0) }
+        ranges.removeAll(keepingCapacity: true)
+        return true
     }
 
     /// Makes the instruction at `address` the one being lifted.

@@ -23,6 +23,7 @@ extension SuperblockLifter {
             builder.exit(to: next)
         } else {
             exitIf(comparison(condition.inverted, left, right), to: next)
+            if iterates(to: target) { return .follow(target) }
             builder.exit(to: target)
         }
         return .ended
@@ -75,7 +76,7 @@ extension SuperblockLifter {
     }
 
     private mutating func jump(to target: UInt64) -> Successor {
-        if follows(to: target) { return .follow(target) }
+        if iterates(to: target) || follows(to: target) { return .follow(target) }
         builder.exit(to: target)
         return .ended
     }

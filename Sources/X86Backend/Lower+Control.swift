@@ -83,7 +83,7 @@ extension Translator {
         }
     }
 
-    /// A jump inside of the region, or nothing where the target follows.
+    /// A jump inside of the region, or nothing where the target follows. A block translation that loops counts its iterations.
     private func jump(to target: UInt64, at label: Label) {
         let follows = currentBlock + 1 < entries.count && entries[currentBlock + 1] == target
         if polls(target) {
@@ -91,6 +91,11 @@ extension Translator {
             let stub = cold(displaced.isEmpty ? .exit : .restoreAndExit, payload: makeLink(target, .jump))
             testInterrupts()
             if follows { return asm.jcc(.ne, stub) }
+            if !isRegion, heatOffset != nil {
+                asm.jcc(.ne, stub)
+                countHeat(target, links.count - 1, isRestored: false)
+                return asm.jmp(label)
+            }
             asm.jcc(.e, label)
             asm.jmp(stub)
         } else if !follows {

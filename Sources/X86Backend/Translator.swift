@@ -70,6 +70,7 @@ package final class Translator {
     /// Guest addresses at which the superblocks of the region start, in the order of the code, and where they do.
     var entries: [UInt64] = []
     var entryLabels: [Label] = []
+    var isRegion = false
     /// Position in `entries` of what is emitted.
     var currentBlock = 0
     /// Offset in the state of the table of heat, `heatPlaces` words of 32 bits; nil where nothing counts.
@@ -110,13 +111,21 @@ package final class Translator {
     package func translate(
         _ function: Function, writable: UnsafeMutableRawPointer, executable: UInt64, capacity: Int
     ) -> Translation? {
-        translate([function], weights: [1], writable: writable, executable: executable, capacity: capacity)
+        isRegion = false
+        return emit([function], [1], writable, executable, capacity)
     }
 
     /// Emits a region: superblocks that are entered at the first and transfer to each other.
     /// - Parameter weights: how often each is expected to run, in proportion.
     package func translate(
         _ functions: [Function], weights: [Int], writable: UnsafeMutableRawPointer, executable: UInt64, capacity: Int
+    ) -> Translation? {
+        isRegion = true
+        return emit(functions, weights, writable, executable, capacity)
+    }
+
+    private func emit(
+        _ functions: [Function], _ weights: [Int], _ writable: UnsafeMutableRawPointer, _ executable: UInt64, _ capacity: Int
     ) -> Translation? {
         begin()
         asm.start(writable: writable, executable: executable, capacity: capacity)
