@@ -326,7 +326,7 @@ package final class Engine: @unchecked Sendable {
     // MARK: Faults
 
     /// The guest instruction that a place in the code belongs to, and what the home registers hold there.
-    func guestPosition(ofHost address: UInt64) -> (address: UInt64, homes: [Home]) {
+    func guestPosition(ofHost address: UInt64) -> (guest: GuestPosition, homes: [Home]) {
         locked {
             var low = 0, high = blocks.count
             while low < high {
@@ -336,10 +336,10 @@ package final class Engine: @unchecked Sendable {
             precondition(low > 0, "fault outside of all translations")
             counters.faults += 1
             let block = blocks[low - 1], offset = UInt32(truncatingIfNeeded: address - block.entry)
-            var result = block.key.address
+            var result = GuestPosition(codeOffset: 0, address: block.key.address)
             for position in block.positions {
                 if position.codeOffset > offset { break }
-                result = position.address
+                result = position
             }
             return (result, block.homes)
         }

@@ -233,13 +233,14 @@ package final class VirtualCPU {
     /// Makes the state that of the instruction that faulted in translated code.
     func settleFault() {
         let position = engine.guestPosition(ofHost: header.pointee.fault_host_pc)
-        programCounter.pointee = position.address
+        programCounter.pointee = position.guest.address
         // SAFETY: register numbers are below 16, and slots lie in the state.
         withUnsafeBytes(of: &header.pointee.registers) { registers in
             withUnsafeBytes(of: &header.pointee.vectors) { vectors in
                 for home in position.homes {
                     let saved = home.isVector ? vectors : registers
-                    let word = saved.load(fromByteOffset: Int(home.register) * 8, as: UInt64.self)
+                    var word = saved.load(fromByteOffset: Int(home.register) * 8, as: UInt64.self)
+                    if home.isVector { word = position.guest.pending.settled(word, register: home.register) }
                     (state + Int(home.offset)).storeBytes(of: word, as: UInt64.self)
                 }
             }

@@ -16,6 +16,8 @@ struct ValueState {
     var useCount: Int32 = 0
     /// Scratch register number, or `nowhere`.
     var register: UInt8 = ValueState.nowhere
+    /// An f32 whose register must have all ones in the upper half: somebody looks at the whole.
+    var needsUpperHalf = false
     /// Computed where it is used: a comparison that fuses with its only user.
     var isDeferred = false
     /// Spill slot, or -1.

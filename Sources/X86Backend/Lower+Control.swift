@@ -15,7 +15,8 @@ extension Translator {
 
     private func cold(_ kind: ColdStub.Kind, payload: Int = 0, back: Label? = nil, _ first: UInt8 = 0, _ second: UInt8 = 0) -> Label {
         let label = asm.makeLabel()
-        coldStubs.append(ColdStub(kind: kind, label: label, back: back, payload: payload, register: first, register2: second))
+        coldStubs.append(
+            ColdStub(kind: kind, label: label, back: back, payload: payload, register: first, register2: second, pending: pending))
         return label
     }
 
@@ -54,10 +55,14 @@ extension Translator {
         }
         let condition = emitCondition(i.a)
         if let label = inside(target) {
-            asm.jcc(condition, polls(target) ? cold(.pollAndGo, payload: makeLink(target, .jump), back: label) : label)
+            if polls(target) {
+                asm.jcc(condition, cold(.pollAndGo, payload: makeLink(target, .jump), back: label))
+            } else {
+                asm.jcc(condition, pending.isEmpty ? label : cold(.go, back: label))
+            }
         } else if polls(target) {
             asm.jcc(condition, cold(.pollAndExit, payload: makeLink(target, .jump)))
-        } else if !displaced.isEmpty {
+        } else if !displaced.isEmpty || !pending.isEmpty {
             asm.jcc(condition, cold(.restoreAndExit, payload: makeLink(target, .jump)))
         } else {
             let link = makeLink(target, .jump)
@@ -203,6 +208,13 @@ extension Translator {
             let stub = coldStubs[index]
             asm.bind(stub.label)
             switch stub.kind {
+            case .go, .exit, .restoreAndExit, .pollAndGo, .pollAndExit: settle(stub.pending)
+            default: break
+            }
+            // What these lead to has nothing to settle any more.
+            pending = PendingFloats()
+            switch stub.kind {
+            case .go: asm.jmp(stub.back.unsafelyUnwrapped)
             case .exit: emitExitStub(stub.payload)
             case .restoreAndExit:
                 emitRestoration()

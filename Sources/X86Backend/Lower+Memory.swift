@@ -22,7 +22,7 @@ extension Translator {
         if i.type.isFloat {
             let destination = defineVector(index)
             asm.movs(i.type.floatWidth, destination, memory)
-            if i.type == .f32 { setUpperHalf(destination) }
+            if i.type == .f32, values[index].needsUpperHalf { setUpperHalf(destination) }
             return
         }
         loadInteger(define(index, reusing: i.a), memory, i.access, i.type)

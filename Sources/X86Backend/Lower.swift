@@ -70,7 +70,7 @@ extension Translator {
 
     private func startGuestInstruction(_ address: UInt64) {
         if positions.count > blockPosition, positions[positions.count - 1].address > address { followedBackwards = true }
-        positions.append(GuestPosition(codeOffset: UInt32(truncatingIfNeeded: asm.offset), address: address))
+        positions.append(GuestPosition(codeOffset: UInt32(truncatingIfNeeded: asm.offset), address: address, pending: pending))
     }
 
     // MARK: State
@@ -116,7 +116,10 @@ extension Translator {
 
     func lowerWrite(_ i: Instruction, _ index: Int) {
         let slot = i.slot, value = Int(i.a.index)
-        defer { record(.commit(slot: slot, value: value)) }
+        defer {
+            record(.commit(slot: slot, value: value))
+            if map.slots[slot].type.isFloat, homes[slot] != RegisterMap.none { notePending(i, home: homes[slot]) }
+        }
         if slotHolder[slot] == Int32(value), values[value].slot == Int16(slot) { return }
         let home = homes[slot]
         if map.slots[slot].type.isFloat {

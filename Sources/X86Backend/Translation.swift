@@ -21,6 +21,35 @@ package struct LinkSite: Sendable {
 package struct GuestPosition: Sendable {
     package var codeOffset: UInt32
     package var address: UInt64
+    /// What the state's vector homes lack there, should it be seen.
+    package var pending: PendingFloats
+
+    package init(codeOffset: UInt32, address: UInt64, pending: PendingFloats = PendingFloats()) {
+        self.codeOffset = codeOffset
+        self.address = address
+        self.pending = pending
+    }
+}
+
+/// Vector homes, a bit each by register number, whose content is not yet what the guest would see: see `Translator+PendingFloats`.
+package struct PendingFloats: Equatable, Sendable {
+    /// A NaN may be any: the guest sees the canonical one.
+    package var canonicalNaNs: UInt16 = 0
+    /// An f32 whose upper half the guest sees as all ones.
+    package var boxes: UInt16 = 0
+    var isEmpty: Bool { canonicalNaNs | boxes == 0 }
+
+    /// What the guest sees of `word` in the home.
+    package func settled(_ word: UInt64, register: UInt8) -> UInt64 {
+        let bit: UInt16 = 1 << UInt16(register)
+        if boxes & bit != 0 {
+            let isNaN = word & 0x7fff_ffff > 0x7f80_0000
+            let single = isNaN && canonicalNaNs & bit != 0 ? 0x7fc0_0000 : word & 0xffff_ffff
+            return single | 0xffff_ffff_0000_0000
+        }
+        let isNaN = word & 0x7fff_ffff_ffff_ffff > 0x7ff0_0000_0000_0000
+        return isNaN && canonicalNaNs & bit != 0 ? 0x7ff8_0000_0000_0000 : word
+    }
 }
 
 /// A guest register slot that lives in a host register.

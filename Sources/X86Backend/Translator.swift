@@ -10,6 +10,8 @@ import X86
 /// Code that is emitted behind the main path.
 struct ColdStub {
     enum Kind {
+        /// Goes on at `back`, inside of the region.
+        case go
         /// Leaves through link `payload`.
         case exit
         /// Puts displaced homes back, then leaves through link `payload`.
@@ -39,6 +41,8 @@ struct ColdStub {
     var register2: UInt8 = 0
     var register3: UInt8 = 0
     var temporary: UInt8 = 0
+    /// Settled before the rest, by those that leave the superblock.
+    var pending = PendingFloats()
 }
 
 package final class Translator {
@@ -78,6 +82,12 @@ package final class Translator {
     package static let heatPlaces = 1 << 12
     /// Added to a place per transfer backwards: the overflow of the word says that the target is hot.
     package var heatStep: Int32 = 1 << 20
+    /// What the vector homes lack at the instruction being emitted.
+    var pending = PendingFloats()
+    /// For each slot of floats the `observation` that its next write came before; see `analyseWrite`.
+    var overwrittenAt: [Int32]
+    /// Counts the places where every slot must be exact.
+    var observation: Int32 = 1
     /// Index in `positions` of the first guest instruction of the superblock.
     var blockPosition = 0
     /// A guest instruction of the superblock was at a lower address than the one before it.
@@ -96,6 +106,7 @@ package final class Translator {
         values = .allocate(capacity: valueCapacity)
         values.initialize(repeating: ValueState(), count: valueCapacity)
         slotHolder = Array(repeating: -1, count: map.slots.count)
+        overwrittenAt = Array(repeating: 0, count: map.slots.count)
     }
 
     deinit {
@@ -204,6 +215,7 @@ package final class Translator {
         }
         freeSpills = ~0
         followedBackwards = false
+        pending = PendingFloats()
         blockPosition = positions.count
     }
 
@@ -216,6 +228,8 @@ package final class Translator {
             lookThroughBoxes(instructions + index)
             let instruction = instructions[index]
             values[index].lastUse = Int32(index)
+            // Users of a box name its operand.
+            if instruction.opcode == .box { continue }
             switch instruction.opcode.operandCount {
             case 0: continue
             case 1: note(instruction.a, index)
@@ -228,11 +242,14 @@ package final class Translator {
                 note(instruction.c, index)
             }
         }
+        observation &+= 1
         for index in stride(from: function.count - 1, through: 0, by: -1) {
             let instruction = instructions[index]
+            if values[index].needsUpperHalf { spreadUpperHalf(instruction) }
             switch instruction.opcode {
-            case .write:
-                if homes[instruction.slot] != RegisterMap.none { values[Int(instruction.a.index)].targetWrite = Int32(index) }
+            case .write: analyseWrite(index)
+            case .read: overwrittenAt[instruction.slot] = 0
+            case .interpretOne: observation &+= 1
             case .exitIf, .select:
                 deferComparison(instruction.a, user: index)
             case .exitIndirect:
@@ -264,16 +281,20 @@ package final class Translator {
             let isDouble = function.instructions[Int(instruction.pointee.a.index)].type == .f64
             instruction.pointee.detail2 = isDouble ? Translator.doubleSource : 0
         }
-        if count > 0 { instruction.pointee.a = unboxed(instruction.pointee.a) }
-        if count > 1 { instruction.pointee.b = unboxed(instruction.pointee.b) }
-        if count > 2 { instruction.pointee.c = unboxed(instruction.pointee.c) }
+        // A write may leave the box to be made later.
+        let isWhole = opcode != .write && opcode != .box
+        if count > 0 { instruction.pointee.a = unboxed(instruction.pointee.a, isWhole) }
+        if count > 1 { instruction.pointee.b = unboxed(instruction.pointee.b, isWhole) }
+        if count > 2 { instruction.pointee.c = unboxed(instruction.pointee.c, isWhole) }
     }
 
     @inline(__always)
-    private func unboxed(_ value: Value) -> Value {
+    private func unboxed(_ value: Value, _ isWhole: Bool) -> Value {
         if value.isNone { return value }
         let definition = function.instructions[Int(value.index)]
-        return definition.opcode == .box ? definition.a : value
+        guard definition.opcode == .box else { return value }
+        if isWhole { values[Int(definition.a.index)].needsUpperHalf = true }
+        return definition.a
     }
 
     @inline(__always)

@@ -1,0 +1,72 @@
+// Floats in homes that need not be exact yet.
+//
+// A guest register that is written again before the superblock ends may hold an uncanonical NaN, or an f32 without its box,
+// meanwhile: most such values are never seen. An exit in between settles them in its cold code; for a fault, the position of the
+// guest instruction says what is pending.
+
+import IR
+import X86
+
+extension Translator {
+    /// In `detail2` of a `write`: what stays pending.
+    private static let leavesNaN: UInt8 = 1
+    private static let leavesBox: UInt8 = 2
+
+    /// Backwards over the superblock: decides what the write at `index` leaves pending.
+    func analyseWrite(_ index: Int) {
+        let write = function.instructions + index, slot = write.pointee.slot
+        let hasHome = homes[slot] != RegisterMap.none
+        if map.slots[slot].type.isFloat {
+            let isPending = hasHome && overwrittenAt[slot] == observation
+            overwrittenAt[slot] = observation
+            write.pointee.detail2 = 0
+            if isPending {
+                leavePending(write, index)
+            } else if function.instructions[Int(write.pointee.a.index)].type == .f32 {
+                values[Int(write.pointee.a.index)].needsUpperHalf = true
+            }
+        }
+        if hasHome { values[Int(write.pointee.a.index)].targetWrite = Int32(index) }
+    }
+
+    private func leavePending(_ write: UnsafeMutablePointer<Instruction>, _ index: Int) {
+        let source = Int(write.pointee.a.index), definition = function.instructions[source]
+        if definition.opcode == .canonicalNaN, values[source].useCount == 1 {
+            write.pointee.a = definition.a
+            write.pointee.detail2 |= Translator.leavesNaN
+            let uncanonical = Int(definition.a.index)
+            values[uncanonical].lastUse = max(values[uncanonical].lastUse, Int32(index))
+            function.instructions[source] = Instruction(.nop)
+        }
+        if function.instructions[Int(write.pointee.a.index)].type == .f32 { write.pointee.detail2 |= Translator.leavesBox }
+    }
+
+    /// The upper half of a result is that of an operand.
+    func spreadUpperHalf(_ instruction: Instruction) {
+        for value in [instruction.a, instruction.b, instruction.c] where !value.isNone && instruction.opcode.operandCount > 0 {
+            if function.instructions[Int(value.index)].type == .f32 { values[Int(value.index)].needsUpperHalf = true }
+        }
+    }
+
+    /// The write took effect.
+    func notePending(_ write: Instruction, home: UInt8) {
+        let bit: UInt16 = 1 << UInt16(home)
+        if write.detail2 & Translator.leavesNaN != 0 { pending.canonicalNaNs |= bit } else { pending.canonicalNaNs &= ~bit }
+        if write.detail2 & Translator.leavesBox != 0 { pending.boxes |= bit } else { pending.boxes &= ~bit }
+    }
+
+    /// Makes homes what the guest sees. Changes the flags.
+    func settle(_ pending: PendingFloats) {
+        for number in 0 ..< 16 as Range<UInt8> {
+            let bit: UInt16 = 1 << UInt16(number), vector = XMM(rawValue: number).unsafelyUnwrapped
+            let isSingle = pending.boxes & bit != 0
+            if isSingle { setUpperHalf(vector) }
+            guard pending.canonicalNaNs & bit != 0 else { continue }
+            let done = asm.makeLabel()
+            asm.ucomis(isSingle ? .single : .double, vector, vector)
+            asm.jcc(.np, done)
+            asm.movaps(vector, asm.memory(at: stubs.address(isSingle ? .canonicalSingle : .canonicalDouble)))
+            asm.bind(done)
+        }
+    }
+}
