@@ -38,7 +38,8 @@ extension LinuxThread {
             word: { readGuest(UInt64.self, at: $0) },
             isBehindCall: { address in
                 [2 as UInt64, 4].contains { byteCount in
-                    guard address > byteCount, let window = memory.codeWindow(at: GuestAddress(address - byteCount)) else { return false }
+                    guard address > byteCount, let window = memory.codeWindow(at: GuestAddress(address - byteCount))
+                    else { return false }
                     let instruction = isa.disassemble(at: address - byteCount, in: window)
                     return instruction.byteCount == Int(byteCount) && self.process.abi.isCall(instruction.encoding)
                 }
@@ -61,17 +62,9 @@ extension LinuxThread {
 
     /// A signal that the thread is about to send to its own process, whose default is to end it with a core: abort(3).
     func announceOwnDeath(_ arguments: SystemCallArguments) {
-        guard let row = process.table[arguments.number] else { return }
-        let signal: UInt64
-        switch "\(row.name)" {
-        case "kill" where arguments.a0 == UInt64(getpid()): signal = arguments.a1
-        case "tkill" where arguments.a0 == UInt64(hostThreadID): signal = arguments.a1
-        case "tgkill" where arguments.a0 == UInt64(getpid()) && arguments.a1 == UInt64(hostThreadID): signal = arguments.a2
-        default: return
-        }
-        let endsWithCore: Set<UInt64> = [3, 4, 5, 6, 7, 8, 11, 24, 25, 31]
-        guard endsWithCore.contains(signal), signals[Int32(signal)].handler == SignalAction.defaultHandler else { return }
-        report(Int32(signal), nil, "sent by itself")
+        let endsWithCore: Set<Int32> = [SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGXCPU, SIGXFSZ, SIGSYS]
+        guard let signal = fatalSignal(ofCall: arguments)?.number, endsWithCore.contains(signal) else { return }
+        report(signal, nil, "sent by itself")
     }
 }
 
@@ -86,7 +79,8 @@ struct CodeMappings {
     init(_ text: String) {
         for line in text.split(separator: "\n") {
             let words = line.split(separator: " ", maxSplits: 5, omittingEmptySubsequences: true)
-            guard words.count == 6, let path = words.last?.drop(while: { $0 == " " }), path.hasPrefix("/") || path.hasPrefix("[") else { continue }
+            guard words.count == 6, let path = words.last?.drop(while: { $0 == " " }), path.hasPrefix("/") || path.hasPrefix("[")
+            else { continue }
             let bounds = words[0].split(separator: "-").compactMap { UInt64($0, radix: 16) }
             guard bounds.count == 2, bounds[0] < bounds[1], let offset = UInt64(words[2], radix: 16) else { continue }
             files.append((bounds[0] ..< bounds[1], offset, String(path)))

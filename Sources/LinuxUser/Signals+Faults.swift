@@ -46,7 +46,7 @@ extension LinuxThread {
     }
 
     /// The signal by which this call of kill, tkill or tgkill will end the process: one to itself, not blocked, whose action
-    /// is to terminate. Such a call does not return, so a trace must know beforehand.
+    /// is to terminate. Such a call does not return, so a trace and a report must know beforehand.
     func fatalSignal(ofCall a: SystemCallArguments) -> (number: Int32, code: Int32)? {
         let kill = 129, tkill = 130, tgkill = 131, fromUser: Int32 = 0, fromThread: Int32 = -6
         let own = a.number == tkill ? hostThreadID : getpid()

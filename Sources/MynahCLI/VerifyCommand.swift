@@ -1,5 +1,5 @@
 // `mynah verify`: a program by the interpreter and by the translator. First in lockstep (`run --verify`), which names the first
-// block whose translation is wrong; then as whole runs, which covers what lockstep leaves out: links, loops, atomics, threads.
+// block whose translation is wrong; then as whole runs, which covers what lockstep leaves out: links, regions, atomics, threads.
 // When whole runs differ, finds the translation that is to blame by bisection on `--translation-limit`, and the optimisation by
 // leaving out one after the other.
 
@@ -18,7 +18,7 @@ struct VerifyCommand: ParsableCommand {
 
     @Option(help: ArgumentHelp("Compare one of so many executions of each block.", valueName: "n"))
     var every = 1
-    @Option(help: ArgumentHelp("Compare the block of a reproducer, as an earlier difference printed it, and run no program.", valueName: "file"))
+    @Option(help: ArgumentHelp("Compare the block of a reproducer, as a difference printed it; run no program.", valueName: "file"))
     var replay: String?
 
     @Option(help: "The engine to compare with the interpreter.")
@@ -86,7 +86,9 @@ struct Verification {
     func run() throws -> (text: String, differs: Bool) {
         note("in lockstep")
         let lines = try observe(engine, timeLimit: nil, ["--verify=\(every)"]).dump.split(separator: "\n")
-        if let start = lines.firstIndex(where: { $0.hasPrefix("DIFFERENT: ") }) { return (lines[start...].map { $0 + "\n" }.joined(), true) }
+        if let start = lines.firstIndex(where: { $0.hasPrefix("DIFFERENT: ") }) {
+            return (lines[start...].map { $0 + "\n" }.joined(), true)
+        }
         let compared = lines.filter { $0.hasPrefix("verify: ") }.map { $0 + "\n" }.joined()
         let whole = try compareRuns()
         return (whole.differs ? whole.text : compared + whole.text, whole.differs)
@@ -124,7 +126,7 @@ struct Verification {
     private func limit(_ reference: Observation) -> Double { reference.result.wallSeconds * 3 + patience }
 
     private func observe(_ engine: EngineChoice, timeLimit: Double? = nil, _ options: [String] = []) throws -> Observation {
-        let path = "\(Console.environmentVariable("TMPDIR") ?? "/tmp")/mynah-verify-\(getpid()).txt"
+        let path = "\(Console.environmentVariable("TMPDIR") ?? "/tmp")/mynah-verify-\(getpid())-\(UInt32.random(in: 0 ... .max)).txt"
         defer { unlink(path) }
         let command = [executable, "run", "--engine", engine.rawValue, "--strace", "--stats=json", "-o", path] + options + ["--"] + guest
         let result = try ChildProcess.run(command, timeLimit: timeLimit)

@@ -195,8 +195,11 @@ final class EvaluatorExecutor: Executor {
             return exit(result)
         }
         function.reset(entry: address)
+        // What this raises is not the guest's: growing a set computes with floats, too.
+        let guestControl = mynah_get_mxcsr()
         _ = isa.lift(at: GuestAddress(address), mode: mode, source: arena, limits: LiftLimits(), into: &builder)
         optimizer?.optimize(function)
+        mynah_set_mxcsr(guestControl)
         let (state, interpreter) = (state, interpreter)
         var interpreted: CPUExit?
         let evaluator = Evaluator(state: state.pointer, slotOffsets: slotOffsets) { address in

@@ -76,7 +76,7 @@ import Testing
         #expect(message("-Z", "x") == "unknown option '-Z'")
         #expect(message("-L") == "'-L' needs a value: DIR")
         #expect(message("--perf-map=1", "x") == "'--perf-map' takes no value")
-        #expect(message("--engine", "fast", "x") == "'--engine': no engine 'fast'; there are interpreter, block, auto")
+        #expect(message("--engine", "fast", "x") == "'--engine': no engine 'fast'; there are interpreter, block, region, auto")
         #expect(message("-E", "=x", "p") == "'-E': expected VAR=VALUE, found '=x'")
         #expect(message("--stack", "999999999999G", "p")?.contains("expected a size") == true)
         #expect(message("--translation-limit", "-1", "p")?.contains("at least 0") == true)

@@ -18,7 +18,11 @@ private struct Walk {
     var steps: UnsafePointer<LockstepStep>
     var limit: Int
     let programCounterOffset: Int
+    let stepCount: Int
     let log: UnsafeMutablePointer<LoggedStore>
+    /// The step that was executed first, second and so on, and last the one at which it stopped, if it is one.
+    let path: UnsafeMutablePointer<Int32>
+    var pathCount = 0
     unowned(unsafe) let interpreter: GuestInterpreter
     var logCount = 0
     /// Entries of the log when the current instruction began.
@@ -46,6 +50,7 @@ final class BlockComparison {
     private let expected: UnsafeMutableRawPointer
     private let actual: UnsafeMutableRawPointer
     private let log: UnsafeMutablePointer<LoggedStore>
+    private let path = UnsafeMutablePointer<Int32>.allocate(capacity: BlockComparison.logCapacity)
     private let walk = UnsafeMutablePointer<Walk>.allocate(capacity: 1)
     private var logCount = 0
     private var startControl: UInt32 = 0
@@ -75,6 +80,7 @@ final class BlockComparison {
         actual.deallocate()
         log.deallocate()
         walk.deallocate()
+        path.deallocate()
     }
 
     func saveStart(of cpu: VirtualCPU) {
@@ -114,7 +120,8 @@ final class BlockComparison {
         logCount = result.logCount
         // A store that faulted is the last in the log, and has changed nothing.
         if faulted { logCount = result.logCountBefore }
-        expectedEnd = faulted ? .fault : result.leaves ? .trap(.systemCall) : result.exit == .budget ? .goesOn : .interpreter(result.exit)
+        let end = result.leaves ? BlockEnd.trap(.systemCall) : result.exit == .budget ? .goesOn : .interpreter(result.exit)
+        expectedEnd = faulted ? .fault : end
         expectedFault = cpu.header.pointee.fault_address
         expected.copyMemory(from: cpu.state, byteCount: isa.stateByteCount)
         expectedControl = cpu.header.pointee.guest_mxcsr
@@ -133,12 +140,14 @@ final class BlockComparison {
 
     /// - Returns: whether a memory fault ended it.
     private func runWalk(
-        _ cpu: VirtualCPU, _ steps: UnsafeBufferPointer<LockstepStep>, limit: Int, _ body: @convention(c) (UnsafeMutableRawPointer?) -> Void
+        _ cpu: VirtualCPU, _ steps: UnsafeBufferPointer<LockstepStep>, limit: Int,
+        _ body: @convention(c) (UnsafeMutableRawPointer?) -> Void
     ) -> Bool {
         walk.initialize(
             to: Walk(
                 state: cpu.state, steps: steps.baseAddress.unsafelyUnwrapped, limit: min(limit, steps.count),
-                programCounterOffset: Int(isa.programCounterOffset), log: log, interpreter: interpreter))
+                programCounterOffset: Int(isa.programCounterOffset), stepCount: steps.count, log: log, path: path,
+                interpreter: interpreter))
         let hostControl = mynah_get_mxcsr()
         mynah_set_mxcsr(cpu.header.pointee.guest_mxcsr)
         let faulted = mynah_run_recoverable(cpu.header, body, walk)
@@ -152,9 +161,15 @@ final class BlockComparison {
         let interpreter = walk.pointee.interpreter
         let state = walk.pointee.state
         let programCounter = (state + walk.pointee.programCounterOffset).assumingMemoryBound(to: UInt64.self)
+        var index = 0
         while walk.pointee.executed < walk.pointee.limit {
-            let step = walk.pointee.steps[walk.pointee.executed]
-            if programCounter.pointee != step.address { return }
+            // A translation goes on in its order only: what leads back, or elsewhere, leaves it.
+            while index < walk.pointee.stepCount, walk.pointee.steps[index].address != programCounter.pointee { index += 1 }
+            guard index < walk.pointee.stepCount else { return }
+            let step = walk.pointee.steps[index]
+            walk.pointee.path[walk.pointee.pathCount] = Int32(truncatingIfNeeded: index)
+            walk.pointee.pathCount += 1
+            index += 1
             walk.pointee.logCountBefore = walk.pointee.logCount
             switch step.footprint.kind {
             case .repeatable: break
@@ -197,13 +212,17 @@ final class BlockComparison {
         return expectedEnd != .fault && end.leaves == expectedEnd.leaves
     }
 
-    /// A branch whose target is the instruction behind it leaves a translation where the interpreter cannot tell that it did:
-    /// compares once more with the interpreter stopped where the translation came out.
+    /// A branch to an instruction further on leaves a translation where the interpreter cannot tell that it did, and an access
+    /// that stands for several faults at the first of them: compares once more with the interpreter stopped where the
+    /// translation came out.
     func agreesUpToExit(_ cpu: VirtualCPU, _ steps: [LockstepStep], _ end: BlockEnd) -> Bool {
-        guard end == .goesOn else { return false }
+        guard end == .goesOn || (end == .fault && expectedEnd == .fault) else { return false }
+        let header = cpu.header
+        let fault = (header.pointee.fault_address, header.pointee.fault_signal, header.pointee.fault_code)
+        defer { (header.pointee.fault_address, header.pointee.fault_signal, header.pointee.fault_code) = fault }
         let programCounter = cpu.state.load(fromByteOffset: Int(isa.programCounterOffset), as: UInt64.self)
-        let most = min(executed, steps.count - 1)
-        for count in stride(from: 1, through: most, by: 1) where steps[count].address == programCounter {
+        let stops = ((end == .fault ? 0 : 1) ..< max(1, walk.pointee.pathCount)).filter { steps[Int(path[$0])].address == programCounter }
+        for count in stops {
             actual.copyMemory(from: cpu.state, byteCount: isa.stateByteCount)
             let control = cpu.header.pointee.guest_mxcsr
             let stored = (0 ..< logCount).map { GuestWord.load(log[$0].address, log[$0].byteCount) }
@@ -213,7 +232,7 @@ final class BlockComparison {
             cpu.state.copyMemory(from: actual, byteCount: isa.stateByteCount)
             cpu.header.pointee.guest_mxcsr = control
             for index in 0 ..< logCount { GuestWord.store(stored[index], log[index].address, log[index].byteCount) }
-            if agrees(cpu, end) { return true }
+            if agrees(cpu, .goesOn) { return true }
             rewind(cpu)
             _ = interpretAhead(cpu, steps, limit: steps.count)
             cpu.state.copyMemory(from: actual, byteCount: isa.stateByteCount)

@@ -3,6 +3,7 @@
 // The interpreter goes first and logs what its stores replace; then registers and memory are put back, the translation runs
 // once, and both ends are compared. Nothing is linked meanwhile, and a loop comes out after one round, so that a pass through a
 // translation is what its list of guest instructions says. System calls are made once: a translation ends before them.
+// No regions are made, which are made of superblocks that follow each other by taken links.
 // Blocks with atomic accesses, clocks and the like run once and are not compared. What others see of memory that they share
 // with the guest would be seen twice, so comparing ends when the guest starts a thread.
 
@@ -59,7 +60,7 @@ struct LockstepStep {
     var footprint: InstructionFootprint
 }
 
-/// The guest instructions of a translation, in the order in which it executes them.
+/// The guest instructions of a translation, in the order in which it executes them; it may leave some out, and go on behind.
 final class LockstepBlock {
     let steps: [LockstepStep]
     var executions = 0
@@ -117,7 +118,8 @@ package final class Lockstep {
         let reproducer = Reproducer(recording: cpu, comparison, block)
         let code = reproducer.code.map(\.disassembled)
         var difference = LockstepDifference(
-            instructions: code, comparedBlocks: statistics.comparedBlocks, values: comparison.differences, minimised: nil, original: reproducer)
+            instructions: code, comparedBlocks: statistics.comparedBlocks, values: comparison.differences, minimised: nil,
+            original: reproducer)
         if let replayer = try? Replayer(isa: isa, configuration: cpu.engine.configuration) {
             difference.minimised = replayer.minimised(reproducer)
         }
@@ -170,7 +172,6 @@ extension VirtualCPU {
         let payload = Int(truncatingIfNeeded: word >> 3)
         switch ExitKind(rawValue: word & 7) {
         case .link, .hot:
-            // No regions here: what is compared are block translations.
             programCounter.pointee = engine.target(ofLink: payload)
             return .goesOn
         case .indirectMiss: return .goesOn

@@ -55,7 +55,8 @@ package struct Reproducer: Sendable, Equatable {
     ) -> [UInt64: UInt8] {
         var memory: [UInt64: UInt8] = [:]
         for step in steps.prefix(count) {
-            guard cpu.programCounter.pointee == step.address, step.footprint.kind == .repeatable else { break }
+            if cpu.programCounter.pointee != step.address { continue }
+            guard step.footprint.kind == .repeatable else { break }
             let byteCount = UInt64(max(step.footprint.loadedBytes, step.footprint.storedBytes))
             let first = step.footprint.address(cpu.state)
             for index in 0 ..< byteCount where memory[first &+ index] == nil {
@@ -105,7 +106,8 @@ extension Reproducer {
                 control = UInt32(truncatingIfNeeded: value)
             case "state", "register":
                 let place = kind == "state" ? Reproducer.number(words[1]).map { Int(clamping: $0) } : slots[words[1]]
-                guard let place, place <= state.count - 8, words.count == 3, let value = Reproducer.number(words[2]) else { return nil }
+                guard let place, place <= state.count - 8, words.count == 3, let value = Reproducer.number(words[2])
+                else { return nil }
                 state.withUnsafeMutableBytes { $0.storeBytes(of: value, toByteOffset: place, as: UInt64.self) }
             case "memory":
                 guard words.count == 3, let start = Reproducer.number(words[1]) else { return nil }
@@ -114,7 +116,8 @@ extension Reproducer {
                     memory[start &+ UInt64(index)] = byte
                 }
             case "code":
-                guard words.count == 3, let address = Reproducer.number(words[1]), let encoding = UInt32(words[2], radix: 16) else { return nil }
+                guard words.count == 3, let address = Reproducer.number(words[1]), let encoding = UInt32(words[2], radix: 16)
+                else { return nil }
                 let text = parts.count > 1 ? parts[1].drop { $0 == " " } : ""
                 code.append(Code(address: address, encoding: encoding, byteCount: words[2].utf8.count / 2, text: String(text)))
             default: return nil
