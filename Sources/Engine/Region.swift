@@ -26,7 +26,7 @@ struct Region {
     private static let deepest = 5
 
     /// Iterations of a loop of one superblock that are laid out one behind the other, and guest instructions in them, at most.
-    private static let unrolledIterations = 4, unrolledInstructions = 64
+    private static let unrolledIterations = 8, unrolledInstructions = 64
 
     /// The loop that starts at `key`; nil when nothing leads back there. The engine's lock is held.
     init?(around key: BlockKey, in engine: Engine) {
