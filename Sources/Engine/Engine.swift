@@ -181,6 +181,11 @@ package final class Engine: @unchecked Sendable {
         return true
     }
 
+    /// The interpreter has executed the code at the address often: from now on it is translated.
+    func noteHot(_ address: UInt64) {
+        locked { heat[Int(truncatingIfNeeded: address >> 1) & (Engine.heatPlaces - 1)] = .max }
+    }
+
     private func connect(_ link: Int, to index: Int) {
         guard linkedTo[link] < 0, links[link].field != 0 else { return }
         patch(links[link].field, toJumpTo: blocks[index].entry)

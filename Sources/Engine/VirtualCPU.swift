@@ -51,6 +51,7 @@ package final class VirtualCPU {
         jumpTable = VirtualCPU.makeJumpTable()
         returnStack = VirtualCPU.makeReturnStack()
         interpreter = isa.makeInterpreter(source: engine.memory)
+        if engine.configuration.policy == .auto { interpreter.heatLimit = Int32(engine.configuration.translationThreshold) }
         isa.initialize(state: state)
         mode = isa.mode(of: state)
         header.pointee.jump_table_own = UnsafeMutableRawPointer(jumpTable)
@@ -279,7 +280,8 @@ package final class VirtualCPU {
     }
 
     func interpretUntranslated() -> CPUExit? {
-        interpreterBudget = 1
+        // On to whatever is hot, but for one block where nothing ever is.
+        interpreterBudget = engine.configuration.policy == .auto ? 1 << 20 : 1
         return runInterpreter { context in
             let cpu = Unmanaged<VirtualCPU>.fromOpaque(context!).takeUnretainedValue()
             cpu.interpreterExit = cpu.interpreter.run(state: cpu.state, budget: cpu.interpreterBudget)
@@ -299,6 +301,9 @@ package final class VirtualCPU {
     func outcome(of exit: InterpreterExit) -> CPUExit? {
         switch exit {
         case .budget, .codeChanged, .modeChanged: return nil
+        case .hot:
+            engine.noteHot(programCounter.pointee)
+            return nil
         case .systemCall: return .systemCall
         case .breakpoint: return .breakpoint
         case .illegalInstruction: return .illegalInstruction

@@ -114,6 +114,8 @@ package enum InterpreterExit: UInt32, Sendable {
     case modeChanged
     /// A load or store faulted: only `runInterpreter` with recovery reports it; the program counter is that of the instruction.
     case memoryFault
+    /// The next block has been executed `heatLimit` times: it is worth a translation.
+    case hot
 }
 
 /// A decoded-code interpreter of one virtual CPU, with its cache of decoded blocks.
@@ -125,6 +127,8 @@ package protocol GuestInterpreter: AnyObject {
     func run(state: UnsafeMutableRawPointer, budget: Int) -> InterpreterExit
     /// Executes exactly one instruction (a control transfer included).
     func step(state: UnsafeMutableRawPointer) -> InterpreterExit
+    /// Executions of a block, reached from another one, before `run` leaves at it with `hot`, each time it comes there.
+    var heatLimit: Int32 { get set }
     /// Instructions executed by `run` and `step` so far.
     var instructionsExecuted: UInt64 { get }
 }

@@ -18,7 +18,7 @@ extension RISCVInterpreter {
         var block = first
         while true {
             context.pointee.executed &+= UInt64(bitPattern: Int64(block.pointee.count))
-            context.pointee.budget &-= block.pointee.count
+            context.pointee.budget &-= Int(block.pointee.count)
             let base = block.pointee.address
             var record = UnsafeMutableRawPointer(block).advanced(by: InterpreterBlock.recordsOffset)
                 .assumingMemoryBound(to: InterpreterRecord.self)
@@ -179,7 +179,7 @@ extension RISCVInterpreter {
                     let status = executeOther(record, state)
                     if status != InterpreterStatus.next {
                         let done = record - firstRecord(block) + (endsBehind(status) ? 1 : 0)
-                        let undone = block.pointee.count - done
+                        let undone = Int(block.pointee.count) - done
                         context.pointee.executed &-= UInt64(bitPattern: Int64(undone))
                         context.pointee.budget &+= undone
                         return status
@@ -198,6 +198,8 @@ extension RISCVInterpreter {
                 context.pointee.missSlot = slot
                 return InterpreterStatus.miss
             }
+            block.pointee.remaining &-= 1
+            if block.pointee.remaining < 0 { return InterpreterExit.hot.rawValue }
         }
     }
 

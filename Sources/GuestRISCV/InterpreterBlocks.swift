@@ -32,7 +32,9 @@ struct InterpreterBlock {
     var nextAddress: (UInt64, UInt64)
     var next: (UnsafeMutablePointer<InterpreterBlock>?, UnsafeMutablePointer<InterpreterBlock>?)
     /// Guest instructions in it.
-    var count: Int
+    var count: Int32
+    /// Executions left before it is hot.
+    var remaining: Int32
 
     static let recordsOffset = 48
     static let nowhere = UInt64.max
@@ -48,6 +50,8 @@ struct InterpreterBlocks {
     private let arenaByteCount: Int
     private let tableMask: UInt64
     private let recordLimit: Int
+    /// `remaining` of new blocks.
+    var heatLimit = Int32.max
 
     private static let pageByteCount: UInt64 = 4096
 
@@ -118,7 +122,7 @@ struct InterpreterBlocks {
         block.initialize(
             to: InterpreterBlock(
                 address: address, nextAddress: (InterpreterBlock.nowhere, InterpreterBlock.nowhere), next: (nil, nil),
-                count: count))
+                count: Int32(count), remaining: heatLimit))
         used += InterpreterBlock.recordsOffset + (count + 1) * 16
         slot(address).pointee = block
         return block

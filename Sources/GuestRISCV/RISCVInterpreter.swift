@@ -27,6 +27,11 @@ package final class RISCVInterpreter: GuestInterpreter {
         context.deallocate()
     }
 
+    package var heatLimit: Int32 {
+        get { blocks.heatLimit }
+        set { blocks.heatLimit = newValue }
+    }
+
     package var instructionsExecuted: UInt64 { context.pointee.executed }
 
     package func run(state: UnsafeMutableRawPointer, budget: Int) -> InterpreterExit {
@@ -41,8 +46,18 @@ package final class RISCVInterpreter: GuestInterpreter {
                 previous = nil
             }
             guard let block else { return fetchFault(state, pc) }
-            if let previous { RISCVInterpreter.link(previous, to: block, slot: context.pointee.missSlot) }
+            if let previous {
+                RISCVInterpreter.link(previous, to: block, slot: context.pointee.missSlot)
+                block.pointee.remaining &-= 1
+                if block.pointee.remaining < 0 { return .hot }
+            }
             let status = RISCVInterpreter.execute(context, block, state)
+            if status == InterpreterExit.hot.rawValue, heatLimit == Int32.max {
+                // Nobody asked; the count has run out all the same.
+                blocks.find(RISCVState(state).programCounter)?.pointee.remaining = heatLimit
+                previous = nil
+                continue
+            }
             guard status == InterpreterStatus.miss else { return RISCVInterpreter.exit(status) }
             previous = context.pointee.missBlock
         }
