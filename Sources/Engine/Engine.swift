@@ -24,8 +24,9 @@ struct TranslatedBlock {
     var homes: [Home]
     var isRegion = false
     var isValid = true
-    /// Links of other blocks that are patched to jump here.
+    /// Links and inline caches of other blocks that are patched to jump here.
     var incoming: [Int] = []
+    var incomingCaches: [Int] = []
 }
 
 struct BlockKey: Hashable {
@@ -63,6 +64,7 @@ package final class Engine: @unchecked Sendable {
     private var blocksOfPage: [UInt64: [Int]] = [:]
     private(set) var links: [LinkSite] = []
     private(set) var linkedTo: [Int32] = []
+    private var caches: [InlineCache] = []
     private var cpus: [VirtualCPU] = []
     private(set) var isFlushing = false
     private var counters = EngineStatistics()
@@ -194,6 +196,27 @@ package final class Engine: @unchecked Sendable {
         counters.links += 1
     }
 
+    /// Lets the inline cache lead to the code of its first target.
+    func fill(cache number: Int, _ address: UInt64, _ mode: TranslationMode) {
+        locked {
+            guard number < caches.count, let index = blockOfKey[BlockKey(address: address, mode: mode)] else { return }
+            let cache = caches[number]
+            // A hit does not poll for interrupts: only forwards, so that no loop consists of hits.
+            if address > cache.address {
+                patch(cache.hit, toJumpTo: blocks[index].entry)
+                setTarget(of: cache, address)
+                blocks[index].incomingCaches.append(number)
+                counters.cachesFilled += 1
+            }
+            patch(cache.miss, toJumpTo: cache.lookup)
+        }
+    }
+
+    private func setTarget(of cache: InlineCache, _ target: UInt64) {
+        // SAFETY: aligned to eight and inside the cache: one store. Whoever sees it sees the jump behind it, which was made before.
+        (code.writable + Int(cache.target &- code.executable)).storeBytes(of: target, as: UInt64.self)
+    }
+
     private func patch(_ field: UInt64, toJumpTo target: UInt64) {
         let distance = Int32(truncatingIfNeeded: Int64(bitPattern: target &- (field &+ 4)))
         let place = code.writable + Int(field &- code.executable)
@@ -215,6 +238,7 @@ package final class Engine: @unchecked Sendable {
             let optimizeEnd = nanoseconds()
             if code.byteCount - codeUsed < 64 << 10 { flush() }
             translator.firstLink = links.count
+            translator.firstCache = caches.count
             let translation = translator.translate(
                 function, writable: code.writable + codeUsed, executable: code.executable + UInt64(codeUsed),
                 capacity: code.byteCount - codeUsed)
@@ -253,6 +277,7 @@ package final class Engine: @unchecked Sendable {
                 linkCount: translation.links.count, positions: translation.positions, homes: translation.homes))
         blockOfKey[key] = index
         links += translation.links
+        caches += translation.caches
         for _ in translation.links { linkedTo.append(-1) }
         for range in ranges where !range.isEmpty {
             for page in (range.lowerBound >> 12) ... ((range.upperBound &- 1) >> 12) { blocksOfPage[page, default: []].append(index) }
@@ -300,6 +325,7 @@ package final class Engine: @unchecked Sendable {
         if code.byteCount - codeUsed < 256 << 10 { return false }
         let emitStart = nanoseconds()
         translator.firstLink = links.count
+        translator.firstCache = caches.count
         let translation = translator.translate(
             region.blocks.map(\.function), weights: region.blocks.map(\.weight), writable: code.writable + codeUsed,
             executable: code.executable + UInt64(codeUsed), capacity: code.byteCount - codeUsed)
@@ -314,6 +340,9 @@ package final class Engine: @unchecked Sendable {
             blocks[index].incoming.append(link)
         }
         blocks[replaced].incoming = []
+        for cache in blocks[replaced].incomingCaches { patch(caches[cache].hit, toJumpTo: translation.entry) }
+        blocks[index].incomingCaches = blocks[replaced].incomingCaches
+        blocks[replaced].incomingCaches = []
         for cpu in cpus {
             let entry = cpu.tableEntry(key.address)
             if entry.pointee.guest == key.address { entry.pointee.host = translation.entry }
@@ -396,6 +425,8 @@ package final class Engine: @unchecked Sendable {
             linkedTo[link] = -1
         }
         blocks[index].incoming = []
+        for cache in blocks[index].incomingCaches { setTarget(of: caches[cache], InlineCache.noTarget) }
+        blocks[index].incomingCaches = []
         for cpu in cpus {
             let entry = cpu.tableEntry(key.address)
             if entry.pointee.guest == key.address { entry.pointee.guest = JumpTableEntry.emptyGuest }
@@ -420,6 +451,7 @@ package final class Engine: @unchecked Sendable {
         blocksOfPage.removeAll(keepingCapacity: true)
         links.removeAll(keepingCapacity: true)
         linkedTo.removeAll(keepingCapacity: true)
+        caches.removeAll(keepingCapacity: true)
         codeUsed = stubs.byteCount
         counters.flushes += 1
         isFlushing = false

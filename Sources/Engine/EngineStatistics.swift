@@ -13,6 +13,7 @@ package struct EngineStatistics: Sendable {
     package var links = 0
     package var linkExits = 0
     package var indirectMisses = 0
+    package var cachesFilled = 0
     package var traps = 0
     package var faults = 0
     package var invalidations = 0

@@ -176,6 +176,10 @@ package final class VirtualCPU {
                 pc = engine.target(ofLink: payload)
                 engine.promote(pc, mode)
                 pendingLink = payload
+            case .cacheMiss:
+                pc = programCounter.pointee
+                pendingLink = -1
+                if codeAddress(pc, -1) != nil { engine.fill(cache: payload, pc, mode) }
             case .trap: return handleTrap(TrapReason(rawValue: UInt8(truncatingIfNeeded: payload)) ?? .illegalInstruction)
             case .fault: return handleFault()
             case .interpreter: return outcome(of: InterpreterExit(rawValue: UInt32(truncatingIfNeeded: payload)) ?? .illegalInstruction)

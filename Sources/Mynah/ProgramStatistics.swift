@@ -24,6 +24,7 @@ public struct ProgramStatistics: Sendable {
         add("hostBytes", "host code", engine.hostBytes, .bytes)
         add("links", "links patched", engine.links)
         add("linkExits", "exits to link", engine.linkExits)
+        add("cachesFilled", "inline caches filled", engine.cachesFilled)
         add("indirectMisses", "indirect targets not in the table", engine.indirectMisses)
         add("interpreterCalls", "instructions without a translation executed", engine.interpreterCalls)
         add("traps", "traps", engine.traps)

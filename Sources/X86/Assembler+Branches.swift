@@ -121,9 +121,16 @@ extension Assembler {
         return offset &- 4
     }
 
-    /// Fills so that the byte after the next `opcodeLength` ones is at a multiple of four.
-    private mutating func alignField(after opcodeLength: UInt64) {
-        nop(bytes: Int(truncatingIfNeeded: 0 &- (executableAddress &+ opcodeLength)) & 3)
+    /// `mov destination, imm64` with its immediate in an aligned quadword. Returns the offset of that word.
+    package mutating func alignedMovabs(_ destination: Register, _ value: UInt64) -> Int {
+        alignField(after: 2, to: 8)
+        movabs(destination, value)
+        return offset &- 8
+    }
+
+    /// Fills so that the byte after the next `opcodeLength` ones is at a multiple of `alignment`, a power of two.
+    private mutating func alignField(after opcodeLength: UInt64, to alignment: UInt64 = 4) {
+        nop(bytes: Int(truncatingIfNeeded: (0 &- (executableAddress &+ opcodeLength)) & (alignment &- 1)))
     }
 
     // MARK: Returns, traps, padding

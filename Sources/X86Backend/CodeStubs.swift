@@ -20,6 +20,8 @@ package enum ExitKind: UInt64 {
     case interpreter = 4
     /// Payload: index of a link whose target is worth a better translation.
     case hot = 5
+    /// Payload: index of an inline cache that has no target yet; the target is in the state's program counter.
+    case cacheMiss = 6
 }
 
 /// One entry of a jump table: a guest address and the code for it.

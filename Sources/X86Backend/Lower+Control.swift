@@ -170,14 +170,29 @@ extension Translator {
         case .call:
             if let back = constant(i.b) {
                 pushReturn(i.b, back)
-                asm.call(cold(.lookup))
+                emitInlineCache(isCall: true)
                 landReturn(back)
             } else {
-                CodeStubs.emitInlineLookup(&asm, miss: stubs.indirectMiss)
+                emitInlineCache(isCall: false)
             }
-        case .none:
-            CodeStubs.emitInlineLookup(&asm, miss: stubs.indirectMiss)
+        case .none: emitInlineCache(isCall: false)
         }
+    }
+
+    /// To the guest address in rax, which mostly is what it was before.
+    private func emitInlineCache(isCall: Bool) {
+        let number = caches.count, back = asm.makeLabel()
+        let fill = cold(.fillCache(isCall: isCall), payload: number)
+        // Emitted behind `fill`; the cache refers to it by address.
+        _ = cold(.lookup, payload: number, back: isCall ? back : nil)
+        caches.append(InlineCache(address: currentAddress, target: 0, hit: 0, miss: 0, lookup: 0))
+        caches[number].target = asm.executableAddress(atOffset: asm.alignedMovabs(.rcx, InlineCache.noTarget))
+        asm.cmp(.quad, .rax, .rcx)
+        caches[number].miss = asm.executableAddress(atOffset: asm.alignedConditionalJump(.ne, fill))
+        // Not reached before there is a target.
+        let hit = isCall ? asm.alignedCall(fill) : asm.alignedJump(fill)
+        caches[number].hit = asm.executableAddress(atOffset: hit)
+        asm.bind(back)
     }
 
     // MARK: Traps and the interpreter
@@ -252,7 +267,19 @@ extension Translator {
                 asm.jmp(stub.back.unsafelyUnwrapped)
             case .fusedNaN(let width): emitFusedNaN(stub, width)
             case .saturate(let width, let integer): emitSaturation(stub, width, integer)
-            case .lookup: CodeStubs.emitInlineLookup(&asm, miss: stubs.indirectMiss)
+            case .fillCache(let isCall):
+                if isCall { asm.lea(.quad, .rsp, .base(.rsp, 8)) }
+                asm.mov(.quad, RegisterMap.state(map.programCounterOffset), .rax)
+                asm.movImmediate(.rax, UInt64(firstCache + stub.payload) << 3 | ExitKind.cacheMiss.rawValue)
+                asm.jmp(to: stubs.exit)
+            case .lookup:
+                caches[stub.payload].lookup = asm.executableAddress
+                if let back = stub.back {
+                    asm.call(to: stubs.lookup)
+                    asm.jmp(back)
+                } else {
+                    CodeStubs.emitInlineLookup(&asm, miss: stubs.indirectMiss)
+                }
             }
             index += 1
         }

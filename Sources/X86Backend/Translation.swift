@@ -17,6 +17,21 @@ package struct LinkSite: Sendable {
     package var kind: LinkKind
 }
 
+/// An inline cache at an indirect transfer: `mov rcx, target; cmp rax, rcx; jne miss; jmp code`. It takes the first target, for good;
+/// later ones go through the jump table. Executable addresses.
+package struct InlineCache: Sendable {
+    /// Where the guest instruction is.
+    package var address: UInt64
+    /// The 64-bit guest target, aligned to eight; odd while there is none.
+    package var target: UInt64
+    /// The 32-bit displacements of the jump to the target's code, and of that on a miss; aligned to four.
+    package var hit: UInt64
+    package var miss: UInt64
+    /// Where a miss goes once there is a target.
+    package var lookup: UInt64
+    package static let noTarget: UInt64 = 1
+}
+
 /// Where in the code a guest instruction starts.
 package struct GuestPosition: Sendable {
     package var codeOffset: UInt32
@@ -67,6 +82,7 @@ package struct Translation: Sendable {
     package var entry: UInt64
     package var byteCount: Int
     package var links: [LinkSite]
+    package var caches: [InlineCache]
     package var positions: [GuestPosition]
     /// What the home registers hold wherever it may fault.
     package var homes: [Home]

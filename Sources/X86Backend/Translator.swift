@@ -30,8 +30,10 @@ struct ColdStub {
         case fusedNaN(FloatWidth)
         /// Saturates a float-to-integer conversion that overflowed; back.
         case saturate(FloatWidth, Width)
-        /// The hash look-up that a predicted indirect call goes through.
+        /// The inline cache `payload` missed its target: through the hash look-up; a call then comes back to `back`.
         case lookup
+        /// The inline cache `payload` has no target yet; `isCall` with a return address pushed.
+        case fillCache(isCall: Bool)
     }
     var kind: Kind
     var label: Label
@@ -68,6 +70,7 @@ package final class Translator {
     var freeSpills: UInt64 = ~0
     var coldStubs: [ColdStub] = []
     var links: [LinkSite] = []
+    var caches: [InlineCache] = []
     var positions: [GuestPosition] = []
     /// Index of the instruction being emitted.
     var current = 0
@@ -116,6 +119,8 @@ package final class Translator {
 
     /// Number of the first link of the next translation in the engine's table: exit words carry the numbers.
     package var firstLink = 0
+    /// The same for inline caches.
+    package var firstCache = 0
 
     /// Emits `function`, which must be one block, at the start of the memory.
     /// - Returns: nil when the memory is too small (or spill slots ran out: then no memory is large enough).
@@ -154,7 +159,7 @@ package final class Translator {
         emitColdStubs()
         guard asm.finish(), !outOfSpills else { return nil }
         let homes = displaced.isEmpty ? map.homes : RegisterMap.homes(homes, map.slots)
-        return Translation(entry: executable, byteCount: asm.offset, links: links, positions: positions, homes: homes)
+        return Translation(entry: executable, byteCount: asm.offset, links: links, caches: caches, positions: positions, homes: homes)
     }
 
     /// Only loops are worth other homes than those on their edges.
@@ -194,6 +199,7 @@ package final class Translator {
         outOfSpills = false
         coldStubs.removeAll(keepingCapacity: true)
         links.removeAll(keepingCapacity: true)
+        caches.removeAll(keepingCapacity: true)
         positions.removeAll(keepingCapacity: true)
         entries.removeAll(keepingCapacity: true)
         entryLabels.removeAll(keepingCapacity: true)

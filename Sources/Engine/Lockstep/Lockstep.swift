@@ -174,7 +174,7 @@ extension VirtualCPU {
         case .link, .hot:
             programCounter.pointee = engine.target(ofLink: payload)
             return .goesOn
-        case .indirectMiss: return .goesOn
+        case .indirectMiss, .cacheMiss: return .goesOn
         case .trap: return .trap(TrapReason(rawValue: UInt8(truncatingIfNeeded: payload)) ?? .illegalInstruction)
         case .interpreter: return .interpreter(InterpreterExit(rawValue: UInt32(truncatingIfNeeded: payload)) ?? .illegalInstruction)
         case .fault:
