@@ -144,15 +144,25 @@ package final class Engine: @unchecked Sendable {
 
     // MARK: Finding and making translations
 
-    func target(ofLink link: Int) -> UInt64 { locked { links[link].target } }
+    /// Changes when the code cache is emptied: numbers of links and caches mean something within one generation only.
+    var generation: Int { counters.flushes }
+
+    /// For a CPU that counts as being in the code cache: whoever empties it holds the lock and waits, and changes nothing.
+    func target(ofLink link: Int) -> UInt64 {
+        while pthread_mutex_trylock(lock) != 0 {
+            if isFlushing { return links[link].target }
+            sched_yield()
+        }
+        defer { pthread_mutex_unlock(lock) }
+        return links[link].target
+    }
 
     /// Code for a guest address, made now if there is none; patches `link` (when not negative) to go there.
     /// - Returns: nil when the address is not to be translated.
-    func codeAddress(_ address: UInt64, _ mode: TranslationMode, link: Int) -> UInt64? {
+    func codeAddress(_ address: UInt64, _ mode: TranslationMode, link: Int, _ generation: Int) -> UInt64? {
         locked {
             counters.linkExits += link >= 0 ? 1 : 0
             counters.indirectMisses += link < 0 ? 1 : 0
-            let generation = counters.flushes
             let key = BlockKey(address: address, mode: mode)
             let known = blockOfKey[key]
             if known == nil, isCold(address) { return nil }
@@ -197,9 +207,9 @@ package final class Engine: @unchecked Sendable {
     }
 
     /// Lets the inline cache lead to the code of its first target.
-    func fill(cache number: Int, _ address: UInt64, _ mode: TranslationMode) {
+    func fill(cache number: Int, _ address: UInt64, _ mode: TranslationMode, _ generation: Int) {
         locked {
-            guard number < caches.count, let index = blockOfKey[BlockKey(address: address, mode: mode)] else { return }
+            guard generation == counters.flushes, let index = blockOfKey[BlockKey(address: address, mode: mode)] else { return }
             let cache = caches[number]
             // A hit does not poll for interrupts: only forwards, so that no loop consists of hits.
             if address > cache.address {

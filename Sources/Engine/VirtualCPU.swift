@@ -34,6 +34,9 @@ package final class VirtualCPU {
     private static let guardBytes = 4096
     private static let sentinelBytes = 64
     private(set) var mode: TranslationMode
+    /// Of the last exit from the code cache: the target of its link, and the engine's generation.
+    private(set) var exitTarget: UInt64 = 0
+    private var generation = 0
     let programCounter: UnsafeMutablePointer<UInt64>
     private var interpreterExit = InterpreterExit.budget
     private var interpreterBudget = 0
@@ -162,7 +165,7 @@ package final class VirtualCPU {
             let payload = Int(truncatingIfNeeded: word >> 3)
             switch ExitKind(rawValue: word & 7) {
             case .link:
-                pc = engine.target(ofLink: payload)
+                pc = exitTarget
                 pendingLink = payload
                 if header.pointee.interrupt_pending != 0 {
                     programCounter.pointee = pc
@@ -173,13 +176,13 @@ package final class VirtualCPU {
                 pendingLink = -1
                 if header.pointee.interrupt_pending != 0 { return nil }
             case .hot:
-                pc = engine.target(ofLink: payload)
+                pc = exitTarget
                 engine.promote(pc, mode)
                 pendingLink = payload
             case .cacheMiss:
                 pc = programCounter.pointee
                 pendingLink = -1
-                if codeAddress(pc, -1) != nil { engine.fill(cache: payload, pc, mode) }
+                if codeAddress(pc, -1) != nil { engine.fill(cache: payload, pc, mode, generation) }
             case .trap: return handleTrap(TrapReason(rawValue: UInt8(truncatingIfNeeded: payload)) ?? .illegalInstruction)
             case .fault: return handleFault()
             case .interpreter: return outcome(of: InterpreterExit(rawValue: UInt32(truncatingIfNeeded: payload)) ?? .illegalInstruction)
@@ -199,6 +202,12 @@ package final class VirtualCPU {
             return nil
         }
         let word = mynah_enter(engine.stubs.enter, state, target)
+        // Links and caches keep their numbers only while nobody can empty the code cache.
+        generation = engine.generation
+        switch ExitKind(rawValue: word & 7) {
+        case .link, .hot: exitTarget = engine.target(ofLink: Int(truncatingIfNeeded: word >> 3))
+        default: break
+        }
         header.pointee.in_code = 0
         return word
     }
@@ -210,7 +219,7 @@ package final class VirtualCPU {
             let entry = tableEntry(pc)
             if entry.pointee.guest == pc { return entry.pointee.host }
         }
-        guard let host = engine.codeAddress(pc, mode, link: link) else { return nil }
+        guard let host = engine.codeAddress(pc, mode, link: link, generation) else { return nil }
         if link < 0 {
             let entry = tableEntry(pc)
             entry.pointee.host = host

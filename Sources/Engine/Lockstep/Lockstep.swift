@@ -172,7 +172,7 @@ extension VirtualCPU {
         let payload = Int(truncatingIfNeeded: word >> 3)
         switch ExitKind(rawValue: word & 7) {
         case .link, .hot:
-            programCounter.pointee = engine.target(ofLink: payload)
+            programCounter.pointee = exitTarget
             return .goesOn
         case .indirectMiss, .cacheMiss: return .goesOn
         case .trap: return .trap(TrapReason(rawValue: UInt8(truncatingIfNeeded: payload)) ?? .illegalInstruction)
