@@ -129,7 +129,8 @@ final class BackendMachine {
             return outcome(kind: ExitKind.link.rawValue, target: translation.links[Int(word >> 3)].target)
         }
         // An indirect exit to a constant address becomes a direct one.
-        let kind = word == ExitKind.indirectMiss.rawValue ? ExitKind.link.rawValue : word
+        let isIndirect = word == ExitKind.indirectMiss.rawValue || word & 7 == ExitKind.cacheMiss.rawValue
+        let kind = isIndirect ? ExitKind.link.rawValue : word
         return outcome(kind: kind, target: slot(BackendMachine.programCounterOffset / 8).pointee)
     }
 }

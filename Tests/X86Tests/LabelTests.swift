@@ -136,6 +136,10 @@ import Testing
                 let displacement = region.bytes.loadUnaligned(fromByteOffset: field, as: Int32.self)
                 #expect(Int(displacement) == -(field + 4))
             }
+            let immediate = asm.alignedMovabs(.rcx, 0x1234_5678_9abc_def0)
+            #expect(asm.executableAddress(atOffset: immediate) & 7 == 0)
+            #expect(region.bytes.loadUnaligned(fromByteOffset: immediate, as: UInt64.self) == 0x1234_5678_9abc_def0)
+            #expect(region.bytes[immediate - 2] == 0x48 && region.bytes[immediate - 1] == 0xB9)
             #expect(region.bytes[fields[0] - 1] == 0xE9)
             #expect(region.bytes[fields[1] - 1] == 0x88)
             #expect(region.bytes[fields[2] - 1] == 0xE8)
