@@ -20,7 +20,8 @@ struct TranslatedBlock {
     var ranges: [Range<UInt64>]
     var firstLink: Int
     var linkCount: Int
-    var positions: [GuestPosition]
+    /// In the engine's table, which no block has buffers of its own beside: there are many blocks.
+    var positions: Range<Int>
     var homes: [Home]
     var isRegion = false
     var isValid = true
@@ -65,6 +66,7 @@ package final class Engine: @unchecked Sendable {
     private(set) var links: [LinkSite] = []
     private(set) var linkedTo: [Int32] = []
     private var caches: [InlineCache] = []
+    private var positions: [GuestPosition] = []
     private var cpus: [VirtualCPU] = []
     private(set) var isFlushing = false
     private var counters = EngineStatistics()
@@ -180,7 +182,7 @@ package final class Engine: @unchecked Sendable {
             let known = limits == nil ? blockOfKey[key] : nil
             guard let index = known ?? translate(key, limits ?? configuration.limits) else { return nil }
             return UnlinkedTranslation(
-                entry: blocks[index].entry, generation: counters.flushes, positions: blocks[index].positions)
+                entry: blocks[index].entry, generation: counters.flushes, positions: Array(positions[blocks[index].positions]))
         }
     }
 
@@ -284,8 +286,10 @@ package final class Engine: @unchecked Sendable {
         blocks.append(
             TranslatedBlock(
                 key: key, entry: translation.entry, byteCount: translation.byteCount, ranges: ranges, firstLink: links.count,
-                linkCount: translation.links.count, positions: translation.positions, homes: translation.homes))
+                linkCount: translation.links.count,
+                positions: positions.count ..< positions.count + translation.positions.count, homes: translation.homes))
         blockOfKey[key] = index
+        positions += translation.positions
         links += translation.links
         caches += translation.caches
         for _ in translation.links { linkedTo.append(-1) }
@@ -316,15 +320,69 @@ package final class Engine: @unchecked Sendable {
 
     // MARK: Regions
 
+    /// Kept from region to region, as their buffers are large. Holds the lock.
+    private var regionFunctions: [Function] = []
+
+    func function(ofRegion index: Int) -> Function {
+        while regionFunctions.count <= index { regionFunctions.append(Function(capacity: 512)) }
+        return regionFunctions[index]
+    }
+
     /// Addresses of which no region was made.
     private var refusedRegions: Set<BlockKey> = []
 
-    /// Transfers to the address are frequent: makes a region of the loop that starts there, if one does.
-    func promote(_ address: UInt64, _ mode: TranslationMode) {
+    /// Loops whose executions are being counted.
+    private var probes: Set<BlockKey> = []
+
+    /// Transfers back to the address are frequent. The first time the block there is made to count its executions; the next time
+    /// they tell how often the loop iterates when it is entered, and whether a region pays.
+    func promote(_ address: UInt64, _ mode: TranslationMode, heat: UnsafeMutablePointer<Int32>) {
+        let place = Translator.heatPlace(address), executions = place ^ 1
         locked {
             let key = BlockKey(address: address, mode: mode)
+            heat[place] = 0
             guard let replaced = blockOfKey[key], !blocks[replaced].isRegion, !refusedRegions.contains(key) else { return }
-            if !makeRegion(key, replacing: replaced) { refusedRegions.insert(key) }
+            if probes.insert(key).inserted {
+                heat[executions] = 0
+                probe(key, replaced, executions)
+                return
+            }
+            let entries = max(1, Int(heat[executions]) - configuration.regionThreshold)
+            let iterates = configuration.regionThreshold / entries >= configuration.regionIterations
+                || configuration.regionThreshold <= configuration.regionIterations  // too few to tell
+            if !iterates || !makeRegion(key, replacing: replaced) { refusedRegions.insert(key) }
+        }
+    }
+
+    /// Replaces a block translation by one that counts.
+    private func probe(_ key: BlockKey, _ replaced: Int, _ place: Int) {
+        translator.executionPlace = place
+        let count = blocks.count
+        blockOfKey[key] = nil
+        let index = translate(key, configuration.limits)
+        translator.executionPlace = nil
+        guard let index, index == count else {
+            if blocks.count >= count, blocks.indices.contains(replaced), blocks[replaced].isValid { blockOfKey[key] = replaced }
+            return
+        }
+        takeOver(from: replaced, index)
+    }
+
+    /// Whoever comes to the one translation now comes to the other.
+    private func takeOver(from replaced: Int, _ index: Int) {
+        let entry = blocks[index].entry, address = blocks[index].key.address
+        for link in blocks[replaced].incoming where linkedTo[link] == Int32(replaced) {
+            patch(links[link].field, toJumpTo: entry)
+            linkedTo[link] = Int32(index)
+            blocks[index].incoming.append(link)
+        }
+        blocks[replaced].incoming = []
+        for cache in blocks[replaced].incomingCaches { patch(caches[cache].hit, toJumpTo: entry) }
+        blocks[index].incomingCaches = blocks[replaced].incomingCaches
+        blocks[replaced].incomingCaches = []
+        for cpu in cpus {
+            let place = cpu.tableEntry(address)
+            if place.pointee.guest == address { place.pointee.host = entry }
         }
     }
 
@@ -343,20 +401,7 @@ package final class Engine: @unchecked Sendable {
         let index = install(key, region.ranges, region.instructionCount, translation)
         blocks[index].isRegion = true
         replacedBlocks[key] = replaced
-        // Whoever comes to the block now comes to the region.
-        for link in blocks[replaced].incoming where linkedTo[link] == Int32(replaced) {
-            patch(links[link].field, toJumpTo: translation.entry)
-            linkedTo[link] = Int32(index)
-            blocks[index].incoming.append(link)
-        }
-        blocks[replaced].incoming = []
-        for cache in blocks[replaced].incomingCaches { patch(caches[cache].hit, toJumpTo: translation.entry) }
-        blocks[index].incomingCaches = blocks[replaced].incomingCaches
-        blocks[replaced].incomingCaches = []
-        for cpu in cpus {
-            let entry = cpu.tableEntry(key.address)
-            if entry.pointee.guest == key.address { entry.pointee.host = translation.entry }
-        }
+        takeOver(from: replaced, index)
         counters.regions += 1
         counters.regionInstructions += region.instructionCount
         counters.regionNanoseconds += nanoseconds() - start
@@ -381,7 +426,7 @@ package final class Engine: @unchecked Sendable {
             counters.faults += 1
             let block = blocks[low - 1], offset = UInt32(truncatingIfNeeded: address - block.entry)
             var result = GuestPosition(codeOffset: 0, address: block.key.address)
-            for position in block.positions {
+            for position in positions[block.positions] {
                 if position.codeOffset > offset { break }
                 result = position
             }
@@ -458,10 +503,12 @@ package final class Engine: @unchecked Sendable {
         blockOfKey.removeAll(keepingCapacity: true)
         replacedBlocks.removeAll(keepingCapacity: true)
         refusedRegions.removeAll(keepingCapacity: true)
+        probes.removeAll(keepingCapacity: true)
         blocksOfPage.removeAll(keepingCapacity: true)
         links.removeAll(keepingCapacity: true)
         linkedTo.removeAll(keepingCapacity: true)
         caches.removeAll(keepingCapacity: true)
+        positions.removeAll(keepingCapacity: true)
         codeUsed = stubs.byteCount
         counters.flushes += 1
         isFlushing = false

@@ -31,7 +31,9 @@ package struct EngineConfiguration: Sendable {
     /// Executions of a block in the interpreter before it is translated (policy `auto`).
     package var translationThreshold: UInt8 = 100
     /// Backward transfers to an address before it is hot; 2 at least.
-    package var regionThreshold = 2048
+    package var regionThreshold = 1024
+    /// Iterations per entry that make a loop worth a region.
+    package var regionIterations = 6
     /// Superblocks and guest instructions in a region, at most.
     package var regionBlocks = 40, regionInstructions = 1200
     /// Write symbols of translated code to /tmp/perf-PID.map.

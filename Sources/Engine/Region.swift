@@ -48,7 +48,7 @@ struct Region {
             else { return nil }
             let place = places.count
             places[address] = place
-            let function = Function(capacity: 512)
+            let function = engine.function(ofRegion: place)
             var limits = engine.configuration.limits
             var lifted = engine.lift(address, key.mode, limits, into: function)
             if Region.targets(of: function).contains(address) {

@@ -71,6 +71,12 @@ package final class VirtualCPU {
         header.pointee.owner = Unmanaged.passUnretained(self).toOpaque()
     }
 
+    /// Transfers backwards by place of their target, and executions of blocks that are probed.
+    private var heat: UnsafeMutablePointer<Int32> {
+        // SAFETY: `Translator.heatPlaces` words behind the guest's state, allocated with it.
+        (state + VirtualCPU.heatOffset(engine.isa)).assumingMemoryBound(to: Int32.self)
+    }
+
     /// Offset of the table of heat, behind the guest's state.
     static func heatOffset(_ isa: GuestISA) -> Int { (isa.stateByteCount + 63) & ~63 }
 
@@ -177,7 +183,7 @@ package final class VirtualCPU {
                 if header.pointee.interrupt_pending != 0 { return nil }
             case .hot:
                 pc = exitTarget
-                engine.promote(pc, mode)
+                engine.promote(pc, mode, heat: heat)
                 pendingLink = payload
             case .cacheMiss:
                 pc = programCounter.pointee

@@ -198,9 +198,17 @@ extension RISCVInterpreter {
                 context.pointee.missSlot = slot
                 return InterpreterStatus.miss
             }
-            block.pointee.remaining &-= 1
-            if block.pointee.remaining < 0 { return InterpreterExit.hot.rawValue }
+            if isHot(block, context) { return InterpreterExit.hot.rawValue }
         }
+    }
+
+    /// Counts that the block is come to from another one.
+    @inline(__always)
+    static func isHot(_ block: UnsafeMutablePointer<InterpreterBlock>, _ context: UnsafeMutablePointer<InterpreterContext>) -> Bool {
+        let place = context.pointee.heat + Int(block.pointee.heatPlace)
+        guard place.pointee < context.pointee.heatLimit else { return context.pointee.heatLimit != Int32.max }
+        place.pointee &+= 1
+        return false
     }
 
     /// The values of `rounding` that MXCSR's present mode serves, as a bit set.

@@ -33,8 +33,8 @@ struct InterpreterBlock {
     var next: (UnsafeMutablePointer<InterpreterBlock>?, UnsafeMutablePointer<InterpreterBlock>?)
     /// Guest instructions in it.
     var count: Int32
-    /// Executions left before it is hot.
-    var remaining: Int32
+    /// Place of its executions in the table of heat, which outlives it.
+    var heatPlace: Int32
 
     static let recordsOffset = 48
     static let nowhere = UInt64.max
@@ -50,8 +50,9 @@ struct InterpreterBlocks {
     private let arenaByteCount: Int
     private let tableMask: UInt64
     private let recordLimit: Int
-    /// `remaining` of new blocks.
-    var heatLimit = Int32.max
+    // SAFETY: `heatPlaces` elements; `heatPlace` of every block is below that.
+    let heat: UnsafeMutablePointer<Int32>
+    private static let heatPlaces = 1 << 16
 
     private static let pageByteCount: UInt64 = 4096
 
@@ -66,6 +67,8 @@ struct InterpreterBlocks {
             preconditionFailure("out of memory")
         }
         table = zeroed.bindMemory(to: UnsafeMutablePointer<InterpreterBlock>?.self, capacity: tableSize)
+        guard let cold = calloc(InterpreterBlocks.heatPlaces, MemoryLayout<Int32>.stride) else { preconditionFailure("out of memory") }
+        heat = cold.bindMemory(to: Int32.self, capacity: InterpreterBlocks.heatPlaces)
         self.arenaByteCount = arenaByteCount
         tableMask = UInt64(tableSize - 1)
         self.recordLimit = recordLimit
@@ -74,6 +77,7 @@ struct InterpreterBlocks {
     func deallocate() {
         arena.deallocate()
         free(table)
+        free(heat)
     }
 
     mutating func reset() {
@@ -122,7 +126,7 @@ struct InterpreterBlocks {
         block.initialize(
             to: InterpreterBlock(
                 address: address, nextAddress: (InterpreterBlock.nowhere, InterpreterBlock.nowhere), next: (nil, nil),
-                count: Int32(count), remaining: heatLimit))
+                count: Int32(count), heatPlace: Int32(truncatingIfNeeded: (address >> 1 ^ address >> 17) & UInt64(InterpreterBlocks.heatPlaces - 1))))
         used += InterpreterBlock.recordsOffset + (count + 1) * 16
         slot(address).pointee = block
         return block

@@ -14,11 +14,11 @@ package final class RISCVInterpreter: GuestInterpreter {
 
     package init(source: CodeSource) {
         self.source = source
-        blocks = InterpreterBlocks(tableSize: 1 << 14, arenaByteCount: 4 << 20, recordLimit: 64)
+        blocks = InterpreterBlocks(tableSize: 1 << 16, arenaByteCount: 32 << 20, recordLimit: 64)
         steps = InterpreterBlocks(tableSize: 1 << 10, arenaByteCount: 1 << 17, recordLimit: 1)
         codeVersion = source.codeVersion
         context = .allocate(capacity: 1)
-        context.initialize(to: InterpreterContext())
+        context.initialize(to: InterpreterContext(heat: blocks.heat))
     }
 
     deinit {
@@ -28,8 +28,8 @@ package final class RISCVInterpreter: GuestInterpreter {
     }
 
     package var heatLimit: Int32 {
-        get { blocks.heatLimit }
-        set { blocks.heatLimit = newValue }
+        get { context.pointee.heatLimit }
+        set { context.pointee.heatLimit = newValue }
     }
 
     package var instructionsExecuted: UInt64 { context.pointee.executed }
@@ -48,16 +48,9 @@ package final class RISCVInterpreter: GuestInterpreter {
             guard let block else { return fetchFault(state, pc) }
             if let previous {
                 RISCVInterpreter.link(previous, to: block, slot: context.pointee.missSlot)
-                block.pointee.remaining &-= 1
-                if block.pointee.remaining < 0 { return .hot }
+                if RISCVInterpreter.isHot(block, context) { return .hot }
             }
             let status = RISCVInterpreter.execute(context, block, state)
-            if status == InterpreterExit.hot.rawValue, heatLimit == Int32.max {
-                // Nobody asked; the count has run out all the same.
-                blocks.find(RISCVState(state).programCounter)?.pointee.remaining = heatLimit
-                previous = nil
-                continue
-            }
             guard status == InterpreterStatus.miss else { return RISCVInterpreter.exit(status) }
             previous = context.pointee.missBlock
         }
@@ -106,6 +99,9 @@ package final class RISCVInterpreter: GuestInterpreter {
 
 /// What the loop and its caller share.
 struct InterpreterContext {
+    /// Executions of blocks by place; see `GuestInterpreter.heatLimit`, which Int32.max turns off: counts stop there.
+    var heat: UnsafeMutablePointer<Int32>
+    var heatLimit = Int32.max
     /// Instructions that may still be executed.
     var budget = 0
     var executed: UInt64 = 0

@@ -41,8 +41,7 @@ extension Translator {
     /// Counts a transfer backwards to outside.
     private func countHeat(_ target: UInt64, _ link: Int, isRestored: Bool) {
         guard let heatOffset else { return }
-        let place = Int32(truncatingIfNeeded: (target >> 1) & UInt64(Translator.heatPlaces - 1))
-        asm.add(.long, RegisterMap.state(heatOffset + place * 4), imm: heatStep)
+        asm.add(.long, RegisterMap.state(heatOffset + Int32(Translator.heatPlace(target)) * 4), imm: heatStep)
         asm.jcc(.o, cold(.hot(isRestored: isRestored || displaced.isEmpty), payload: link))
     }
 

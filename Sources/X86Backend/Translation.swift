@@ -34,8 +34,8 @@ package struct InlineCache: Sendable {
 
 /// Where in the code a guest instruction starts.
 package struct GuestPosition: Sendable {
-    package var codeOffset: UInt32
     package var address: UInt64
+    package var codeOffset: UInt32
     /// What the state's vector homes lack there, should it be seen.
     package var pending: PendingFloats
 

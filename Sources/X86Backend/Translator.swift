@@ -83,6 +83,9 @@ package final class Translator {
     /// Offset in the state of the table of heat, `heatPlaces` words of 32 bits; nil where nothing counts.
     package var heatOffset: Int32?
     package static let heatPlaces = 1 << 12
+    /// A place of the table of heat that counts executions of the next block translation; nil for most.
+    package var executionPlace: Int?
+    package static func heatPlace(_ target: UInt64) -> Int { Int(truncatingIfNeeded: target >> 1) & (heatPlaces - 1) }
     /// Added to a place per transfer backwards: the overflow of the word says that the target is hot.
     package var heatStep: Int32 = 1 << 20
     /// What the vector homes lack at the instruction being emitted.
@@ -154,6 +157,9 @@ package final class Translator {
         for block in functions.indices {
             currentBlock = block
             asm.bind(entryLabels[block])
+            if let heatOffset, let executionPlace {
+                asm.add(.long, RegisterMap.state(heatOffset + Int32(executionPlace) * 4), imm: 1)
+            }
             emit(functions[block])
         }
         emitColdStubs()
