@@ -336,12 +336,19 @@ package final class Engine: @unchecked Sendable {
 
     /// Transfers back to the address are frequent. The first time the block there is made to count its executions; the next time
     /// they tell how often the loop iterates when it is entered, and whether a region pays.
-    func promote(_ address: UInt64, _ mode: TranslationMode, heat: UnsafeMutablePointer<Int32>) {
+    func promote(
+        _ address: UInt64, _ mode: TranslationMode, link: Int, _ generation: Int, heat: UnsafeMutablePointer<Int32>
+    ) {
         let place = Translator.heatPlace(address), executions = place ^ 1
         locked {
             let key = BlockKey(address: address, mode: mode)
             heat[place] = 0
-            guard let replaced = blockOfKey[key], !blocks[replaced].isRegion, !refusedRegions.contains(key) else { return }
+            guard generation == counters.flushes, let replaced = blockOfKey[key] else { return }
+            if blocks[replaced].isRegion || refusedRegions.contains(key) {
+                // Nothing more to find out: from this link at least nobody asks again.
+                if links[link].heat != 0 { patch(links[link].heat, toJumpTo: links[link].heat &+ 4) }
+                return
+            }
             if probes.insert(key).inserted {
                 heat[executions] = 0
                 probe(key, replaced, executions)
@@ -475,6 +482,7 @@ package final class Engine: @unchecked Sendable {
         let key = blocks[index].key
         if blockOfKey[key] == index { blockOfKey[key] = nil }
         if replacedBlocks[key] == index { replacedBlocks[key] = nil }
+        probes.remove(key)
         for link in blocks[index].incoming where linkedTo[link] == Int32(index) {
             patch(links[link].field, toJumpTo: links[link].stub)
             linkedTo[link] = -1

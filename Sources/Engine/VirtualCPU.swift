@@ -183,7 +183,7 @@ package final class VirtualCPU {
                 if header.pointee.interrupt_pending != 0 { return nil }
             case .hot:
                 pc = exitTarget
-                engine.promote(pc, mode, heat: heat)
+                engine.promote(pc, mode, link: payload, generation, heat: heat)
                 pendingLink = payload
             case .cacheMiss:
                 pc = programCounter.pointee

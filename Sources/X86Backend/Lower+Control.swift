@@ -42,7 +42,8 @@ extension Translator {
     private func countHeat(_ target: UInt64, _ link: Int, isRestored: Bool) {
         guard let heatOffset else { return }
         asm.add(.long, RegisterMap.state(heatOffset + Int32(Translator.heatPlace(target)) * 4), imm: heatStep)
-        asm.jcc(.o, cold(.hot(isRestored: isRestored || displaced.isEmpty), payload: link))
+        let hot = cold(.hot(isRestored: isRestored || displaced.isEmpty), payload: link)
+        links[link].heat = asm.executableAddress(atOffset: asm.alignedConditionalJump(.o, hot))
     }
 
     func lowerExitIf(_ i: Instruction) {

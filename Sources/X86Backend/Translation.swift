@@ -15,6 +15,8 @@ package struct LinkSite: Sendable {
     package var stub: UInt64
     package var target: UInt64
     package var kind: LinkKind
+    /// Of one that counts: executable address of the 32-bit displacement of the jump taken when the target is hot; aligned to four.
+    package var heat: UInt64 = 0
 }
 
 /// An inline cache at an indirect transfer: `mov rcx, target; cmp rax, rcx; jne miss; jmp code`. It takes the first target, for good;
