@@ -430,6 +430,7 @@ package final class Engine: @unchecked Sendable {
         let key = blocks[index].key
         if blockOfKey[key] == index { blockOfKey[key] = nil }
         if replacedBlocks[key] == index { replacedBlocks[key] = nil }
+        refusedRegions.remove(key)
         for link in blocks[index].incoming where linkedTo[link] == Int32(index) {
             patch(links[link].field, toJumpTo: links[link].stub)
             linkedTo[link] = -1
