@@ -63,7 +63,7 @@ private func blt(_ rs1: UInt32, _ rs2: UInt32, _ distance: Int32) -> UInt32 {
         let arena = GuestArena(), reports = Reports()
         let reference = EngineExecutor("interpreter", arena) { $0.policy = .interpreter }
         let executor = EngineExecutor("lockstep", arena) { $0.lockstep = reports.options() }
-        for seed in 1 ... UInt64(60) {
+        for seed in 1 ... UInt64(100) {
             let random = kind.program(seed: seed)
             let expected = reference.run(random, arena)
             let actual = executor.run(random, arena)
