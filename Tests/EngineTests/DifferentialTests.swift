@@ -111,7 +111,7 @@ func environmentNumber(_ name: String) -> UInt64? { getenv(name).flatMap { UInt6
         // Most programs must get to their end, or to a fault.
         let faults = differential.exits["memoryFault", default: 0]
         #expect((faults + differential.exits["breakpoint", default: 0]) * 2 > differential.programCount)
-        #expect(kind == .faulting ? faults * 4 > differential.programCount : faults == 0)
+        #expect(kind == .faulting ? faults * 8 > differential.programCount : faults == 0)
     }
 
     /// MYNAH_FUZZ_KIND and MYNAH_FUZZ_SEED: that one program.

@@ -131,6 +131,46 @@ func nestedLoops(_ body: (inout ItemList) -> Void = { _ in }) -> ItemList {
         }
     }
 
+    /// Either way of a branch over a few computations, whose operands they may overwrite; once, and in a loop over data.
+    @Test func predicatedBranchesSelect() {
+        let executors = RegionExecutors()
+        let bodies: [[UInt32]] = [
+            [Encode.addi(10, 11, 1)], [Encode.addi(11, 10, 0), Encode.addi(10, 12, 0)],
+            [Encode.addi(12, 12, 1), Encode.add(12, 12, 10), Encode.addi(12, 12, 7)], [Encode.add(20, 20, 10), Encode.add(10, 20, 11)],
+            [Encode.register(0, 32, 10, 0, 10)],  // neg
+        ]
+        let (less, more) = (UInt64(bitPattern: -5), UInt64(9))
+        for function: UInt32 in [0, 1, 4, 5, 6, 7] {
+            for body in bodies {
+                var once = ItemList(), loop = ItemList()
+                let over = once.branch(function, 10, 11)
+                body.forEach { once.words($0) }
+                once.land(over)
+                for (left, right) in [(less, more), (more, less), (more, more)] {
+                    let start = once.program([10: left, 11: right, 12: 100, 20: 1000])
+                    let result = executors.agree(start, regions: 0, "\(function) \(left) \(right)")
+                    let skips = branchIsTaken(function, left, right)
+                    #expect((result.words[10 ..< 21] == start.words[10 ..< 21]) == skips)
+                }
+                loop.words(Encode.ld(10, 2, 0), Encode.ld(11, 2, 8))
+                let inner = loop.branch(function, 10, 11)
+                body.forEach { loop.words($0) }
+                loop.land(inner)
+                loop.words(Encode.add(21, 21, 10), Encode.add(22, 22, 11), Encode.addi(2, 2, 8), Encode.addi(6, 6, -1))
+                loop.branch(1, 6, 0, to: 0)
+                executors.agree(loop.program([6: 500]), "\(function)")
+            }
+        }
+    }
+
+    private func branchIsTaken(_ function: UInt32, _ left: UInt64, _ right: UInt64) -> Bool {
+        switch function & 6 {
+        case 0: (left == right) == (function == 0)
+        case 4: (Int64(bitPattern: left) < Int64(bitPattern: right)) == (function == 4)
+        default: (left < right) == (function == 6)
+        }
+    }
+
     // MARK: Interrupts
 
     @Test func interruptsEndRegions() {
