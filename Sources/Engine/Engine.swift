@@ -211,6 +211,9 @@ package final class Engine: @unchecked Sendable {
         locked {
             guard generation == counters.flushes, let index = blockOfKey[BlockKey(address: address, mode: mode)] else { return }
             let cache = caches[number]
+            // Two CPUs may miss at once, with different targets.
+            if cache.isUsed { return }
+            caches[number].isUsed = true
             // A hit does not poll for interrupts: only forwards, so that no loop consists of hits.
             if address > cache.address {
                 patch(cache.hit, toJumpTo: blocks[index].entry)
