@@ -213,6 +213,9 @@ package final class Engine: @unchecked Sendable {
         locked {
             guard generation == counters.flushes, let index = blockOfKey[BlockKey(address: address, mode: mode)] else { return }
             let cache = caches[number]
+            // Two CPUs may miss at once, with different targets.
+            if cache.isUsed { return }
+            caches[number].isUsed = true
             // A hit does not poll for interrupts: only forwards, so that no loop consists of hits.
             if address > cache.address {
                 patch(cache.hit, toJumpTo: blocks[index].entry)
@@ -483,6 +486,7 @@ package final class Engine: @unchecked Sendable {
         if blockOfKey[key] == index { blockOfKey[key] = nil }
         if replacedBlocks[key] == index { replacedBlocks[key] = nil }
         probes.remove(key)
+        refusedRegions.remove(key)
         for link in blocks[index].incoming where linkedTo[link] == Int32(index) {
             patch(links[link].field, toJumpTo: links[link].stub)
             linkedTo[link] = -1

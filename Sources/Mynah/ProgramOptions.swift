@@ -6,8 +6,9 @@ public enum EngineChoice: String, CaseIterable, Sendable {
     case interpreter
     /// Every block is translated when it is reached first.
     case block
+    /// The same, and hot loops are translated again as regions, which have registers of their own.
     case region
-    /// The engine decides; translated code wherever it pays.
+    /// Code that runs seldom is interpreted, the rest as with `region`.
     case auto
 }
 

@@ -50,8 +50,10 @@ extension Translator {
         record(.observe)
         let target = UInt64(bitPattern: i.immediate)
         if let always = constant(i.a) {
-            if always != 0 { jumpOut(to: target) }
-            return
+            guard always != 0 else { return }
+            settle(pending)
+            pending = PendingFloats()
+            return jumpOut(to: target, isLast: false)
         }
         let condition = emitCondition(i.a)
         if let label = inside(target) {
@@ -72,8 +74,9 @@ extension Translator {
         }
     }
 
-    private func jumpOut(to target: UInt64) {
-        if let label = inside(target) { return jump(to: target, at: label) }
+    /// - Parameter isLast: nothing of the superblock comes behind.
+    private func jumpOut(to target: UInt64, isLast: Bool = true) {
+        if let label = inside(target) { return jump(to: target, at: label, isLast) }
         let link = makeLink(target, .jump)
         let stub = cold(displaced.isEmpty ? .exit : .restoreAndExit, payload: link)
         if polls(target) {
@@ -89,8 +92,8 @@ extension Translator {
     }
 
     /// A jump inside of the region, or nothing where the target follows. A block translation that loops counts its iterations.
-    private func jump(to target: UInt64, at label: Label) {
-        let follows = currentBlock + 1 < entries.count && entries[currentBlock + 1] == target
+    private func jump(to target: UInt64, at label: Label, _ isLast: Bool) {
+        let follows = isLast && currentBlock + 1 < entries.count && entries[currentBlock + 1] == target
         if polls(target) {
             // Only an interrupt leaves through the link: it is never patched.
             let stub = cold(displaced.isEmpty ? .exit : .restoreAndExit, payload: makeLink(target, .jump))

@@ -31,6 +31,8 @@ package struct InlineCache: Sendable {
     package var miss: UInt64
     /// Where a miss goes once there is a target.
     package var lookup: UInt64
+    /// It has, or had, a target: it never gets another, since CPUs may be between comparing with the first and jumping.
+    package var isUsed = false
     package static let noTarget: UInt64 = 1
 }
 

@@ -22,6 +22,8 @@ final class Differential {
     /// Instructions that the reference executed.
     var instructionCount: UInt64 { reference.cpu.interpreter.instructionsExecuted }
     var executorCount: Int { others.count + 1 }
+    /// Regions that the executors made.
+    var regionCount: Int { others.reduce(0) { $0 + (($1 as? EngineExecutor)?.engine.statistics.regions ?? 0) } }
 
     init() {
         reference = EngineExecutor("interpreter", arena) { $0.policy = .interpreter }
@@ -36,7 +38,8 @@ final class Differential {
         if Differential.isTracing { fputs("\(kind.rawValue) \(seed) interpreter\n", stderr) }
         let expected = reference.run(program, arena)
         exits["\(expected.exit)".prefix { $0 != "(" }.description, default: 0] += 1
-        for executor in others {
+        // The evaluator has no handler for faults.
+        for executor in others where kind != .faulting || executor is EngineExecutor {
             if Differential.isTracing { fputs("\(kind.rawValue) \(seed) \(executor.name)\n", stderr) }
             let actual = executor.run(program, arena)
             if actual != expected { return report(kind, program, executor) }
@@ -105,10 +108,14 @@ func environmentNumber(_ name: String) -> UInt64? { getenv(name).flatMap { UInt6
         for failure in differential.failures { Issue.record("\(failure)") }
         if environmentNumber("MYNAH_FUZZ_INSTRUCTIONS") != nil {
             print("\(kind.rawValue): \(differential.programCount) programs, \(differential.instructionCount) instructions, "
-                + "\(differential.executorCount) executors, \(differential.failures.count) failures, exits \(differential.exits)")
+                + "\(differential.executorCount) executors, \(differential.regionCount) regions, "
+                + "\(differential.failures.count) failures, exits \(differential.exits)")
         }
-        // Most programs must get to their end.
-        #expect(differential.exits["breakpoint", default: 0] * 2 > differential.programCount)
+        #expect(kind == .straight || differential.regionCount > differential.programCount / 4)
+        // Most programs must get to their end, or to a fault.
+        let faults = differential.exits["memoryFault", default: 0]
+        #expect((faults + differential.exits["breakpoint", default: 0]) * 2 > differential.programCount)
+        #expect(kind == .faulting ? faults * 8 > differential.programCount : faults == 0)
     }
 
     /// MYNAH_FUZZ_KIND and MYNAH_FUZZ_SEED: that one program.
@@ -123,6 +130,18 @@ func environmentNumber(_ name: String) -> UInt64? { getenv(name).flatMap { UInt6
         let differential = Differential()
         for (kind, seed) in try SavedSeeds.read() { differential.check(kind, seed: seed) }
         for failure in differential.failures { Issue.record("\(failure)") }
+    }
+
+    /// The generators make what byte combining works on.
+    @Test func copiesOfBytesAreCombined() {
+        let arena = GuestArena()
+        let all = EngineExecutor("optimised", arena)
+        let without = EngineExecutor("bytes", arena) { $0.optimizations.remove(.byteCombining) }
+        let combined = (1 ... UInt64(40)).filter { seed in
+            let program = ProgramKind.straight.program(seed: seed)
+            return all.translations(of: program, arena) != without.translations(of: program, arena)
+        }
+        #expect(combined.count >= 8)
     }
 
     /// Every row that is no control transfer occurs, also in its compressed forms.

@@ -6,28 +6,6 @@ import Glibc
 import GuestRISCV
 import Testing
 
-/// A few encodings.
-private enum Encode {
-    static func immediate(_ opcode: UInt32, _ function: UInt32, _ rd: UInt32, _ rs1: UInt32, _ value: Int32) -> UInt32 {
-        opcode | rd << 7 | function << 12 | rs1 << 15 | UInt32(bitPattern: value) << 20
-    }
-    static func addi(_ rd: UInt32, _ rs1: UInt32, _ value: Int32) -> UInt32 { immediate(0x13, 0, rd, rs1, value) }
-    static func ld(_ rd: UInt32, _ rs1: UInt32, _ offset: Int32) -> UInt32 { immediate(0x03, 3, rd, rs1, offset) }
-    static func sd(_ rs2: UInt32, _ rs1: UInt32) -> UInt32 { 0x23 | 3 << 12 | rs1 << 15 | rs2 << 20 }
-    static func jal(_ rd: UInt32, _ distance: Int32) -> UInt32 { 0x6f | rd << 7 | GuestAssembler.jumpOffset(distance) }
-    static func branch(_ function: UInt32, _ left: UInt32, _ right: UInt32, _ distance: Int32) -> UInt32 {
-        0x63 | function << 12 | left << 15 | right << 20 | GuestAssembler.branchOffset(distance)
-    }
-    static func jr(_ rs1: UInt32) -> UInt32 { 0x67 | rs1 << 15 }
-}
-
-private func program(_ words: [UInt32], _ registers: [Int: UInt64] = [:]) -> GuestProgram {
-    var start = [UInt64](repeating: 0, count: 64)
-    for (register, value) in registers { start[register] = value }
-    return GuestProgram(
-        seed: 0, items: words.map { ProgramItem(content: .plain($0, byteCount: 4)) }, words: start, roundingMode: 0)
-}
-
 @Suite struct EngineBehaviourTests {
     /// Loads and stores that walk off the end of memory, in a loop and in a straight line, with registers of every kind.
     @Test(arguments: [false, true]) func faultsArePrecise(stores: Bool) {

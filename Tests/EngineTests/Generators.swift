@@ -1,10 +1,10 @@
 // Makers of random programs: straight lines with branches over a few instructions, and programs of loops, calls, indirect
-// jumps and code that changes itself. All of them end.
+// jumps and code that changes itself. All of them end; `faulting` ones mostly by a pointer that leaves memory.
 
 import GuestRISCV
 
 enum ProgramKind: String, CaseIterable {
-    case straight, loops, changing
+    case straight, loops, changing, faulting
 
     func program(seed: UInt64) -> GuestProgram {
         var random = FuzzRandom(seed: seed)
@@ -13,8 +13,9 @@ enum ProgramKind: String, CaseIterable {
         instructions.adjustsStack = self == .straight
         switch self {
         case .straight: program.items = straightLine(60, instructions, &random)
-        case .loops, .changing:
-            var maker = ControlFlowMaker(instructions: instructions, changesCode: self == .changing)
+        case .loops, .changing, .faulting:
+            var maker = ControlFlowMaker(
+                instructions: instructions, changesCode: self == .changing, leavesMemory: self == .faulting)
             program.items = maker.make(&random)
             program.modifiesCode = self == .changing
         }
@@ -47,6 +48,8 @@ private func straightLine(_ count: Int, _ instructions: RandomInstruction, _ ran
             items.append(ProgramItem(content: .branch(branchBits(&random), target: min(count, items.count + 1 + random.below(4)))))
         } else if random.chance(oneIn: 30) {
             items.append(exchange(&random))
+        } else if random.chance(oneIn: 20) {
+            items += random.chance(oneIn: 2) ? byteCopy(&random) : floatChain(&random)
         } else {
             items.append(plain(instructions, &random))
         }
@@ -72,15 +75,17 @@ private func exchange(_ random: inout FuzzRandom) -> ProgramItem {
 private struct ControlFlowMaker {
     let instructions: RandomInstruction
     let changesCode: Bool
+    let leavesMemory: Bool
     private var items: [ProgramItem] = []
     private let functionCount = 3
     private var functionStarts: [Int] = []
     private var callSites: [(item: Int, function: Int)] = []
     private var endJumps: [Int] = []
 
-    init(instructions: RandomInstruction, changesCode: Bool) {
+    init(instructions: RandomInstruction, changesCode: Bool, leavesMemory: Bool) {
         self.instructions = instructions
         self.changesCode = changesCode
+        self.leavesMemory = leavesMemory
     }
 
     mutating func make(_ random: inout FuzzRandom) -> [ProgramItem] {
@@ -128,6 +133,12 @@ private struct ControlFlowMaker {
             let start = items.count
             for _ in 0 ..< 1 + random.below(6) { computation(&random, depth: depth) }
             if random.chance(oneIn: 6) { items.append(exchange(&random)) }
+            if random.chance(oneIn: 6) { items += byteCopy(&random) }
+            if random.chance(oneIn: 4) { chain(&random) }
+            if leavesMemory {
+                items.append(walk(&random))
+                if random.chance(oneIn: 2) { loop(to: start, &random) }
+            }
             switch random.below(changesCode ? 7 : 5) {
             case 0: loop(to: start, &random)
             case 1: forward(&random, depth: depth)
@@ -160,6 +171,15 @@ private struct ControlFlowMaker {
         add(.branch(branchBits(&random), target: 0))
         for _ in 0 ..< random.below(4) { computation(&random, depth: depth) }
         retarget(branch, items.count)
+    }
+
+    /// A chain of floats, perhaps with a branch from its middle past its end.
+    private mutating func chain(_ random: inout FuzzRandom) {
+        let chain = floatChain(&random), end = items.count + chain.count + 1
+        let middle = random.chance(oneIn: 2) ? random.below(chain.count) : chain.count
+        items += chain.prefix(middle)
+        add(.branch(branchBits(&random), target: end))
+        items += chain.suffix(chain.count - middle)
     }
 
     private mutating func call(_ random: inout FuzzRandom, from depth: Int) {

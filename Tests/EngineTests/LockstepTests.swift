@@ -40,13 +40,6 @@ private func blt(_ rs1: UInt32, _ rs2: UInt32, _ distance: Int32) -> UInt32 {
     0x4063 | rs1 << 15 | rs2 << 20 | GuestAssembler.branchOffset(distance)
 }
 
-private func program(_ words: [UInt32], _ registers: [Int: UInt64] = [:]) -> GuestProgram {
-    var start = [UInt64](repeating: 0, count: 64)
-    for (register, value) in registers { start[register] = value }
-    return GuestProgram(
-        seed: 0, items: words.map { ProgramItem(content: .plain($0, byteCount: 4)) }, words: start, roundingMode: 0)
-}
-
 @Suite struct LockstepTests {
     /// A loop that works on memory; x8 points to data, see `PointerRegister`.
     private let loop = program(
@@ -70,7 +63,7 @@ private func program(_ words: [UInt32], _ registers: [Int: UInt64] = [:]) -> Gue
         let arena = GuestArena(), reports = Reports()
         let reference = EngineExecutor("interpreter", arena) { $0.policy = .interpreter }
         let executor = EngineExecutor("lockstep", arena) { $0.lockstep = reports.options() }
-        for seed in 1 ... UInt64(60) {
+        for seed in 1 ... UInt64(100) {
             let random = kind.program(seed: seed)
             let expected = reference.run(random, arena)
             let actual = executor.run(random, arena)

@@ -158,4 +158,61 @@ import Testing
         #expect(!lift([0x0310_000f, Encode.ecall]).opcodes.contains(.fence))
         #expect(!lift([0x0230_000f, Encode.ecall]).opcodes.contains(.fence))
     }
+
+    // MARK: Predication
+
+    @Test func shortComputationsAreSelected() {
+        // One destination, in up to three instructions.
+        let one = lift([Encode.branch(0, 10, 11, 8), Encode.addi(12, 12, 1), Encode.ecall])
+        let three = lift([
+            Encode.branch(4, 10, 11, 16), Encode.addi(12, 12, 1), Encode.register(0x33, 0, 0, 12, 12, 13), Encode.addi(12, 12, 2),
+            Encode.ecall,
+        ])
+        // Two, in as many.
+        let two = lift([Encode.branch(1, 10, 11, 12), Encode.addi(12, 13, 0), Encode.addi(13, 12, 0), Encode.ecall])
+        for (lifted, destinations) in [(one, 1), (three, 1), (two, 2)] {
+            #expect(!lifted.opcodes.contains(.exitIf))
+            #expect(lifted.opcodes.filter { $0 == .select }.count == destinations)
+            #expect(lifted.code.ranges.count == 1)
+            #expect(lifted.lines.last?.hasPrefix("exitTrap systemCall") == true)
+        }
+        #expect(one.code.instructionCount == 3 && three.code.instructionCount == 5 && two.code.instructionCount == 4)
+    }
+
+    @Test func whatElseIsSkippedStaysABranch() {
+        let add = Encode.addi(12, 12, 1), ecall = Encode.ecall
+        let bodies: [[UInt32]] = [
+            [Encode.immediate(0x03, 3, 12, 10, 0)],  // ld may fault
+            [Encode.store(0x23, 3, 12, 10, 0)],
+            [Encode.register(0x33, 0, 1, 12, 12, 13)],  // mul
+            [Encode.register(0x53, 7, 0, 10, 11, 12)],  // fadd.s
+            [add, add, add, add],
+            [add, Encode.addi(13, 13, 1), add],  // two destinations in three
+            [Encode.addi(0, 12, 1)],  // none
+            [Encode.jal(0, 8)],
+        ]
+        for body in bodies {
+            let lifted = lift([Encode.branch(0, 10, 11, Int32(body.count + 1) * 4)] + body + [ecall, ecall])
+            #expect(lifted.opcodes.filter { $0 == .exitIf }.count == 1 && !lifted.opcodes.contains(.select), "\(lifted.lines)")
+        }
+        // Nor where instructions are counted or looked at one by one.
+        let words = [Encode.branch(0, 10, 11, 8), add, ecall]
+        for limits in [LiftLimits(instructions: 1), LiftLimits(singleStep: true), LiftLimits(followsJumps: false)] {
+            #expect(!lift(words, limits: limits).opcodes.contains(.select))
+        }
+    }
+
+    // MARK: Unrolling
+
+    @Test func loopsOfOneSuperblockIterate() {
+        var limits = LiftLimits()
+        limits.iterations = 4
+        let words = [Encode.addi(10, 10, 1), Encode.branch(1, 10, 11, -4), Encode.ecall]
+        let lifted = lift(words, limits: limits)
+        #expect(lifted.opcodes.filter { $0 == .exitIf }.count == 4 && lifted.lines.last == "exit 0x1000")
+        #expect(lifted.code.instructionCount == 8 && lifted.code.ranges == [0x1000 ..< 0x1008])
+        // A loop that does not lead to the start of the superblock is none of it.
+        let tail = lift([Encode.addi(12, 12, 1)] + words, limits: limits)
+        #expect(tail.opcodes.filter { $0 == .exitIf }.count == 1 && tail.lines.last == "exit 0x1004")
+    }
 }
