@@ -359,7 +359,7 @@ package final class Engine: @unchecked Sendable {
             }
             let entries = max(1, Int(heat[executions]) - configuration.regionThreshold)
             let iterates = configuration.regionThreshold / entries >= configuration.regionIterations
-                || configuration.regionThreshold <= configuration.regionIterations  // too few to tell
+                || configuration.regionThreshold <= 4  // too few to tell
             if !iterates || !makeRegion(key, replacing: replaced) { refusedRegions.insert(key) }
         }
     }

@@ -29,7 +29,7 @@ package struct EngineConfiguration: Sendable {
     /// Only the first so many translations are made; code beyond them is interpreted. For bisecting a wrong translation.
     package var translationLimit = Int.max
     /// Executions of a block in the interpreter before it is translated (policy `auto`).
-    package var translationThreshold: UInt8 = 40
+    package var translationThreshold: UInt8 = 32
     /// Backward transfers to an address before it is hot; 2 at least.
     package var regionThreshold = 1024
     /// Iterations per entry that make a loop worth a region.

@@ -82,7 +82,7 @@ package final class Translator {
     var currentBlock = 0
     /// Offset in the state of the table of heat, `heatPlaces` words of 32 bits; nil where nothing counts.
     package var heatOffset: Int32?
-    package static let heatPlaces = 1 << 12
+    package static let heatPlaces = 1 << 10
     /// A place of the table of heat that counts executions of the next block translation; nil for most.
     package var executionPlace: Int?
     package static func heatPlace(_ target: UInt64) -> Int { Int(truncatingIfNeeded: target >> 1) & (heatPlaces - 1) }
