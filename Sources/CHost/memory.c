@@ -52,5 +52,15 @@ uint64_t mynah_compare_exchange(int width, uint64_t address, uint64_t expected, 
     }
 }
 
-double mynah_fma_f64(double a, double b, double c) { return __builtin_fma(a, b, c); }
-float mynah_fma_f32(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+// Infinity times zero is invalid also beside a quiet NaN, where IEEE 754 leaves it open and hosts do not raise it.
+#define FMA(T, name, fused) \
+    T name(T a, T b, T c) { \
+        T result = fused(a, b, c); \
+        if (__builtin_isnan(result) && ((__builtin_isinf(a) && b == 0) || (a == 0 && __builtin_isinf(b)))) { \
+            volatile T product = a; \
+            product *= b; \
+        } \
+        return result; \
+    }
+FMA(double, mynah_fma_f64, __builtin_fma)
+FMA(float, mynah_fma_f32, __builtin_fmaf)
