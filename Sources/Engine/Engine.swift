@@ -16,6 +16,8 @@ import X86Backend
 struct TranslatedBlock {
     var key: BlockKey
     var entry: UInt64
+    /// Where transfers backwards enter.
+    var loopEntry: UInt64
     var byteCount: Int
     var ranges: [Range<UInt64>]
     var firstLink: Int
@@ -92,8 +94,7 @@ package final class Engine: @unchecked Sendable {
         codeUsed = stubs.byteCount
         translator = Translator(map: map, stubs: stubs, features: configuration.features)
         if configuration.policy.makesRegions {
-            translator.heatOffset = Int32(VirtualCPU.heatOffset(isa))
-            translator.heatStep = Int32(clamping: (1 << 31) / max(1, configuration.regionThreshold))
+            translator.isSampling = true
         }
         builder = Builder(function: function, slotTypes: isa.slots.map(\.type))
         optimizer = Pipeline(options: configuration.optimizations)
@@ -190,7 +191,7 @@ package final class Engine: @unchecked Sendable {
     private func isCold(_ address: UInt64) -> Bool {
         guard configuration.policy == .auto else { return false }
         let place = Int(truncatingIfNeeded: address >> 1) & (Engine.heatPlaces - 1)
-        guard heat[place] < configuration.translationThreshold else { return false }
+        guard heat[place] < configuration.visitThreshold else { return false }
         heat[place] += 1
         return true
     }
@@ -202,7 +203,7 @@ package final class Engine: @unchecked Sendable {
 
     private func connect(_ link: Int, to index: Int) {
         guard linkedTo[link] < 0, links[link].field != 0 else { return }
-        patch(links[link].field, toJumpTo: blocks[index].entry)
+        patch(links[link].field, toJumpTo: entry(of: index, for: link))
         linkedTo[link] = Int32(index)
         blocks[index].incoming.append(link)
         counters.links += 1
@@ -230,6 +231,10 @@ package final class Engine: @unchecked Sendable {
     private func setTarget(of cache: InlineCache, _ target: UInt64) {
         // SAFETY: aligned to eight and inside the cache: one store. Whoever sees it sees the jump behind it, which was made before.
         (code.writable + Int(cache.target &- code.executable)).storeBytes(of: target, as: UInt64.self)
+    }
+
+    private func entry(of index: Int, for link: Int) -> UInt64 {
+        links[link].isBackward ? blocks[index].loopEntry : blocks[index].entry
     }
 
     private func patch(_ field: UInt64, toJumpTo target: UInt64) {
@@ -288,7 +293,7 @@ package final class Engine: @unchecked Sendable {
         let index = blocks.count
         blocks.append(
             TranslatedBlock(
-                key: key, entry: translation.entry, byteCount: translation.byteCount, ranges: ranges, firstLink: links.count,
+                key: key, entry: translation.entry, loopEntry: translation.loopEntry, byteCount: translation.byteCount, ranges: ranges, firstLink: links.count,
                 linkCount: translation.links.count,
                 positions: positions.count ..< positions.count + translation.positions.count, homes: translation.homes))
         blockOfKey[key] = index
@@ -334,55 +339,49 @@ package final class Engine: @unchecked Sendable {
     /// Addresses of which no region was made.
     private var refusedRegions: Set<BlockKey> = []
 
-    /// Loops whose executions are being counted.
-    private var probes: Set<BlockKey> = []
+    /// Samples of transfers back to an address.
+    private var samples: [BlockKey: Int] = [:]
 
-    /// Transfers back to the address are frequent. The first time the block there is made to count its executions; the next time
-    /// they tell how often the loop iterates when it is entered, and whether a region pays.
-    func promote(
-        _ address: UInt64, _ mode: TranslationMode, link: Int, _ generation: Int, heat: UnsafeMutablePointer<Int32>
-    ) {
-        let place = Translator.heatPlace(address), executions = place ^ 1
-        locked {
+    /// One transfer back to the address, of many. When there have been several, the block there is made to count how often it is
+    /// entered from elsewhere; several later that tells how often the loop iterates, and whether a region pays.
+    /// - Returns: whether more of them are wanted.
+    func sample(_ address: UInt64, _ mode: TranslationMode, _ entries: UnsafeMutablePointer<Int32>) -> Bool {
+        let place = VirtualCPU.executionsPlace(address), step = configuration.regionSamples
+        return locked {
             let key = BlockKey(address: address, mode: mode)
-            heat[place] = 0
-            guard generation == counters.flushes, let replaced = blockOfKey[key] else { return }
-            if blocks[replaced].isRegion || refusedRegions.contains(key) {
-                // Nothing more to find out: from this link at least nobody asks again.
-                if links[link].heat != 0 { patch(links[link].heat, toJumpTo: links[link].heat &+ 4) }
-                return
+            guard let replaced = blockOfKey[key], !blocks[replaced].isRegion, !refusedRegions.contains(key) else { return false }
+            let count = (samples[key] ?? 0) + 1
+            samples[key] = count
+            if count == step {
+                entries[place] = 0
+                probe(key, replaced, place)
             }
-            if probes.insert(key).inserted {
-                heat[executions] = 0
-                probe(key, replaced, executions)
-                return
-            }
-            let entries = max(1, Int(heat[executions]) - configuration.regionThreshold)
-            let iterates = configuration.regionThreshold / entries >= configuration.regionIterations
-                || configuration.regionThreshold <= 4  // too few to tell
+            guard count >= 2 * step, let replaced = blockOfKey[key] else { return true }
+            samples[key] = nil
+            let iterations = step * configuration.samplePeriod / max(1, Int(entries[place]))
+            // A single sample tells nothing.
+            let iterates = iterations >= configuration.regionIterations || step == 1
             if !iterates || !makeRegion(key, replacing: replaced) { refusedRegions.insert(key) }
+            return true
         }
     }
 
     /// Replaces a block translation by one that counts.
     private func probe(_ key: BlockKey, _ replaced: Int, _ place: Int) {
-        translator.executionPlace = place
-        let count = blocks.count
+        translator.executionsOffset = Int32(VirtualCPU.executionsOffset(isa) + place * 4)
+        defer { translator.executionsOffset = nil }
+        let generation = counters.flushes
         blockOfKey[key] = nil
         let index = translate(key, configuration.limits)
-        translator.executionPlace = nil
-        guard let index, index == count else {
-            if blocks.count >= count, blocks.indices.contains(replaced), blocks[replaced].isValid { blockOfKey[key] = replaced }
-            return
-        }
-        takeOver(from: replaced, index)
+        guard generation == counters.flushes else { return }
+        if let index { takeOver(from: replaced, index) } else { blockOfKey[key] = replaced }
     }
 
     /// Whoever comes to the one translation now comes to the other.
     private func takeOver(from replaced: Int, _ index: Int) {
         let entry = blocks[index].entry, address = blocks[index].key.address
         for link in blocks[replaced].incoming where linkedTo[link] == Int32(replaced) {
-            patch(links[link].field, toJumpTo: entry)
+            patch(links[link].field, toJumpTo: self.entry(of: index, for: link))
             linkedTo[link] = Int32(index)
             blocks[index].incoming.append(link)
         }
@@ -485,7 +484,7 @@ package final class Engine: @unchecked Sendable {
         let key = blocks[index].key
         if blockOfKey[key] == index { blockOfKey[key] = nil }
         if replacedBlocks[key] == index { replacedBlocks[key] = nil }
-        probes.remove(key)
+        samples[key] = nil
         refusedRegions.remove(key)
         for link in blocks[index].incoming where linkedTo[link] == Int32(index) {
             patch(links[link].field, toJumpTo: links[link].stub)
@@ -515,7 +514,7 @@ package final class Engine: @unchecked Sendable {
         blockOfKey.removeAll(keepingCapacity: true)
         replacedBlocks.removeAll(keepingCapacity: true)
         refusedRegions.removeAll(keepingCapacity: true)
-        probes.removeAll(keepingCapacity: true)
+        samples.removeAll(keepingCapacity: true)
         blocksOfPage.removeAll(keepingCapacity: true)
         links.removeAll(keepingCapacity: true)
         linkedTo.removeAll(keepingCapacity: true)

@@ -30,8 +30,10 @@ package struct EngineConfiguration: Sendable {
     package var translationLimit = Int.max
     /// Executions of a block in the interpreter before it is translated (policy `auto`).
     package var translationThreshold: UInt8 = 32
-    /// Backward transfers to an address before it is hot; 2 at least.
-    package var regionThreshold = 1024
+    /// The same, of executions that came from translated code: what it leads to is likely to be hot soon.
+    package var visitThreshold: UInt8 = 4
+    /// Transfers backwards from one sample to the next, and samples of an address until something is done about it, twice.
+    package var samplePeriod = 1024, regionSamples = 4
     /// Iterations per entry that make a loop worth a region.
     package var regionIterations = 6
     /// Superblocks and guest instructions in a region, at most.

@@ -37,6 +37,7 @@ package final class VirtualCPU {
     /// Of the last exit from the code cache: the target of its link, and the engine's generation.
     private(set) var exitTarget: UInt64 = 0
     private var generation = 0
+    private var samplePeriod = 1
     let programCounter: UnsafeMutablePointer<UInt64>
     private var interpreterExit = InterpreterExit.budget
     private var interpreterBudget = 0
@@ -45,7 +46,7 @@ package final class VirtualCPU {
         self.engine = engine
         let isa = engine.isa
         let headerBytes = Int(MYNAH_CPU_HEADER_BYTES)
-        let byteCount = headerBytes + VirtualCPU.heatOffset(isa) + Translator.heatPlaces * 4
+        let byteCount = headerBytes + VirtualCPU.executionsOffset(isa) + VirtualCPU.executionsPlaces * 4
         block = .allocate(byteCount: byteCount, alignment: 64)
         block.initializeMemory(as: UInt8.self, repeating: 0, count: byteCount)
         state = block + headerBytes
@@ -71,14 +72,14 @@ package final class VirtualCPU {
         header.pointee.owner = Unmanaged.passUnretained(self).toOpaque()
     }
 
-    /// Transfers backwards by place of their target, and executions of blocks that are probed.
-    private var heat: UnsafeMutablePointer<Int32> {
-        // SAFETY: `Translator.heatPlaces` words behind the guest's state, allocated with it.
-        (state + VirtualCPU.heatOffset(engine.isa)).assumingMemoryBound(to: Int32.self)
+    /// How often blocks that are probed were entered, by a hash of their address.
+    private var executions: UnsafeMutablePointer<Int32> {
+        // SAFETY: `executionsPlaces` words behind the guest's state, allocated with it.
+        (state + VirtualCPU.executionsOffset(engine.isa)).assumingMemoryBound(to: Int32.self)
     }
-
-    /// Offset of the table of heat, behind the guest's state.
-    static func heatOffset(_ isa: GuestISA) -> Int { (isa.stateByteCount + 63) & ~63 }
+    private static let executionsPlaces = 1 << 10
+    static func executionsPlace(_ address: UInt64) -> Int { Int(truncatingIfNeeded: address >> 1) & (executionsPlaces - 1) }
+    static func executionsOffset(_ isa: GuestISA) -> Int { (isa.stateByteCount + 63) & ~63 }
 
     static func makeJumpTable() -> UnsafeMutablePointer<JumpTableEntry> {
         let bytes = CodeStubs.jumpTableSize * MemoryLayout<JumpTableEntry>.stride
@@ -177,14 +178,11 @@ package final class VirtualCPU {
                     programCounter.pointee = pc
                     return nil
                 }
+                if header.pointee.ticks < 0, engine.configuration.policy.makesRegions { takeSample(pc) }
             case .indirectMiss:
                 pc = programCounter.pointee
                 pendingLink = -1
                 if header.pointee.interrupt_pending != 0 { return nil }
-            case .hot:
-                pc = exitTarget
-                engine.promote(pc, mode, link: payload, generation, heat: heat)
-                pendingLink = payload
             case .cacheMiss:
                 pc = programCounter.pointee
                 pendingLink = -1
@@ -195,6 +193,13 @@ package final class VirtualCPU {
             case nil: preconditionFailure("unknown exit word \(word)")
             }
         }
+    }
+
+    private func takeSample(_ target: UInt64) {
+        let shortest = engine.configuration.samplePeriod
+        // Where everything is known already, ask less often.
+        samplePeriod = engine.sample(target, mode, executions) ? shortest : min(samplePeriod * 2, shortest * 32)
+        header.pointee.ticks = Int32(samplePeriod - 1)
     }
 
     /// Runs translated code until it comes out; nil when the cache was being emptied instead.
@@ -211,7 +216,7 @@ package final class VirtualCPU {
         // Links and caches keep their numbers only while nobody can empty the code cache.
         generation = engine.generation
         switch ExitKind(rawValue: word & 7) {
-        case .link, .hot: exitTarget = engine.target(ofLink: Int(truncatingIfNeeded: word >> 3))
+        case .link: exitTarget = engine.target(ofLink: Int(truncatingIfNeeded: word >> 3))
         default: break
         }
         header.pointee.in_code = 0

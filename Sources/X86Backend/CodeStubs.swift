@@ -18,8 +18,6 @@ package enum ExitKind: UInt64 {
     case fault = 3
     /// Payload: `InterpreterExit` of the single instruction that a helper executed.
     case interpreter = 4
-    /// Payload: index of a link whose target is worth a better translation.
-    case hot = 5
     /// Payload: index of an inline cache that has no target yet; the target is in the state's program counter.
     case cacheMiss = 6
 }

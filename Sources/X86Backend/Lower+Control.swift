@@ -36,14 +36,15 @@ extension Translator {
         return nil
     }
 
-    private func testInterrupts() { asm.cmp(.long, RegisterMap.header(\.interrupt_pending), imm: 0) }
-
-    /// Counts a transfer backwards to outside.
-    private func countHeat(_ target: UInt64, _ link: Int, isRestored: Bool) {
-        guard let heatOffset else { return }
-        asm.add(.long, RegisterMap.state(heatOffset + Int32(Translator.heatPlace(target)) * 4), imm: heatStep)
-        let hot = cold(.hot(isRestored: isRestored || displaced.isEmpty), payload: link)
-        links[link].heat = asm.executableAddress(atOffset: asm.alignedConditionalJump(.o, hot))
+    /// A poll, and the condition that says to come out. Where regions are made, it counts down to the next sample as well, but
+    /// for transfers inside of a region.
+    private func poll(inside: Bool = false) -> X86.Condition {
+        if isSampling && !(inside && isRegion) {
+            asm.sub(.long, RegisterMap.header(\.ticks), imm: 1)
+            return .s
+        }
+        asm.cmp(.long, RegisterMap.header(\.interrupt_pending), imm: 0)
+        return .ne
     }
 
     func lowerExitIf(_ i: Instruction) {
@@ -80,9 +81,8 @@ extension Translator {
         let link = makeLink(target, .jump)
         let stub = cold(displaced.isEmpty ? .exit : .restoreAndExit, payload: link)
         if polls(target) {
-            testInterrupts()
-            asm.jcc(.ne, stub)
-            countHeat(target, link, isRestored: false)
+            links[link].isBackward = true
+            asm.jcc(poll(), stub)
         }
         if displaced.isEmpty {
             links[link].field = asm.executableAddress(atOffset: asm.alignedJump(stub))
@@ -91,20 +91,15 @@ extension Translator {
         }
     }
 
-    /// A jump inside of the region, or nothing where the target follows. A block translation that loops counts its iterations.
+    /// A jump inside of the region, or nothing where the target follows.
     private func jump(to target: UInt64, at label: Label, _ isLast: Bool) {
         let follows = isLast && currentBlock + 1 < entries.count && entries[currentBlock + 1] == target
         if polls(target) {
-            // Only an interrupt leaves through the link: it is never patched.
+            // Only an interrupt or a sample leaves through the link: it is never patched.
             let stub = cold(displaced.isEmpty ? .exit : .restoreAndExit, payload: makeLink(target, .jump))
-            testInterrupts()
-            if follows { return asm.jcc(.ne, stub) }
-            if !isRegion, heatOffset != nil {
-                asm.jcc(.ne, stub)
-                countHeat(target, links.count - 1, isRestored: false)
-                return asm.jmp(label)
-            }
-            asm.jcc(.e, label)
+            let condition = poll(inside: true)
+            if follows { return asm.jcc(condition, stub) }
+            asm.jcc(condition.inverted, label)
             asm.jmp(stub)
         } else if !follows {
             asm.jmp(label)
@@ -119,8 +114,7 @@ extension Translator {
         let link = makeLink(target, .call)
         let stub = cold(.exit, payload: link)
         if polls(target) {
-            testInterrupts()
-            asm.jcc(.ne, stub)
+            asm.jcc(poll(), stub)
         }
         pushReturn(i.b, back)
         links[link].field = asm.executableAddress(atOffset: asm.alignedCall(stub))
@@ -244,21 +238,15 @@ extension Translator {
                     links[stub.payload].field = asm.executableAddress(atOffset: asm.alignedJump(exit))
                 }
             case .pollAndGo:
-                testInterrupts()
-                asm.jcc(.e, stub.back.unsafelyUnwrapped)
+                asm.jcc(poll(inside: true).inverted, stub.back.unsafelyUnwrapped)
                 emitRestoration()
                 emitExitStub(stub.payload)
             case .pollAndExit:
                 emitRestoration()
-                testInterrupts()
                 let exit = cold(.exit, payload: stub.payload)
-                asm.jcc(.ne, exit)
-                countHeat(links[stub.payload].target, stub.payload, isRestored: true)
+                asm.jcc(poll(), exit)
+                links[stub.payload].isBackward = true
                 links[stub.payload].field = asm.executableAddress(atOffset: asm.alignedJump(exit))
-            case .hot(let isRestored):
-                if !isRestored { emitRestoration() }
-                asm.movImmediate(.rax, UInt64(firstLink + stub.payload) << 3 | ExitKind.hot.rawValue)
-                asm.jmp(to: stubs.exit)
             case .returnMiss:
                 let target = Register(rawValue: stub.register).unsafelyUnwrapped
                 if target != .rax { asm.mov(.quad, .rax, target) }

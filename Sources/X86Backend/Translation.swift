@@ -15,8 +15,8 @@ package struct LinkSite: Sendable {
     package var stub: UInt64
     package var target: UInt64
     package var kind: LinkKind
-    /// Of one that counts: executable address of the 32-bit displacement of the jump taken when the target is hot; aligned to four.
-    package var heat: UInt64 = 0
+    /// It may close a loop.
+    package var isBackward = false
 }
 
 /// An inline cache at an indirect transfer: `mov rcx, target; cmp rax, rcx; jne miss; jmp code`. It takes the first target, for good;
@@ -84,6 +84,8 @@ package struct Home: Sendable {
 package struct Translation: Sendable {
     /// Executable address of the entry.
     package var entry: UInt64
+    /// The same for transfers backwards, which are not counted as executions.
+    package var loopEntry: UInt64
     package var byteCount: Int
     package var links: [LinkSite]
     package var caches: [InlineCache]

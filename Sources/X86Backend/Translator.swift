@@ -20,8 +20,6 @@ struct ColdStub {
         case pollAndExit
         /// Poll for interrupts, then go on at `back`; leaves through link `payload` for an interrupt.
         case pollAndGo
-        /// Leaves through link `payload`, saying that its target is hot; `isRestored` or not.
-        case hot(isRestored: Bool)
         /// The return to `register`, with bit 0 cleared, was not predicted.
         case returnMiss
         /// vector = canonical NaN; back.
@@ -80,14 +78,10 @@ package final class Translator {
     var isRegion = false
     /// Position in `entries` of what is emitted.
     var currentBlock = 0
-    /// Offset in the state of the table of heat, `heatPlaces` words of 32 bits; nil where nothing counts.
-    package var heatOffset: Int32?
-    package static let heatPlaces = 1 << 10
-    /// A place of the table of heat that counts executions of the next block translation; nil for most.
-    package var executionPlace: Int?
-    package static func heatPlace(_ target: UInt64) -> Int { Int(truncatingIfNeeded: target >> 1) & (heatPlaces - 1) }
-    /// Added to a place per transfer backwards: the overflow of the word says that the target is hot.
-    package var heatStep: Int32 = 1 << 20
+    /// Polls count down to samples, of which regions are made.
+    package var isSampling = false
+    /// Offset in the state of a word that counts how often the next block translation is entered, but for transfers backwards.
+    package var executionsOffset: Int32?
     /// What the vector homes lack at the instruction being emitted.
     var pending = PendingFloats()
     /// For each slot of floats the `observation` that its next write came before; see `analyseWrite`.
@@ -149,6 +143,8 @@ package final class Translator {
         begin()
         asm.start(writable: writable, executable: executable, capacity: capacity)
         chooseHomes(functions, weights)
+        if let executionsOffset { asm.add(.long, RegisterMap.state(executionsOffset), imm: 1) }
+        let loopEntry = asm.executableAddress
         emitDisplacement()
         for function in functions {
             entries.append(function.entry)
@@ -157,15 +153,13 @@ package final class Translator {
         for block in functions.indices {
             currentBlock = block
             asm.bind(entryLabels[block])
-            if let heatOffset, let executionPlace {
-                asm.add(.long, RegisterMap.state(heatOffset + Int32(executionPlace) * 4), imm: 1)
-            }
             emit(functions[block])
         }
         emitColdStubs()
         guard asm.finish(), !outOfSpills else { return nil }
         let homes = displaced.isEmpty ? map.homes : RegisterMap.homes(homes, map.slots)
-        return Translation(entry: executable, byteCount: asm.offset, links: links, caches: caches, positions: positions, homes: homes)
+        return Translation(
+            entry: executable, loopEntry: loopEntry, byteCount: asm.offset, links: links, caches: caches, positions: positions, homes: homes)
     }
 
     /// Only loops are worth other homes than those on their edges.

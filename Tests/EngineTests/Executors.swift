@@ -119,11 +119,13 @@ final class EngineExecutor: Executor {
             EngineExecutor("three translations", arena) { $0.translationLimit = 3 },
             EngineExecutor("regions", arena) {
                 $0.policy = .region
-                $0.regionThreshold = 2
+                $0.samplePeriod = 1
+                $0.regionSamples = 1
             },
             EngineExecutor("unoptimised regions", arena) {
                 $0.policy = .region
-                $0.regionThreshold = 2
+                $0.samplePeriod = 1
+                $0.regionSamples = 1
                 $0.optimizations = []
             },
             EngineExecutor("tiny cache", arena) { $0.codeCacheBytes = 128 << 10 },

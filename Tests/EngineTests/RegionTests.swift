@@ -20,7 +20,8 @@ struct RegionExecutors {
     ) -> EngineExecutor {
         EngineExecutor(name, arena) {
             $0.policy = .region
-            $0.regionThreshold = 2
+            $0.samplePeriod = 1
+            $0.regionSamples = 1
             change(&$0)
         }
     }

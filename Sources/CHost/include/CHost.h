@@ -35,6 +35,7 @@ typedef struct mynah_cpu {
     void *jump_table_empty;
     volatile uint32_t interrupt_pending;
     volatile uint32_t mode;         // MYNAH_OUTSIDE, ...
+    volatile int32_t ticks;         // counted down by transfers backwards where regions are made; negative: come out
     uint32_t guest_mxcsr;           // rounding mode and sticky flags of the guest while it is not running
     uint32_t host_mxcsr;
     uint64_t exit_word;             // what the exit stub returned
@@ -85,6 +86,7 @@ int64_t mynah_string_length(const char *_Nonnull source, size_t limit);
 // Makes translated code and interpreter return soon. Async-signal-safe, from any thread.
 static inline void mynah_request_interrupt(mynah_cpu *_Nonnull cpu) {
     cpu->interrupt_pending = 1;
+    cpu->ticks = -1;    // may be lost to a count at the same time: then it runs out soon
     cpu->jump_table = cpu->jump_table_empty;
 }
 static inline void mynah_clear_interrupt(mynah_cpu *_Nonnull cpu) {
@@ -96,6 +98,7 @@ static inline void mynah_clear_interrupt(mynah_cpu *_Nonnull cpu) {
 // that is requested meanwhile stays requested.
 static inline void mynah_begin_single_pass(mynah_cpu *_Nonnull cpu) {
     __sync_bool_compare_and_swap(&cpu->interrupt_pending, 0, 2);
+    cpu->ticks = -1;
     cpu->jump_table = cpu->jump_table_empty;
 }
 static inline void mynah_end_single_pass(mynah_cpu *_Nonnull cpu) {
