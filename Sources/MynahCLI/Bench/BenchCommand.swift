@@ -15,7 +15,7 @@ struct BenchCommand: ParsableCommand {
     @Argument(help: "Names of guest images, or paths of guest programs; all images when none is given.")
     var programs: [String] = []
     @Option(help: "Engines, separated by commas: \(EngineChoice.allCases.map(\.rawValue).joined(separator: ", ")).")
-    var engines = "interpreter,block"
+    var engines = "interpreter,block,auto"
     @Option(help: ArgumentHelp("A directory with native builds by the same names.", valueName: "dir"))
     var native: String?
     @Flag(help: "No native column.")
