@@ -52,32 +52,38 @@ package final class Engine: @unchecked Sendable {
     package let configuration: EngineConfiguration
     package let stubs: CodeStubs
     let emptyJumpTable: UnsafeMutablePointer<JumpTableEntry>
-    private let code: ExecutableMemory
-    private var codeUsed: Int
-    private let lock: UnsafeMutablePointer<pthread_mutex_t>
-    private let translator: Translator
+    let code: ExecutableMemory
+    var codeUsed: Int
+    let lock: UnsafeMutablePointer<pthread_mutex_t>
+    let translator: Translator
     private let function = Function()
     private var builder: Builder
     let optimizer: Pipeline
-    private(set) var blocks: [TranslatedBlock] = []
+    var blocks: [TranslatedBlock] = []
     /// What runs at an address: a region, or a block translation.
-    private(set) var blockOfKey: [BlockKey: Int] = [:]
+    var blockOfKey: [BlockKey: Int] = [:]
     /// Block translations that regions took the place of: their links tell which ways are taken.
-    private(set) var replacedBlocks: [BlockKey: Int] = [:]
-    private var blocksOfPage: [UInt64: [Int]] = [:]
-    private(set) var links: [LinkSite] = []
-    private(set) var linkedTo: [Int32] = []
-    private var caches: [InlineCache] = []
-    private var positions: [GuestPosition] = []
-    private var cpus: [VirtualCPU] = []
-    private(set) var isFlushing = false
-    private var counters = EngineStatistics()
+    var replacedBlocks: [BlockKey: Int] = [:]
+    var blocksOfPage: [UInt64: [Int]] = [:]
+    var links: [LinkSite] = []
+    var linkedTo: [Int32] = []
+    var caches: [InlineCache] = []
+    var positions: [GuestPosition] = []
+    var cpus: [VirtualCPU] = []
+    var isFlushing = false
+    var counters = EngineStatistics()
     private static let heatPlaces = 1 << 15
     /// Executions of untranslated code, by a hash of its address.
     private var heat = [UInt8](repeating: 0, count: Engine.heatPlaces)
+    /// Kept from region to region, as their buffers are large.
+    var regionFunctions: [Function] = []
+    /// Addresses of which no region was made.
+    var refusedRegions: Set<BlockKey> = []
+    /// Samples of transfers back to an address.
+    var samples: [BlockKey: Int] = [:]
     private let perfMap: PerfMap?
     /// Compares what translations do; nil unless that was asked for.
-    package private(set) var lockstep: Lockstep?
+    package internal(set) var lockstep: Lockstep?
 
     /// - Throws: `HostError` when the host refuses memory for code.
     package init(isa: GuestISA, memory: GuestMemory, configuration: EngineConfiguration = EngineConfiguration()) throws {
@@ -107,7 +113,7 @@ package final class Engine: @unchecked Sendable {
     }
 
     @inline(__always)
-    private func locked<Result>(_ body: () -> Result) -> Result {
+    func locked<Result>(_ body: () -> Result) -> Result {
         pthread_mutex_lock(lock)
         defer { pthread_mutex_unlock(lock) }
         return body()
@@ -228,23 +234,23 @@ package final class Engine: @unchecked Sendable {
         }
     }
 
-    private func setTarget(of cache: InlineCache, _ target: UInt64) {
+    func setTarget(of cache: InlineCache, _ target: UInt64) {
         // SAFETY: aligned to eight and inside the cache: one store. Whoever sees it sees the jump behind it, which was made before.
         (code.writable + Int(cache.target &- code.executable)).storeBytes(of: target, as: UInt64.self)
     }
 
-    private func entry(of index: Int, for link: Int) -> UInt64 {
+    func entry(of index: Int, for link: Int) -> UInt64 {
         links[link].isBackward ? blocks[index].loopEntry : blocks[index].entry
     }
 
-    private func patch(_ field: UInt64, toJumpTo target: UInt64) {
+    func patch(_ field: UInt64, toJumpTo target: UInt64) {
         let distance = Int32(truncatingIfNeeded: Int64(bitPattern: target &- (field &+ 4)))
         let place = code.writable + Int(field &- code.executable)
         // SAFETY: `field` is aligned to four and inside the cache: one store, seen whole by other threads' instruction fetch.
         place.storeBytes(of: distance, as: Int32.self)
     }
 
-    private func translate(_ key: BlockKey, _ wantedLimits: LiftLimits) -> Int? {
+    func translate(_ key: BlockKey, _ wantedLimits: LiftLimits) -> Int? {
         guard counters.translations < configuration.translationLimit else { return nil }
         var limits = wantedLimits
         while true {
@@ -287,7 +293,7 @@ package final class Engine: @unchecked Sendable {
         return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
     }
 
-    private func install(
+    func install(
         _ key: BlockKey, _ ranges: [Range<UInt64>], _ instructionCount: Int, _ translation: Translation
     ) -> Int {
         let index = blocks.count
@@ -312,7 +318,7 @@ package final class Engine: @unchecked Sendable {
         return index
     }
 
-    private func report(_ key: BlockKey, _ liftedText: String, _ optimizedText: String, _ translation: Translation) {
+    func report(_ key: BlockKey, _ liftedText: String, _ optimizedText: String, _ translation: Translation) {
         var guest: [DisassembledInstruction] = []
         for position in translation.positions {
             guard let window = memory.codeWindow(at: GuestAddress(position.address)) else { continue }
@@ -324,101 +330,6 @@ package final class Engine: @unchecked Sendable {
             TranslationReport(
                 entry: key.address, guest: guest, lifted: liftedText, optimized: optimizedText, host: Array(bytes),
                 hostAddress: translation.entry, positions: translation.positions.map { (Int($0.codeOffset), $0.address) }))
-    }
-
-    // MARK: Regions
-
-    /// Kept from region to region, as their buffers are large. Holds the lock.
-    private var regionFunctions: [Function] = []
-
-    func function(ofRegion index: Int) -> Function {
-        while regionFunctions.count <= index { regionFunctions.append(Function(capacity: 512)) }
-        return regionFunctions[index]
-    }
-
-    /// Addresses of which no region was made.
-    private var refusedRegions: Set<BlockKey> = []
-
-    /// Samples of transfers back to an address.
-    private var samples: [BlockKey: Int] = [:]
-
-    /// One transfer back to the address, of many. When there have been several, the block there is made to count how often it is
-    /// entered from elsewhere; several later that tells how often the loop iterates, and whether a region pays.
-    /// - Returns: whether more of them are wanted.
-    func sample(_ address: UInt64, _ mode: TranslationMode, _ entries: UnsafeMutablePointer<Int32>) -> Bool {
-        let place = VirtualCPU.executionsPlace(address), step = configuration.regionSamples
-        return locked {
-            let key = BlockKey(address: address, mode: mode)
-            guard let replaced = blockOfKey[key], !blocks[replaced].isRegion, !refusedRegions.contains(key) else { return false }
-            let count = (samples[key] ?? 0) + 1
-            samples[key] = count
-            if count == step {
-                entries[place] = 0
-                probe(key, replaced, place)
-            }
-            guard count >= 2 * step, let replaced = blockOfKey[key] else { return true }
-            samples[key] = nil
-            let iterations = step * configuration.samplePeriod / max(1, Int(entries[place]))
-            // A single sample tells nothing.
-            let iterates = iterations >= configuration.regionIterations || step == 1
-            if !iterates || !makeRegion(key, replacing: replaced) { refusedRegions.insert(key) }
-            return true
-        }
-    }
-
-    /// Replaces a block translation by one that counts.
-    private func probe(_ key: BlockKey, _ replaced: Int, _ place: Int) {
-        translator.executionsOffset = Int32(VirtualCPU.executionsOffset(isa) + place * 4)
-        defer { translator.executionsOffset = nil }
-        let generation = counters.flushes
-        blockOfKey[key] = nil
-        let index = translate(key, configuration.limits)
-        guard generation == counters.flushes else { return }
-        if let index { takeOver(from: replaced, index) } else { blockOfKey[key] = replaced }
-    }
-
-    /// Whoever comes to the one translation now comes to the other.
-    private func takeOver(from replaced: Int, _ index: Int) {
-        let entry = blocks[index].entry, address = blocks[index].key.address
-        for link in blocks[replaced].incoming where linkedTo[link] == Int32(replaced) {
-            patch(links[link].field, toJumpTo: self.entry(of: index, for: link))
-            linkedTo[link] = Int32(index)
-            blocks[index].incoming.append(link)
-        }
-        blocks[replaced].incoming = []
-        for cache in blocks[replaced].incomingCaches { patch(caches[cache].hit, toJumpTo: entry) }
-        blocks[index].incomingCaches = blocks[replaced].incomingCaches
-        blocks[replaced].incomingCaches = []
-        for cpu in cpus {
-            let place = cpu.tableEntry(address)
-            if place.pointee.guest == address { place.pointee.host = entry }
-        }
-    }
-
-    private func makeRegion(_ key: BlockKey, replacing replaced: Int) -> Bool {
-        guard counters.translations < configuration.translationLimit else { return false }
-        let start = nanoseconds()
-        guard let region = Region(around: key, in: self) else { return false }
-        if code.byteCount - codeUsed < 256 << 10 { return false }
-        let emitStart = nanoseconds()
-        translator.firstLink = links.count
-        translator.firstCache = caches.count
-        let translation = translator.translate(
-            region.blocks.map(\.function), weights: region.blocks.map(\.weight), writable: code.writable + codeUsed,
-            executable: code.executable + UInt64(codeUsed), capacity: code.byteCount - codeUsed)
-        guard let translation else { return false }
-        let index = install(key, region.ranges, region.instructionCount, translation)
-        blocks[index].isRegion = true
-        replacedBlocks[key] = replaced
-        takeOver(from: replaced, index)
-        counters.regions += 1
-        counters.regionInstructions += region.instructionCount
-        counters.regionNanoseconds += nanoseconds() - start
-        counters.emitNanoseconds += nanoseconds() - emitStart
-        if configuration.observer != nil {
-            report(key, "", region.blocks.map { text(of: $0.function) }.joined(separator: "\n"), translation)
-        }
-        return true
     }
 
     // MARK: Faults
@@ -442,90 +353,6 @@ package final class Engine: @unchecked Sendable {
             return (result, block.homes)
         }
     }
-
-    // MARK: Dropping translations
-
-    /// Guest code in the range changed, was unmapped, or may not be executed any more.
-    package func invalidate(_ range: Range<UInt64>) {
-        locked {
-            guard !range.isEmpty, !blocks.isEmpty else { return }
-            let first = range.lowerBound >> 12, last = (range.upperBound &- 1) >> 12
-            var dropped = false
-            if last - first > UInt64(blocksOfPage.count) {
-                for page in Array(blocksOfPage.keys) where page >= first && page <= last { dropped = drop(page, range) || dropped }
-            } else {
-                for page in first ... last { dropped = drop(page, range) || dropped }
-            }
-            guard dropped else { return }
-            counters.invalidations += 1
-            // Others may be in a loop of a dropped translation: they come out at its next poll.
-            for cpu in cpus { cpu.requestInterrupt() }
-        }
-    }
-
-    private func drop(_ page: UInt64, _ range: Range<UInt64>) -> Bool {
-        guard let candidates = blocksOfPage[page] else { return false }
-        var kept: [Int] = [], dropped = false
-        for index in candidates {
-            if !blocks[index].isValid { continue }
-            if blocks[index].ranges.contains(where: { $0.overlaps(range) }) {
-                drop(block: index)
-                dropped = true
-            } else {
-                kept.append(index)
-            }
-        }
-        blocksOfPage[page] = kept.isEmpty ? nil : kept
-        return dropped
-    }
-
-    private func drop(block index: Int) {
-        blocks[index].isValid = false
-        let key = blocks[index].key
-        if blockOfKey[key] == index { blockOfKey[key] = nil }
-        if replacedBlocks[key] == index { replacedBlocks[key] = nil }
-        samples[key] = nil
-        refusedRegions.remove(key)
-        for link in blocks[index].incoming where linkedTo[link] == Int32(index) {
-            patch(links[link].field, toJumpTo: links[link].stub)
-            linkedTo[link] = -1
-        }
-        blocks[index].incoming = []
-        for cache in blocks[index].incomingCaches { setTarget(of: caches[cache], InlineCache.noTarget) }
-        blocks[index].incomingCaches = []
-        for cpu in cpus {
-            let entry = cpu.tableEntry(key.address)
-            if entry.pointee.guest == key.address { entry.pointee.guest = JumpTableEntry.emptyGuest }
-        }
-    }
-
-    /// Empties the cache: every CPU is brought out of it and kept out. Holds the lock.
-    private func flush() {
-        isFlushing = true
-        mynah_fence()
-        for cpu in cpus where cpu.header != mynah_get_current_cpu() {
-            while cpu.header.pointee.in_code != 0 {
-                cpu.requestInterrupt()
-                sched_yield()
-            }
-        }
-        for cpu in cpus { cpu.resetPredictions() }
-        blocks.removeAll(keepingCapacity: true)
-        blockOfKey.removeAll(keepingCapacity: true)
-        replacedBlocks.removeAll(keepingCapacity: true)
-        refusedRegions.removeAll(keepingCapacity: true)
-        samples.removeAll(keepingCapacity: true)
-        blocksOfPage.removeAll(keepingCapacity: true)
-        links.removeAll(keepingCapacity: true)
-        linkedTo.removeAll(keepingCapacity: true)
-        caches.removeAll(keepingCapacity: true)
-        positions.removeAll(keepingCapacity: true)
-        codeUsed = stubs.byteCount
-        counters.flushes += 1
-        isFlushing = false
-    }
-
-    func waitForFlush() { locked {} }
 
     // MARK: Statistics
 

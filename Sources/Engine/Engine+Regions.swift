@@ -1,0 +1,91 @@
+// Making regions: which loops are hot, which of them iterate, and putting a region in the place of a block translation.
+
+import Guest
+import IR
+import X86Backend
+
+extension Engine {
+    func function(ofRegion index: Int) -> Function {
+        while regionFunctions.count <= index { regionFunctions.append(Function(capacity: 512)) }
+        return regionFunctions[index]
+    }
+
+    /// One transfer back to the address, of many. When there have been several, the block there is made to count how often it is
+    /// entered from elsewhere; several later that tells how often the loop iterates, and whether a region pays.
+    /// - Returns: whether more of them are wanted.
+    func sample(_ address: UInt64, _ mode: TranslationMode, _ entries: UnsafeMutablePointer<Int32>) -> Bool {
+        let place = VirtualCPU.executionsPlace(address), step = configuration.regionSamples
+        return locked {
+            let key = BlockKey(address: address, mode: mode)
+            guard let replaced = blockOfKey[key], !blocks[replaced].isRegion, !refusedRegions.contains(key) else { return false }
+            let count = (samples[key] ?? 0) + 1
+            samples[key] = count
+            if count == step {
+                entries[place] = 0
+                probe(key, replaced, place)
+            }
+            guard count >= 2 * step, let replaced = blockOfKey[key] else { return true }
+            samples[key] = nil
+            let iterations = step * configuration.samplePeriod / max(1, Int(entries[place]))
+            // A single sample tells nothing.
+            let iterates = iterations >= configuration.regionIterations || step == 1
+            if !iterates || !makeRegion(key, replacing: replaced) { refusedRegions.insert(key) }
+            return true
+        }
+    }
+
+    /// Replaces a block translation by one that counts.
+    private func probe(_ key: BlockKey, _ replaced: Int, _ place: Int) {
+        translator.executionsOffset = Int32(VirtualCPU.executionsOffset(isa) + place * 4)
+        defer { translator.executionsOffset = nil }
+        let generation = counters.flushes
+        blockOfKey[key] = nil
+        let index = translate(key, configuration.limits)
+        guard generation == counters.flushes else { return }
+        if let index { takeOver(from: replaced, index) } else { blockOfKey[key] = replaced }
+    }
+
+    /// Whoever comes to the one translation now comes to the other.
+    private func takeOver(from replaced: Int, _ index: Int) {
+        let entry = blocks[index].entry, address = blocks[index].key.address
+        for link in blocks[replaced].incoming where linkedTo[link] == Int32(replaced) {
+            patch(links[link].field, toJumpTo: self.entry(of: index, for: link))
+            linkedTo[link] = Int32(index)
+            blocks[index].incoming.append(link)
+        }
+        blocks[replaced].incoming = []
+        for cache in blocks[replaced].incomingCaches { patch(caches[cache].hit, toJumpTo: entry) }
+        blocks[index].incomingCaches = blocks[replaced].incomingCaches
+        blocks[replaced].incomingCaches = []
+        for cpu in cpus {
+            let place = cpu.tableEntry(address)
+            if place.pointee.guest == address { place.pointee.host = entry }
+        }
+    }
+
+    private func makeRegion(_ key: BlockKey, replacing replaced: Int) -> Bool {
+        guard counters.translations < configuration.translationLimit else { return false }
+        let start = nanoseconds()
+        guard let region = Region(around: key, in: self) else { return false }
+        if code.byteCount - codeUsed < 256 << 10 { return false }
+        let emitStart = nanoseconds()
+        translator.firstLink = links.count
+        translator.firstCache = caches.count
+        let translation = translator.translate(
+            region.blocks.map(\.function), weights: region.blocks.map(\.weight), writable: code.writable + codeUsed,
+            executable: code.executable + UInt64(codeUsed), capacity: code.byteCount - codeUsed)
+        guard let translation else { return false }
+        let index = install(key, region.ranges, region.instructionCount, translation)
+        blocks[index].isRegion = true
+        replacedBlocks[key] = replaced
+        takeOver(from: replaced, index)
+        counters.regions += 1
+        counters.regionInstructions += region.instructionCount
+        counters.regionNanoseconds += nanoseconds() - start
+        counters.emitNanoseconds += nanoseconds() - emitStart
+        if configuration.observer != nil {
+            report(key, "", region.blocks.map { text(of: $0.function) }.joined(separator: "\n"), translation)
+        }
+        return true
+    }
+}
