@@ -9,11 +9,12 @@ extension Engine {
     /// Guest code in the range changed, was unmapped, or may not be executed any more.
     package func invalidate(_ range: Range<UInt64>) {
         locked {
+            cache?.forget(range)
             guard !range.isEmpty, !blocks.isEmpty else { return }
             let first = range.lowerBound >> 12, last = (range.upperBound &- 1) >> 12
             var dropped = false
-            if last - first > UInt64(blocksOfPage.count) {
-                for page in Array(blocksOfPage.keys) where page >= first && page <= last { dropped = drop(page, range) || dropped }
+            if last - first > UInt64(blocksOfPage.pageCount) {
+                for page in blocksOfPage.pages where page >= first && page <= last { dropped = drop(page, range) || dropped }
             } else {
                 for page in first ... last { dropped = drop(page, range) || dropped }
             }
@@ -25,18 +26,15 @@ extension Engine {
     }
 
     private func drop(_ page: UInt64, _ range: Range<UInt64>) -> Bool {
-        guard let candidates = blocksOfPage[page] else { return false }
-        var kept: [Int] = [], dropped = false
-        for index in candidates {
-            if !blocks[index].isValid { continue }
-            if blocks[index].ranges.contains(where: { $0.overlaps(range) }) {
+        var dropped = false
+        for index in blocksOfPage.take(page) where blocks[index].isValid {
+            if codeRanges[blocks[index].ranges].contains(where: { $0.overlaps(range) }) {
                 drop(block: index)
                 dropped = true
             } else {
-                kept.append(index)
+                blocksOfPage.add(index, to: page)
             }
         }
-        blocksOfPage[page] = kept.isEmpty ? nil : kept
         return dropped
     }
 
@@ -47,11 +45,10 @@ extension Engine {
         if replacedBlocks[key] == index { replacedBlocks[key] = nil }
         samples[key] = nil
         refusedRegions.remove(key)
-        for link in blocks[index].incoming where linkedTo[link] == Int32(index) {
+        for link in takeIncoming(of: index) {
             patch(links[link].field, toJumpTo: links[link].stub)
             linkedTo[link] = -1
         }
-        blocks[index].incoming = []
         for cache in blocks[index].incomingCaches { setTarget(of: caches[cache], InlineCache.noTarget) }
         blocks[index].incomingCaches = []
         for cpu in cpus {
@@ -72,15 +69,19 @@ extension Engine {
         }
         for cpu in cpus { cpu.resetPredictions() }
         blocks.removeAll(keepingCapacity: true)
-        blockOfKey.removeAll(keepingCapacity: true)
+        blockOfKey.removeAll()
         replacedBlocks.removeAll(keepingCapacity: true)
         refusedRegions.removeAll(keepingCapacity: true)
         samples.removeAll(keepingCapacity: true)
-        blocksOfPage.removeAll(keepingCapacity: true)
+        blocksOfPage.removeAll()
+        codeRanges.removeAll(keepingCapacity: true)
         links.removeAll(keepingCapacity: true)
         linkedTo.removeAll(keepingCapacity: true)
+        nextIncoming.removeAll(keepingCapacity: true)
         caches.removeAll(keepingCapacity: true)
         positions.removeAll(keepingCapacity: true)
+        encodedPositions.removeAll(keepingCapacity: true)
+        cache?.reset()
         codeUsed = stubs.byteCount
         counters.flushes += 1
         isFlushing = false

@@ -42,18 +42,16 @@ extension Engine {
         blockOfKey[key] = nil
         let index = translate(key, configuration.limits)
         guard generation == counters.flushes else { return }
-        if let index { takeOver(from: replaced, index) } else { blockOfKey[key] = replaced }
+        if let index {
+            blocks[index].isProbe = true
+            takeOver(from: replaced, index)
+        } else { blockOfKey[key] = replaced }
     }
 
     /// Whoever comes to the one translation now comes to the other.
     private func takeOver(from replaced: Int, _ index: Int) {
         let entry = blocks[index].entry, address = blocks[index].key.address
-        for link in blocks[replaced].incoming where linkedTo[link] == Int32(replaced) {
-            patch(links[link].field, toJumpTo: self.entry(of: index, for: link))
-            linkedTo[link] = Int32(index)
-            blocks[index].incoming.append(link)
-        }
-        blocks[replaced].incoming = []
+        for link in takeIncoming(of: replaced) { direct(link, to: index) }
         for cache in blocks[replaced].incomingCaches { patch(caches[cache].hit, toJumpTo: entry) }
         blocks[index].incomingCaches = blocks[replaced].incomingCaches
         blocks[replaced].incomingCaches = []

@@ -19,17 +19,23 @@ struct TranslatedBlock {
     /// Where transfers backwards enter.
     var loopEntry: UInt64
     var byteCount: Int
-    var ranges: [Range<UInt64>]
+    /// The guest code that it depends on, in the engine's table.
+    var ranges: Range<Int>
     var firstLink: Int
     var linkCount: Int
     /// In the engine's table, which no block has buffers of its own beside: there are many blocks.
     var positions: Range<Int>
     var homes: [Home]
     var isRegion = false
+    /// It counts how often it is entered.
+    var isProbe = false
     var isValid = true
-    /// Links and inline caches of other blocks that are patched to jump here.
-    var incoming: [Int] = []
+    /// The last of the links that are patched to jump here, -1 for none; `nextIncoming` has the others.
+    var lastIncoming: Int32 = -1
+    /// Inline caches of other blocks that are patched to jump here.
     var incomingCaches: [Int] = []
+    /// `positions` are bytes of `encodedPositions`: the block came from the cache on disk.
+    var hasEncodedPositions = false
 }
 
 struct BlockKey: Hashable {
@@ -61,14 +67,18 @@ package final class Engine: @unchecked Sendable {
     let optimizer: Pipeline
     var blocks: [TranslatedBlock] = []
     /// What runs at an address: a region, or a block translation.
-    var blockOfKey: [BlockKey: Int] = [:]
+    let blockOfKey = BlockTable()
     /// Block translations that regions took the place of: their links tell which ways are taken.
     var replacedBlocks: [BlockKey: Int] = [:]
-    var blocksOfPage: [UInt64: [Int]] = [:]
+    let blocksOfPage = PageTable()
+    var codeRanges: [Range<UInt64>] = []
     var links: [LinkSite] = []
     var linkedTo: [Int32] = []
+    /// Of the links to the same block, the one before; see `TranslatedBlock.lastIncoming`.
+    var nextIncoming: [Int32] = []
     var caches: [InlineCache] = []
     var positions: [GuestPosition] = []
+    var encodedPositions: [UInt8] = []
     var cpus: [VirtualCPU] = []
     var isFlushing = false
     var counters = EngineStatistics()
@@ -82,6 +92,8 @@ package final class Engine: @unchecked Sendable {
     /// Samples of transfers back to an address.
     var samples: [BlockKey: Int] = [:]
     private let perfMap: PerfMap?
+    /// Translations of other runs, and for them; nil unless there is a place on disk for them.
+    private(set) var cache: TranslationCache?
     /// Compares what translations do; nil unless that was asked for.
     package internal(set) var lockstep: Lockstep?
 
@@ -108,6 +120,10 @@ package final class Engine: @unchecked Sendable {
         lock = .allocate(capacity: 1)
         pthread_mutex_init(lock, nil)
         perfMap = configuration.writesPerfMap ? PerfMap() : nil
+        if let options = configuration.translationCache, configuration.mayCache, let identity = cacheIdentity() {
+            cache = TranslationCache(options: options, identity: identity)
+            translator.recordsRelocations = true
+        }
         lockstep = configuration.lockstep.map { Lockstep(isa: isa, source: memory, options: $0) }
         mynah_install_fault_handlers()
     }
@@ -148,6 +164,7 @@ package final class Engine: @unchecked Sendable {
         pthread_mutex_init(lock, nil)
         cpus = [cpu]
         isFlushing = false
+        cache?.dropPending()
         try code.becomePrivate(usedByteCount: codeUsed)
     }
 
@@ -173,7 +190,7 @@ package final class Engine: @unchecked Sendable {
             counters.linkExits += link >= 0 ? 1 : 0
             counters.indirectMisses += link < 0 ? 1 : 0
             let key = BlockKey(address: address, mode: mode)
-            let known = blockOfKey[key]
+            let known = blockOfKey[key] ?? cachedBlock(key)
             if known == nil, isCold(address) { return nil }
             guard let index = known ?? translate(key, configuration.limits) else { return nil }
             if link >= 0, generation == counters.flushes { connect(link, to: index) }
@@ -207,12 +224,29 @@ package final class Engine: @unchecked Sendable {
         locked { heat[Int(truncatingIfNeeded: address >> 1) & (Engine.heatPlaces - 1)] = .max }
     }
 
-    private func connect(_ link: Int, to index: Int) {
+    func connect(_ link: Int, to index: Int) {
         guard linkedTo[link] < 0, links[link].field != 0 else { return }
+        direct(link, to: index)
+        counters.links += 1
+    }
+
+    /// Patches a link that leads nowhere, and notes it as one of the block's.
+    func direct(_ link: Int, to index: Int) {
         patch(links[link].field, toJumpTo: entry(of: index, for: link))
         linkedTo[link] = Int32(index)
-        blocks[index].incoming.append(link)
-        counters.links += 1
+        nextIncoming[link] = blocks[index].lastIncoming
+        blocks[index].lastIncoming = Int32(link)
+    }
+
+    /// The links to the block, which are none of its links any more.
+    func takeIncoming(of index: Int) -> [Int] {
+        var result: [Int] = [], link = blocks[index].lastIncoming
+        while link >= 0 {
+            result.append(Int(link))
+            link = nextIncoming[Int(link)]
+        }
+        blocks[index].lastIncoming = -1
+        return result
     }
 
     /// Lets the inline cache lead to the code of its first target.
@@ -276,6 +310,7 @@ package final class Engine: @unchecked Sendable {
             }
             let emitEnd = nanoseconds()
             let index = install(key, lifted.ranges, lifted.instructionCount, translation)
+            if translator.executionsOffset == nil { keepForCache(index, lifted.ranges, lifted.instructionCount, translation) }
             counters.liftNanoseconds += liftEnd - start
             counters.optimizeNanoseconds += optimizeEnd - liftEnd
             counters.emitNanoseconds += emitEnd - optimizeEnd
@@ -299,23 +334,33 @@ package final class Engine: @unchecked Sendable {
         let index = blocks.count
         blocks.append(
             TranslatedBlock(
-                key: key, entry: translation.entry, loopEntry: translation.loopEntry, byteCount: translation.byteCount, ranges: ranges, firstLink: links.count,
+                key: key, entry: translation.entry, loopEntry: translation.loopEntry, byteCount: translation.byteCount,
+                ranges: codeRanges.count ..< codeRanges.count + ranges.count, firstLink: links.count,
                 linkCount: translation.links.count,
                 positions: positions.count ..< positions.count + translation.positions.count, homes: translation.homes))
         blockOfKey[key] = index
         positions += translation.positions
         links += translation.links
         caches += translation.caches
-        for _ in translation.links { linkedTo.append(-1) }
-        for range in ranges where !range.isEmpty {
-            for page in (range.lowerBound >> 12) ... ((range.upperBound &- 1) >> 12) { blocksOfPage[page, default: []].append(index) }
+        for _ in translation.links {
+            linkedTo.append(-1)
+            nextIncoming.append(-1)
         }
+        codeRanges += ranges
+        for range in ranges { note(range, of: index) }
         codeUsed += (translation.byteCount + 15) & ~15
         counters.translations += 1
         counters.guestInstructionsTranslated += instructionCount
         counters.hostBytes += translation.byteCount
         perfMap?.add(translation.entry, translation.byteCount, key.address)
         return index
+    }
+
+    /// The block depends on the range of guest code.
+    @inline(__always)
+    func note(_ range: Range<UInt64>, of index: Int) {
+        guard !range.isEmpty else { return }
+        for page in (range.lowerBound >> 12) ... ((range.upperBound &- 1) >> 12) { blocksOfPage.add(index, to: page) }
     }
 
     func report(_ key: BlockKey, _ liftedText: String, _ optimizedText: String, _ translation: Translation) {
@@ -345,6 +390,9 @@ package final class Engine: @unchecked Sendable {
             precondition(low > 0, "fault outside of all translations")
             counters.faults += 1
             let block = blocks[low - 1], offset = UInt32(truncatingIfNeeded: address - block.entry)
+            if block.hasEncodedPositions {
+                return (EncodedPositions.last(in: encodedPositions[block.positions], of: block.key.address, upTo: offset), block.homes)
+            }
             var result = GuestPosition(codeOffset: 0, address: block.key.address)
             for position in positions[block.positions] {
                 if position.codeOffset > offset { break }

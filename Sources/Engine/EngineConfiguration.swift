@@ -44,9 +44,16 @@ package struct EngineConfiguration: Sendable {
     package var observer: (@Sendable (TranslationReport) -> Void)?
     /// Compare translations with the interpreter while the guest runs.
     package var lockstep: LockstepOptions?
+    /// Where translations are kept between runs; nil for nowhere. Left alone by whatever wants to see each translation made.
+    package var translationCache: TranslationCacheOptions?
     /// Runs behind the optimiser; tests plant wrong translations with it.
     package var lastPass: Pass?
     package init() {}
+
+    /// What is asked for allows translations that were made elsewhere.
+    var mayCache: Bool {
+        policy != .interpreter && observer == nil && lockstep == nil && lastPass == nil && !writesPerfMap && translationLimit == .max
+    }
 }
 
 /// One translation with its stages, for dumps.

@@ -20,6 +20,16 @@ package struct EngineStatistics: Sendable {
     package var flushes = 0
     package var interpretedInstructions: UInt64 = 0
     package var interpreterCalls = 0
+    /// Translations taken from the cache on disk, and those that it could have had but lacked.
+    package var cacheHits = 0
+    package var cacheMisses = 0
+    /// Pages' worth of translations that were loaded, and their bytes; those that were not what the guest has, or damaged.
+    package var cacheUnits = 0
+    package var cacheBytes = 0
+    package var cacheRefusals = 0
+    package var cacheNanoseconds: UInt64 = 0
+    /// Translations written to the cache.
+    package var cacheSaved = 0
     /// Nanoseconds by stage.
     package var liftNanoseconds: UInt64 = 0
     package var optimizeNanoseconds: UInt64 = 0

@@ -70,6 +70,9 @@ package final class VirtualCPU {
         header.pointee.code_end = engine.executableRange.upperBound
         header.pointee.fault_exit = engine.stubs.faultExit
         header.pointee.owner = Unmanaged.passUnretained(self).toOpaque()
+        if engine.cache != nil {
+            interpreter.hasTranslation = { [unowned self] in engine.hasTranslation($0, isa.mode(of: state)) }
+        }
     }
 
     /// How often blocks that are probed were entered, by a hash of their address.

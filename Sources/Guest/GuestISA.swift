@@ -58,6 +58,28 @@ package protocol CodeSource: AnyObject {
     func watchCode(_ range: Range<UInt64>)
 }
 
+/// The file that executable guest memory shows, unchanged as far as is known.
+package struct CodeOrigin: Equatable, Sendable {
+    /// The guest addresses of the mapping.
+    package var range: Range<UInt64>
+    /// Guest address of the file's first byte, were it mapped, too.
+    package var base: UInt64
+    package var device: UInt64
+    package var inode: UInt64
+    package var byteCount: UInt64
+    /// When the file was changed last, nanoseconds since 1970.
+    package var modified: UInt64
+
+    package init(range: Range<UInt64>, base: UInt64, device: UInt64, inode: UInt64, byteCount: UInt64, modified: UInt64) {
+        self.range = range
+        self.base = base
+        self.device = device
+        self.inode = inode
+        self.byteCount = byteCount
+        self.modified = modified
+    }
+}
+
 /// Guest memory as the engine sees it.
 package protocol GuestMemory: CodeSource {
     /// A store faulted at `address`. When the only reason is that its page is watched, stops watching, makes the page
@@ -65,10 +87,13 @@ package protocol GuestMemory: CodeSource {
     func releaseWatch(at address: UInt64) -> Range<UInt64>?
     /// Runs `body`, which interprets one instruction, without watching what it decodes.
     func withoutWatching<Result>(_ body: () -> Result) -> Result
+    /// The mapping of a file that `address` lies in, when the guest may execute it and may not write to it.
+    func codeOrigin(at address: UInt64) -> CodeOrigin?
 }
 
 extension GuestMemory {
     package func withoutWatching<Result>(_ body: () -> Result) -> Result { body() }
+    package func codeOrigin(at address: UInt64) -> CodeOrigin? { nil }
 }
 
 /// What a lifter made of guest code.
@@ -129,6 +154,8 @@ package protocol GuestInterpreter: AnyObject {
     func step(state: UnsafeMutableRawPointer) -> InterpreterExit
     /// Executions of a block, reached from another one, before `run` leaves at it with `hot`, each time it comes there.
     var heatLimit: Int32 { get set }
+    /// Whether there is a translation of the code at an address. `run` leaves with `hot` where there is, instead of decoding the code.
+    var hasTranslation: ((UInt64) -> Bool)? { get set }
     /// Instructions executed by `run` and `step` so far.
     var instructionsExecuted: UInt64 { get }
 }

@@ -49,8 +49,8 @@ extension SuperblockLifter {
     /// Hints by table 2.1 of the unprivileged manual; the instruction that pops and pushes is taken as a call.
     mutating func jalr(_ i: DecodedInstruction) -> Successor {
         let base = add(x(i.rs1), Int64(i.immediate))
-        if let constant = constantValue(of: base) {
-            let target = UInt64(bitPattern: constant) & ~1
+        if let address = addressValue(of: base) {
+            let target = address & ~1
             writeLink(i.rd)
             return isLink(i.rd) ? call(target) : jump(to: target)
         }
@@ -65,7 +65,7 @@ extension SuperblockLifter {
     }
 
     private mutating func writeLink(_ register: UInt8) {
-        if register != 0 { set(register, builder.i64(Int64(bitPattern: next))) }
+        if register != 0 { set(register, builder.guestAddress(next)) }
     }
 
     private func isLink(_ register: UInt8) -> Bool { register == 1 || register == 5 }

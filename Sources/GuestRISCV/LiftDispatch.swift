@@ -9,7 +9,7 @@ extension SuperblockLifter {
         case .illegal: trap(.illegalInstruction, at: pc)
         // RV64I
         case .lui: setConstant(i, Int64(i.immediate))
-        case .auipc: setConstant(i, Int64(bitPattern: pc) &+ Int64(i.immediate))
+        case .auipc: setAddress(i, displaced(i))
         case .jal: jal(i)
         case .jalr: jalr(i)
         case .beq: branch(.equal, i)

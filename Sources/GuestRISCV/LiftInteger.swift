@@ -57,6 +57,11 @@ extension SuperblockLifter {
         return .next
     }
 
+    mutating func setAddress(_ i: DecodedInstruction, _ address: UInt64) -> Successor {
+        set(i.rd, builder.guestAddress(address))
+        return .next
+    }
+
     // MARK: Instructions whose folding matters
 
     mutating func addImmediate(_ i: DecodedInstruction) -> Successor {

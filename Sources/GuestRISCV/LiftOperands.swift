@@ -28,6 +28,13 @@ extension SuperblockLifter {
         return instruction.opcode == .constant ? instruction.immediate : nil
     }
 
+    /// An address that follows from that of the code; constants do not, unless the code is where it is for good.
+    func addressValue(of value: Value) -> UInt64? {
+        let instruction = builder.function[value]
+        let expected: Opcode = builder.function.isMovable ? .guestAddress : .constant
+        return instruction.opcode == expected ? UInt64(bitPattern: instruction.immediate) : nil
+    }
+
     mutating func immediate(_ instruction: DecodedInstruction) -> Value { builder.i64(Int64(instruction.immediate)) }
 
     // MARK: Folding operations
@@ -46,12 +53,15 @@ extension SuperblockLifter {
         if let left, let right { return builder.i64(left &+ right) }
         if left == 0 { return b }
         if right == 0 { return a }
+        if let right, let address = addressValue(of: a) { return builder.guestAddress(address &+ UInt64(bitPattern: right)) }
+        if let left, let address = addressValue(of: b) { return builder.guestAddress(address &+ UInt64(bitPattern: left)) }
         return binary(.add, .i64, a, b)
     }
 
     mutating func add(_ a: Value, _ amount: Int64) -> Value {
         if amount == 0 { return a }
         if let constant = constantValue(of: a) { return builder.i64(constant &+ amount) }
+        if let address = addressValue(of: a) { return builder.guestAddress(address &+ UInt64(bitPattern: amount)) }
         return binary(.add, .i64, a, builder.i64(amount))
     }
 

@@ -27,6 +27,8 @@ package final class RISCVInterpreter: GuestInterpreter {
         context.deallocate()
     }
 
+    package var hasTranslation: ((UInt64) -> Bool)?
+
     package var heatLimit: Int32 {
         get { context.pointee.heatLimit }
         set { context.pointee.heatLimit = newValue }
@@ -42,6 +44,7 @@ package final class RISCVInterpreter: GuestInterpreter {
             let pc = RISCVState(state).programCounter
             var block = blocks.find(pc)
             if block == nil {
+                if previous != nil, isTranslated(pc) { return .hot }
                 block = blocks.make(pc, source: source)
                 previous = nil
             }
@@ -54,6 +57,14 @@ package final class RISCVInterpreter: GuestInterpreter {
             guard status == InterpreterStatus.miss else { return RISCVInterpreter.exit(status) }
             previous = context.pointee.missBlock
         }
+    }
+
+    private func isTranslated(_ pc: UInt64) -> Bool {
+        guard let hasTranslation else { return false }
+        // The guest's MXCSR is live.
+        let control = mynah_get_mxcsr()
+        defer { mynah_set_mxcsr(control) }
+        return hasTranslation(pc)
     }
 
     package func step(state: UnsafeMutableRawPointer) -> InterpreterExit {

@@ -10,6 +10,7 @@
     @usableFromInline let known: UnsafeMutablePointer<Value>
     @usableFromInline let slotTypes: [Type]
     @usableFromInline var recentConstants: (Value, Value, Value, Value) = (.none, .none, .none, .none)
+    private var recentAddress = Value.none
 
     /// - Parameter slotTypes: the type of each guest register slot.
     package init(function: Function, slotTypes: [Type]) {
@@ -26,6 +27,7 @@
     package mutating func startBlock(parameters: [Type] = []) -> (index: Int, parameters: [Value]) {
         forgetState()
         recentConstants = (.none, .none, .none, .none)
+        recentAddress = .none
         let start = Int32(function.count)
         let values = parameters.map { function.append(Instruction(.parameter, $0)) }
         function.blocks.append(Block(start: start, end: start, parameterCount: Int32(parameters.count)))
@@ -66,6 +68,15 @@
     }
     @inlinable package mutating func i64(_ value: Int64) -> Value { constant(.i64, value) }
     @inlinable package mutating func i32(_ value: Int32) -> Value { constant(.i32, Int64(value)) }
+
+    /// An address that the code being lifted computes from its own. Code in the lowest 4 GiB is taken for code that cannot be moved.
+    package mutating func guestAddress(_ address: UInt64) -> Value {
+        let immediate = Int64(bitPattern: address)
+        guard function.isMovable else { return i64(immediate) }
+        if !recentAddress.isNone, function[recentAddress].immediate == immediate { return recentAddress }
+        recentAddress = emit(Instruction(.guestAddress, .i64, immediate: immediate))
+        return recentAddress
+    }
 
     @inlinable package mutating func read(_ slot: Int) -> Value {
         precondition(slot >= 0 && slot < slotTypes.count)
@@ -153,11 +164,11 @@
         emit(Instruction(.exitIf, a: condition, immediate: Int64(bitPattern: target)))
     }
     package mutating func exit(to target: UInt64, hint: TransferHint = .none, returnAddress: UInt64? = nil) {
-        let link = returnAddress.map { i64(Int64(bitPattern: $0)) } ?? .none
+        let link = returnAddress.map { guestAddress($0) } ?? .none
         endBlock(Instruction(.exit, b: link, detail: hint.rawValue, immediate: Int64(bitPattern: target)))
     }
     package mutating func exitIndirect(_ target: Value, hint: TransferHint = .none, returnAddress: UInt64? = nil) {
-        let link = returnAddress.map { i64(Int64(bitPattern: $0)) } ?? .none
+        let link = returnAddress.map { guestAddress($0) } ?? .none
         endBlock(Instruction(.exitIndirect, a: target, b: link, detail: hint.rawValue))
     }
     package func exitTrap(_ reason: TrapReason, at address: UInt64) {

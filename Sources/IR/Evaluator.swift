@@ -120,7 +120,7 @@ package struct Evaluator {
     private func result(of instruction: Instruction, _ frame: Frame) -> UInt64 {
         let a = frame[instruction.a], b = frame[instruction.b], c = frame[instruction.c]
         switch instruction.opcode {
-        case .constant: return UInt64(bitPattern: instruction.immediate)
+        case .constant, .guestAddress: return UInt64(bitPattern: instruction.immediate)
         case .read: return load(state + slotOffsets[instruction.slot], bytes: instruction.type.byteCount)
         case .write:
             store(state + slotOffsets[instruction.slot], bytes: instruction.type.byteCount, a)

@@ -39,6 +39,9 @@
     case parameter
     /// immediate = value (of f32/f64: the bit pattern).
     case constant
+    /// The guest address immediate, i64, which follows from where the code is: code that was moved has another one. Nothing but adding to it
+    /// may be folded.
+    case guestAddress
     // State
     /// Value of the guest register slot `immediate`.
     case read
@@ -120,7 +123,7 @@
     /// The effects column.
     @inlinable package var effects: Effects {
         switch self {
-        case .nop, .constant, .parameter: []
+        case .nop, .constant, .guestAddress, .parameter: []
         case .boundary: .pinned
         case .read: .readsState
         case .write: .writesState
@@ -149,7 +152,7 @@
     /// Number of value operands used, from a on (b of a memory access and of an exit may be absent).
     @inlinable package var operandCount: Int {
         switch self {
-        case .nop, .boundary, .parameter, .constant, .read, .fence, .interpretOne, .exitTrap, .jump: 0
+        case .nop, .boundary, .parameter, .constant, .guestAddress, .read, .fence, .interpretOne, .exitTrap, .jump: 0
         case .write, .countLeadingZeros, .countTrailingZeros, .populationCount, .byteSwap, .signExtend, .zeroExtend, .truncate,
             .floatSquareRoot, .canonicalNaN, .floatNegate, .floatAbsolute, .integerToFloat, .floatToInteger, .floatToFloat,
             .bitcast, .box, .unbox, .roundToIntegral, .exitIf, .branch:

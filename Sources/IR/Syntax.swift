@@ -32,7 +32,7 @@ extension Opcode {
     var syntax: Syntax {
         switch self {
         case .nop, .fence: .bare
-        case .boundary, .interpretOne: .address
+        case .boundary, .interpretOne, .guestAddress: .address
         case .parameter: .blockParameter
         case .constant: .constant
         case .read: .read

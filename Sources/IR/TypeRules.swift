@@ -13,6 +13,7 @@ enum TypeRules {
             return require(type != .none, "needs a type")
                 ?? require(type != .i32 || instruction.immediate == Int64(Int32(truncatingIfNeeded: instruction.immediate)), "an i32 is kept sign-extended")
                 ?? require(type != .f32 || instruction.immediate >> 32 == 0, "an f32 is a pattern of 32 bits")
+        case .guestAddress: return require(type == .i64, "is an i64")
         case .read: return require(type != .none, "needs a type") ?? slot(instruction)
         case .write: return require(type != .none && a == type, "the value is \(a), the register \(type)") ?? slot(instruction)
         case .add, .subtract, .multiply, .divideSigned, .divideUnsigned, .remainderSigned, .remainderUnsigned, .and, .or, .xor,

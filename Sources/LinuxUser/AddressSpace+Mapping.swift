@@ -77,7 +77,9 @@ extension AddressSpace {
     private func describe(_ descriptor: Int32) -> MappingSource? {
         var status = stat()
         guard fstat(descriptor, &status) == 0 else { return nil }
-        return MappingSource(device: UInt64(status.st_dev), inode: UInt64(status.st_ino))
+        let modified = UInt64(bitPattern: Int64(status.st_mtim.tv_sec)) &* 1_000_000_000 &+ UInt64(bitPattern: Int64(status.st_mtim.tv_nsec))
+        return MappingSource(
+            device: UInt64(status.st_dev), inode: UInt64(status.st_ino), byteCount: UInt64(bitPattern: Int64(status.st_size)), modified: modified)
     }
 
     package func unmap(_ start: UInt64, _ byteCount: UInt64) -> Int64 {

@@ -14,10 +14,15 @@ package struct MappingSource: Hashable {
     package var name = ""
     package var device: UInt64 = 0
     package var inode: UInt64 = 0
+    /// Of the file when it was mapped: its size, and nanoseconds since 1970 of its last change.
+    package var byteCount: UInt64 = 0
+    package var modified: UInt64 = 0
     package init(_ name: String) { self.name = name }
-    package init(device: UInt64, inode: UInt64) {
+    package init(device: UInt64, inode: UInt64, byteCount: UInt64 = 0, modified: UInt64 = 0) {
         self.device = device
         self.inode = inode
+        self.byteCount = byteCount
+        self.modified = modified
     }
 }
 

@@ -116,6 +116,19 @@ package final class AddressSpace: GuestMemory {
         return CodeWindow(start: regions[first].start, end: regions[last].end, host: host)
     }
 
+    package func codeOrigin(at address: UInt64) -> CodeOrigin? {
+        lock.locked {
+            guard let region = list.region(at: address), region.protection.contains(.execute), !region.protection.contains(.write) else {
+                return nil
+            }
+            let source = list.sources[Int(region.source)]
+            guard source.inode != 0 else { return nil }
+            return CodeOrigin(
+                range: region.start..<region.end, base: region.start &- region.offset, device: source.device, inode: source.inode,
+                byteCount: source.byteCount, modified: source.modified)
+        }
+    }
+
     package func isMapped(_ address: UInt64) -> Bool { lock.locked { list.region(at: address) != nil } }
 
     /// Guest code in `range` may have changed.

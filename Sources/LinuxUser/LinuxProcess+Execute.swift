@@ -37,6 +37,8 @@ extension LinuxThread {
             return Errno.EIO.result
         }
         close(program.descriptor)
+        // The image goes when it succeeds, and with it what was translated.
+        process.engine.saveTranslations()
         guard LinuxABIs.abi(elfMachine: program.file.machine) != nil else {
             return executeOnHost(program.guestPath, program.arguments, environment)
         }

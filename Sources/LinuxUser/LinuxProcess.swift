@@ -235,6 +235,7 @@ extension LinuxProcess {
     /// Ends the process as exit_group does.
     package func exit(status: Int32) -> Never {
         strace?.exited(status: Int(status))
+        engine?.saveTranslations()
         options.beforeExit?(status)
         _exit(status)
     }

@@ -105,6 +105,7 @@ public enum Program {
         configuration.optimizations = try optimizerOptions(without: options.disabledPasses)
         configuration.translationLimit = options.translationLimit ?? .max
         configuration.writesPerfMap = options.writesPerfMap
+        configuration.translationCache = options.translationCache.directory.map { TranslationCacheOptions(directory: $0) }
         if !options.dumps.isEmpty { configuration.observer = try TranslationDump(options).observer }
         return configuration
     }

@@ -23,6 +23,15 @@ public enum EnvironmentChange: Equatable, Sendable {
     case remove(name: String)
 }
 
+/// Where translations are kept from one run to the next.
+public enum TranslationCacheChoice: Equatable, Sendable {
+    /// `MYNAH_CACHE`, else the user's directory for caches, if there is one.
+    case automatic
+    case off
+    /// An absolute path.
+    case directory(String)
+}
+
 public enum StatisticsFormat: String, Sendable {
     case text, json
 }
@@ -39,6 +48,7 @@ public struct ProgramOptions: Sendable {
     public var sysroot: String?
     public var environment: [EnvironmentChange] = []
     public var engine = EngineChoice.auto
+    public var translationCache = TranslationCacheChoice.automatic
     /// Which system calls are traced: `all`, or names and classes as strace's -e takes them; nil for none.
     public var trace: String?
     /// File for traces, dumps and statistics; nil for standard error.

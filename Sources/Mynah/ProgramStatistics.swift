@@ -37,6 +37,12 @@ public struct ProgramStatistics: Sendable {
         add("regions", "regions", UInt64(engine.regions))
         add("regionInstructions", "guest instructions in regions", UInt64(engine.regionInstructions))
         add("regionNanoseconds", "time for regions", engine.regionNanoseconds, .nanoseconds)
+        add("cacheHits", "translations from the cache on disk", engine.cacheHits)
+        add("cacheMisses", "translations that the cache on disk lacked", engine.cacheMisses)
+        add("cacheBytes", "loaded from the cache on disk", engine.cacheBytes, .bytes)
+        add("cacheRefusals", "parts of the cache that did not fit the guest's code", engine.cacheRefusals)
+        add("cacheSaved", "translations written to the cache", engine.cacheSaved)
+        add("cacheNanoseconds", "time loading from the cache", engine.cacheNanoseconds, .nanoseconds)
         add("installNanoseconds", "time installing", engine.installNanoseconds, .nanoseconds)
         add("translationNanoseconds", "time translating, in all", engine.translationNanoseconds, .nanoseconds)
     }

@@ -64,6 +64,9 @@ extension OptionTable where Settings == RunSettings {
         option(nil, "engine", "NAME", "how to execute: \(EngineChoice.allCases.map(\.rawValue).joined(separator: ", "))") {
             $0.options.engine = try parseEngine($1)
         }
+        option(nil, "cache", "off|DIR", environment: "MYNAH_CACHE", "where translations are kept between runs") {
+            $0.options.translationCache = TranslationCacheChoice(text: $1)
+        }
         optionalValue("verify", "EVERY", "compare (one of EVERY executions of) each translation with the interpreter; status 3 at a difference") {
             $0.options.verification = try $1.map { try parseCount($0, atLeast: 1) } ?? 1
         }

@@ -55,7 +55,7 @@ private struct DemandedBits {
         let i = instructions[index]
         let bits = demanded[index]
         switch i.opcode {
-        case .nop, .constant, .parameter, .read, .boundary: return
+        case .nop, .constant, .guestAddress, .parameter, .read, .boundary: return
         case .add, .subtract, .multiply:
             let low = upTo(bits)
             demand(i.a, low)

@@ -100,6 +100,7 @@ extension Assembler {
         let distance = Int64(bitPattern: target &- next)
         let displacement = Int32(truncatingIfNeeded: distance)
         precondition(Int64(displacement) == distance || overflowed, "target is out of reach of a 32-bit displacement")
+        if !overflowed { noteExternal() }
         store(displacement)
     }
 

@@ -27,6 +27,10 @@ package struct Assembler {
     var labelCount: UInt32 = 0
     /// Labels that are referred to and not yet bound.
     var unresolvedLabels = 0
+    /// Offsets of the 32-bit displacements to what is known by its address, outside of the region.
+    var externals: UnsafeMutablePointer<UInt32>
+    var externalCount = 0
+    var externalCapacity = 256
 
     static let slack = 32
     static let scratchSize = 256
@@ -38,6 +42,7 @@ package struct Assembler {
         scratch = .allocate(byteCount: Assembler.scratchSize, alignment: 16)
         self.labelCapacity = max(labelCapacity, 1)
         labels = .allocate(capacity: self.labelCapacity)
+        externals = .allocate(capacity: externalCapacity)
         cursor = scratch
         base = scratch
         limit = scratch + (Assembler.scratchSize - Assembler.slack)
@@ -47,6 +52,7 @@ package struct Assembler {
     package func deallocate() {
         scratch.deallocate()
         labels.deallocate()
+        externals.deallocate()
     }
 
     /// Starts afresh: `capacity` bytes, written at `writable`, executed at `executable`. Earlier labels are gone.
@@ -60,6 +66,7 @@ package struct Assembler {
         overflowed = false
         labelCount = 0
         unresolvedLabels = 0
+        externalCount = 0
         advance(to: writable)
     }
 
@@ -85,6 +92,25 @@ package struct Assembler {
             return .absolute(0)
         }
         return .relative(Memory.regionForm, displacement)
+    }
+
+    /// Where the code, were it moved, would have to be changed: offsets of displacements to places outside of the region.
+    package var externalReferences: UnsafeBufferPointer<UInt32> { UnsafeBufferPointer(start: externals, count: externalCount) }
+
+    @inline(__always)
+    mutating func noteExternal() {
+        if externalCount == externalCapacity { growExternals() }
+        externals[externalCount] = UInt32(truncatingIfNeeded: cursor - base)
+        externalCount &+= 1
+    }
+
+    @inline(never)
+    private mutating func growExternals() {
+        let larger = UnsafeMutablePointer<UInt32>.allocate(capacity: externalCapacity * 2)
+        larger.moveInitialize(from: externals, count: externalCapacity)
+        externals.deallocate()
+        externals = larger
+        externalCapacity *= 2
     }
 
     // MARK: Raw stores

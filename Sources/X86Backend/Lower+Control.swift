@@ -109,7 +109,7 @@ extension Translator {
     func lowerExit(_ i: Instruction) {
         record(.observe)
         let target = UInt64(bitPattern: i.immediate)
-        guard i.hint == .call, !i.b.isNone, let back = constant(i.b) else { return jumpOut(to: target) }
+        guard i.hint == .call, !i.b.isNone, let back = guestAddress(i.b) else { return jumpOut(to: target) }
         emitRestoration()
         let link = makeLink(target, .call)
         let stub = cold(.exit, payload: link)
@@ -127,10 +127,10 @@ extension Translator {
         if displaced.isEmpty, let home = homeRegister(index), values[index].register == ValueState.nowhere {
             record(.use(value: index, .slot(Int(values[index].slot)), user: current))
             asm.push(Register(rawValue: home).unsafelyUnwrapped)
-        } else if let short = Int32(exactly: address) {
+        } else if !function.isMovable, let short = Int32(exactly: address) {
             asm.push(imm: short)
         } else {
-            asm.movImmediate(.rcx, UInt64(bitPattern: address))
+            loadGuestAddress(.rcx, UInt64(bitPattern: address))
             asm.push(.rcx)
         }
     }
@@ -147,7 +147,10 @@ extension Translator {
 
     func lowerExitIndirect(_ i: Instruction) {
         record(.observe)
-        if let target = constant(i.a) { return jumpOut(to: UInt64(bitPattern: target)) }
+        if let target = constant(i.a) {
+            isTied = isTied || function.isMovable
+            return jumpOut(to: UInt64(bitPattern: target))
+        }
         let mask = targetMask(i)
         let target = use(mask.map { function.instructions[$0].a } ?? i.a)
         if i.hint == .return, displaced.isEmpty {
@@ -165,7 +168,7 @@ extension Translator {
             asm.jcc(.ne, to: stubs.returnMiss)
             asm.ret()
         case .call:
-            if let back = constant(i.b) {
+            if let back = guestAddress(i.b) {
                 pushReturn(i.b, back)
                 emitInlineCache(isCall: true)
                 landReturn(back)
@@ -197,7 +200,7 @@ extension Translator {
     func lowerTrap(_ i: Instruction) {
         record(.observe)
         emitRestoration()
-        asm.movImmediate(.rax, UInt64(bitPattern: i.immediate))
+        loadGuestAddress(.rax, UInt64(bitPattern: i.immediate))
         asm.mov(.quad, RegisterMap.state(map.programCounterOffset), .rax)
         asm.movImmediate(.rax, ExitKind.trap.rawValue | UInt64(i.detail) << 3)
         asm.jmp(to: stubs.exit)
@@ -207,7 +210,7 @@ extension Translator {
         record(.observe)
         spillAll(slotsChange: true)
         emitRestoration()
-        asm.movImmediate(.rdx, UInt64(bitPattern: i.immediate))
+        loadGuestAddress(.rdx, UInt64(bitPattern: i.immediate))
         asm.call(to: stubs.interpretOne)
         emitDisplacement()
     }
@@ -261,7 +264,7 @@ extension Translator {
             case .fillCache(let isCall):
                 if isCall { asm.lea(.quad, .rsp, .base(.rsp, 8)) }
                 asm.mov(.quad, RegisterMap.state(map.programCounterOffset), .rax)
-                asm.movImmediate(.rax, UInt64(firstCache + stub.payload) << 3 | ExitKind.cacheMiss.rawValue)
+                loadExitWord(firstCache + stub.payload, .cacheMiss)
                 asm.jmp(to: stubs.exit)
             case .lookup:
                 caches[stub.payload].lookup = asm.executableAddress
@@ -278,7 +281,7 @@ extension Translator {
 
     private func emitExitStub(_ link: Int) {
         links[link].stub = asm.executableAddress
-        asm.movImmediate(.rax, UInt64(firstLink + link) << 3 | ExitKind.link.rawValue)
+        loadExitWord(firstLink + link, .link)
         asm.jmp(to: stubs.exit)
     }
 }

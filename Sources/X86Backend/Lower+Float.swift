@@ -281,7 +281,7 @@ extension Translator {
         locked = 0
         lockedVectors = 0
         for (value, register) in zip(operands, [Register.rdi, .rcx, .rdx]) { bring(value, to: register) }
-        asm.movImmediate(.rax, helper)
+        loadHelper(.rax, helper)
         asm.call(to: stubs.callHelper)
         let type = function.instructions[index].type
         if type.isFloat {

@@ -12,7 +12,7 @@ extension Type {
 extension Translator {
     func lower(_ i: Instruction, _ index: Int) {
         switch i.opcode {
-        case .nop, .constant: break
+        case .nop, .constant, .guestAddress: break
         case .parameter, .jump, .branch: preconditionFailure("the block translator takes one block")
         case .boundary: startGuestInstruction(UInt64(bitPattern: i.immediate))
         case .read: lowerRead(i, index)
@@ -146,6 +146,10 @@ extension Translator {
         if let number = constant(value), values[index].register == ValueState.nowhere, homeRegister(index) == nil {
             saveHolder(slot, index)
             asm.movImmediate(home, UInt64(bitPattern: number))
+            record(.define(value: index, .slot(slot)))
+        } else if let address = guestAddress(value), values[index].register == ValueState.nowhere, homeRegister(index) == nil {
+            saveHolder(slot, index)
+            loadGuestAddress(home, UInt64(bitPattern: address))
             record(.define(value: index, .slot(slot)))
         } else if values[index].register == ValueState.nowhere, homeRegister(index) == nil, let (memory, place) = memoryPlace(index) {
             saveHolder(slot, index)

@@ -17,6 +17,14 @@ package struct LinkSite: Sendable {
     package var kind: LinkKind
     /// It may close a loop.
     package var isBackward = false
+
+    package init(field: UInt64, stub: UInt64, target: UInt64, kind: LinkKind, isBackward: Bool = false) {
+        self.field = field
+        self.stub = stub
+        self.target = target
+        self.kind = kind
+        self.isBackward = isBackward
+    }
 }
 
 /// An inline cache at an indirect transfer: `mov rcx, target; cmp rax, rcx; jne miss; jmp code`. It takes the first target, for good;
@@ -34,6 +42,14 @@ package struct InlineCache: Sendable {
     /// It has, or had, a target: it never gets another, since CPUs may be between comparing with the first and jumping.
     package var isUsed = false
     package static let noTarget: UInt64 = 1
+
+    package init(address: UInt64, target: UInt64, hit: UInt64, miss: UInt64, lookup: UInt64) {
+        self.address = address
+        self.target = target
+        self.hit = hit
+        self.miss = miss
+        self.lookup = lookup
+    }
 }
 
 /// Where in the code a guest instruction starts.
@@ -58,6 +74,11 @@ package struct PendingFloats: Equatable, Sendable {
     package var boxes: UInt16 = 0
     var isEmpty: Bool { canonicalNaNs | boxes == 0 }
 
+    package init(canonicalNaNs: UInt16 = 0, boxes: UInt16 = 0) {
+        self.canonicalNaNs = canonicalNaNs
+        self.boxes = boxes
+    }
+
     /// What the guest sees of `word` in the home.
     package func settled(_ word: UInt64, register: UInt8) -> UInt64 {
         let bit: UInt16 = 1 << UInt16(register)
@@ -78,6 +99,12 @@ package struct Home: Sendable {
     /// Number of the general or vector register.
     package var register: UInt8
     package var isVector: Bool
+
+    package init(offset: Int32, register: UInt8, isVector: Bool) {
+        self.offset = offset
+        self.register = register
+        self.isVector = isVector
+    }
 }
 
 /// The result of `Translator.translate`.
@@ -92,4 +119,10 @@ package struct Translation: Sendable {
     package var positions: [GuestPosition]
     /// What the home registers hold wherever it may fault.
     package var homes: [Home]
+    /// They are those between translations.
+    package var hasUsualHomes: Bool
+    /// What is to be changed in the code when it, or the guest's code, is somewhere else.
+    package var relocations: [Relocation]
+    /// It is right only where the guest's code is now.
+    package var isTied: Bool
 }

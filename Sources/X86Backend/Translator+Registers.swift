@@ -51,6 +51,11 @@ extension Translator {
             record(.define(value: index, .register(register.rawValue)))
             return
         }
+        if instruction.opcode == .guestAddress {
+            loadGuestAddress(register, UInt64(bitPattern: instruction.immediate))
+            record(.define(value: index, .register(register.rawValue)))
+            return
+        }
         guard let (memory, place) = memoryPlace(index) else { preconditionFailure("value %\(index) is nowhere") }
         asm.mov(instruction.type == .i32 ? .long : .quad, register, memory)
         record(.move(from: place, to: .register(register.rawValue)))
@@ -143,7 +148,7 @@ extension Translator {
 
     /// The value can be had again without its scratch register.
     func isRecoverable(_ index: Int) -> Bool {
-        values[index].slot >= 0 || values[index].spill >= 0 || function.instructions[index].opcode == .constant
+        values[index].slot >= 0 || values[index].spill >= 0 || isImmediate(index)
     }
 
     func allocateSpill(_ index: Int) -> Int {
@@ -220,9 +225,8 @@ extension Translator {
     func takeOver(_ slot: Int, _ index: Int) {
         let old = Int(slotHolder[slot])
         if old >= 0, old != index, values[old].slot == Int16(slot) {
-            let instruction = function.instructions[old]
             if values[old].lastUse > Int32(current), values[old].register == ValueState.nowhere, values[old].spill < 0,
-                instruction.opcode != .constant
+                !isImmediate(old)
             {
                 save(old, from: slot)
             }
@@ -386,7 +390,7 @@ extension Translator {
             slotHolder[slot] = -1
             guard holder >= 0, values[holder].slot == Int16(slot) else { continue }
             let instruction = function.instructions[holder]
-            if values[holder].lastUse > Int32(current), values[holder].spill < 0, instruction.opcode != .constant {
+            if values[holder].lastUse > Int32(current), values[holder].spill < 0, !isImmediate(holder) {
                 let spill = allocateSpill(holder)
                 copySlot(slot, toSpill: spill, isFloat: instruction.type.isFloat)
                 record(.move(from: .slot(slot), to: .spill(spill)))
@@ -412,7 +416,7 @@ extension Translator {
         registerOwner[Int(register.rawValue)] = -1
         values[index].register = ValueState.nowhere
         if values[index].lastUse <= Int32(current) && !isOperandOfCurrent(index) { return }
-        if values[index].spill >= 0 || function.instructions[index].opcode == .constant { return }
+        if values[index].spill >= 0 || isImmediate(index) { return }
         if values[index].slot >= 0 && !slotsChange { return }
         let spill = allocateSpill(index)
         asm.mov(.quad, RegisterMap.spill(spill), register)
@@ -423,7 +427,7 @@ extension Translator {
         vectorOwner[Int(vector.rawValue)] = -1
         values[index].register = ValueState.nowhere
         if values[index].lastUse <= Int32(current) && !isOperandOfCurrent(index) { return }
-        if values[index].spill >= 0 || function.instructions[index].opcode == .constant { return }
+        if values[index].spill >= 0 || isImmediate(index) { return }
         if values[index].slot >= 0 && !slotsChange { return }
         let spill = allocateSpill(index)
         asm.movs(.double, RegisterMap.spill(spill), vector)

@@ -47,6 +47,8 @@ struct ColdStub {
 
 package final class Translator {
     let map: RegisterMap
+    /// What homes hold in translations that chose none of their own.
+    package var usualHomes: [Home] { map.homes }
     /// The home register of each slot in this translation: those of `map`, but for `displaced` ones.
     var homes: [UInt8]
     var displaced: [DisplacedHome] = []
@@ -70,6 +72,11 @@ package final class Translator {
     var links: [LinkSite] = []
     var caches: [InlineCache] = []
     var positions: [GuestPosition] = []
+    /// What in the code depends on where it and the guest's code are; noted when `recordsRelocations`, with `asm`'s external references.
+    var relocations: [Relocation] = []
+    package var recordsRelocations = false
+    /// A target would be another one if the guest's code were elsewhere, and nothing says so.
+    var isTied = false
     /// Index of the instruction being emitted.
     var current = 0
     /// Guest addresses at which the superblocks of the region start, in the order of the code, and where they do.
@@ -159,7 +166,8 @@ package final class Translator {
         guard asm.finish(), !outOfSpills else { return nil }
         let homes = displaced.isEmpty ? map.homes : RegisterMap.homes(homes, map.slots)
         return Translation(
-            entry: executable, loopEntry: loopEntry, byteCount: asm.offset, links: links, caches: caches, positions: positions, homes: homes)
+            entry: executable, loopEntry: loopEntry, byteCount: asm.offset, links: links, caches: caches, positions: positions, homes: homes,
+            hasUsualHomes: displaced.isEmpty, relocations: recordsRelocations ? relocations + externalRelocations() : [], isTied: isTied)
     }
 
     /// Only loops are worth other homes than those on their edges.
@@ -201,6 +209,8 @@ package final class Translator {
         links.removeAll(keepingCapacity: true)
         caches.removeAll(keepingCapacity: true)
         positions.removeAll(keepingCapacity: true)
+        relocations.removeAll(keepingCapacity: true)
+        isTied = false
         entries.removeAll(keepingCapacity: true)
         entryLabels.removeAll(keepingCapacity: true)
         events.removeAll(keepingCapacity: true)
@@ -350,6 +360,18 @@ package final class Translator {
     func constant(_ value: Value) -> Int64? {
         let instruction = function.instructions[Int(value.index)]
         return instruction.opcode == .constant ? instruction.immediate : nil
+    }
+
+    /// Needs no register or memory to be had again.
+    @inline(__always)
+    func isImmediate(_ index: Int) -> Bool {
+        let opcode = function.instructions[index].opcode
+        return opcode == .constant || opcode == .guestAddress
+    }
+
+    /// A known guest address, whether the code may be moved or not.
+    func guestAddress(_ value: Value) -> Int64? {
+        isImmediate(Int(value.index)) ? function.instructions[Int(value.index)].immediate : nil
     }
 
     func isConstant(_ value: Value, _ number: Int64) -> Bool { constant(value) == number }

@@ -150,6 +150,14 @@ void *_Nullable mynah_remap(void *_Nonnull old, size_t old_size, size_t new_size
 // A system call with six words; returns the result or -errno.
 long mynah_syscall(long number, long a, long b, long c, long d, long e, long f);
 
+// ---- Translations kept on disk (cache.c)
+// Tells apart what differs by accident; no protection against intent.
+uint64_t mynah_digest(const void *_Nonnull data, size_t byte_count, uint64_t seed);
+// The build identity that the linker gave this program; returns its length, 0 when there is none.
+int mynah_build_identity(unsigned char identity[_Nonnull 64]);
+// An address in the same part of this program as the helpers for translated code.
+uint64_t mynah_helper_anchor(void);
+
 // ---- Atomics on guest memory, for interpreters. width in bytes 1, 2, 4, 8. All sequentially consistent.
 enum { MYNAH_EXCHANGE, MYNAH_ADD, MYNAH_AND, MYNAH_OR, MYNAH_XOR, MYNAH_MIN_S, MYNAH_MAX_S, MYNAH_MIN_U, MYNAH_MAX_U };
 uint64_t mynah_atomic(int kind, int width, uint64_t address, uint64_t operand);   // old value, zero-extended

@@ -1,0 +1,174 @@
+// A file of the translation cache, mapped. Everything is copied before it is looked at, guarded against faults, and its digest
+// compared: the file may be damaged, and become shorter at any time.
+
+import CHost
+import Glibc
+
+/// Memory that units are read into, one after the other.
+struct CacheScratch {
+    // SAFETY: `capacity` bytes, of which a reader uses what `reserve` gave.
+    private(set) var bytes: UnsafeMutableRawPointer
+    private var capacity: Int
+
+    init(capacity: Int = 1 << 16) {
+        bytes = .allocate(byteCount: capacity, alignment: 16)
+        self.capacity = capacity
+    }
+
+    mutating func reserve(_ byteCount: Int) -> UnsafeMutableRawPointer {
+        if byteCount > capacity {
+            bytes.deallocate()
+            capacity = byteCount + byteCount / 2
+            bytes = .allocate(byteCount: capacity, alignment: 16)
+        }
+        return bytes
+    }
+
+    func deallocate() { bytes.deallocate() }
+}
+
+final class CacheFile {
+    let header: CacheFileHeader
+    private let mapping: UnsafeMutableRawPointer
+    private let byteCount: Int
+    // SAFETY: `unitCount` records, copied and checked by `init`.
+    private let units: UnsafeMutablePointer<CacheFileUnit>
+    var unitCount: Int { Int(header.unitCount) }
+
+    static let unitLimit = 1 << 20, byteLimit = 1 << 30
+
+    /// nil when it is no file of ours, damaged, or does not belong to `byteCount` bytes.
+    init?(_ descriptor: Int32, _ byteCount: Int) {
+        guard byteCount >= CacheFileHeader.byteCount, byteCount <= CacheFile.byteLimit,
+            let mapping = mmap(nil, byteCount, PROT_READ, MAP_PRIVATE, descriptor, 0), mapping != MAP_FAILED
+        else { return nil }
+        var header = CacheFileHeader()
+        let isRead = withUnsafeMutableBytes(of: &header) { mynah_copy($0.baseAddress!, mapping, $0.count) == 0 }
+        let tableBytes = Int(header.unitCount) * MemoryLayout<CacheFileUnit>.stride
+        guard isRead, header.magic == CacheFileHeader.magic, header.version == CacheFileHeader.version,
+            header.digest == CacheFile.digest(of: header), header.byteCount == UInt64(byteCount), header.unitCount <= CacheFile.unitLimit,
+            CacheFileHeader.byteCount + tableBytes <= byteCount
+        else {
+            munmap(mapping, byteCount)
+            return nil
+        }
+        let units = UnsafeMutablePointer<CacheFileUnit>.allocate(capacity: max(1, Int(header.unitCount)))
+        guard mynah_copy(units, mapping + CacheFileHeader.byteCount, tableBytes) == 0,
+            mynah_digest(units, tableBytes, header.digest) == header.tableDigest
+        else {
+            units.deallocate()
+            munmap(mapping, byteCount)
+            return nil
+        }
+        self.header = header
+        self.units = units
+        self.mapping = mapping
+        self.byteCount = byteCount
+    }
+
+    deinit {
+        units.deallocate()
+        munmap(mapping, byteCount)
+    }
+
+    static func digest(of header: CacheFileHeader) -> UInt64 {
+        var header = header
+        // The table's digest is made with this one.
+        header.digest = 0
+        header.tableDigest = 0
+        return withUnsafeBytes(of: &header) { mynah_digest($0.baseAddress!, $0.count, 1) }
+    }
+
+    func unit(_ index: Int) -> CacheFileUnit {
+        precondition(index >= 0 && index < unitCount)
+        return units[index]
+    }
+
+    /// The units of a page.
+    func units(of page: UInt32) -> Range<Int> {
+        var low = 0, high = unitCount
+        while low < high {
+            let middle = (low + high) / 2
+            if units[middle].page < page { low = middle + 1 } else { high = middle }
+        }
+        var end = low
+        while end < unitCount && units[end].page == page { end += 1 }
+        return low ..< end
+    }
+
+    /// The bytes of a unit; nil when they are damaged. They are gone with the next.
+    func bytes(of index: Int, into scratch: inout CacheScratch) -> UnsafeMutableRawBufferPointer? {
+        let unit = unit(index), count = Int(unit.byteCount)
+        guard unit.offset <= UInt64(byteCount), count <= byteCount - Int(unit.offset), count >= MemoryLayout<CacheUnitHeader>.size else {
+            return nil
+        }
+        let bytes = scratch.reserve(count)
+        guard mynah_copy(bytes, mapping + Int(unit.offset), count) == 0, mynah_digest(bytes, count, UInt64(unit.page)) == unit.digest else {
+            return nil
+        }
+        return UnsafeMutableRawBufferPointer(start: bytes, count: count)
+    }
+
+    func read(_ index: Int, into scratch: inout CacheScratch) -> CacheUnit? {
+        bytes(of: index, into: &scratch).flatMap { CacheUnit($0) }
+    }
+}
+
+/// A unit in memory.
+struct CacheUnit {
+    let header: CacheUnitHeader
+    private let layout: CacheUnitLayout
+    // SAFETY: aligned to 16; `init` checks that the layout's parts lie in it.
+    private let bytes: UnsafeMutableRawPointer
+
+    init?(_ buffer: UnsafeMutableRawBufferPointer) {
+        guard buffer.count >= MemoryLayout<CacheUnitHeader>.size, let start = buffer.baseAddress else { return nil }
+        header = start.load(as: CacheUnitHeader.self)
+        layout = CacheUnitLayout(header)
+        guard layout.byteCount == buffer.count else { return nil }
+        bytes = start
+    }
+
+    private func records<Record>(_ offset: Int, _ count: UInt32, _ type: Record.Type) -> UnsafeMutableBufferPointer<Record> {
+        UnsafeMutableBufferPointer(start: (bytes + offset).assumingMemoryBound(to: Record.self), count: Int(count))
+    }
+
+    var blocks: UnsafeMutableBufferPointer<StoredBlock> { records(layout.blocks, header.blockCount, StoredBlock.self) }
+    var links: UnsafeMutableBufferPointer<StoredLink> { records(layout.links, header.linkCount, StoredLink.self) }
+    var caches: UnsafeMutableBufferPointer<StoredCache> { records(layout.caches, header.cacheCount, StoredCache.self) }
+    var positions: UnsafeMutableBufferPointer<UInt8> { records(layout.positions, header.positionByteCount, UInt8.self) }
+    var relocations: UnsafeMutableBufferPointer<StoredRelocation> {
+        records(layout.relocations, header.relocationCount, StoredRelocation.self)
+    }
+    var ranges: UnsafeMutableBufferPointer<StoredRange> { records(layout.ranges, header.rangeCount, StoredRange.self) }
+    var homes: UnsafeMutableBufferPointer<StoredHome> { records(layout.homes, header.homeCount, StoredHome.self) }
+    var proofs: UnsafeMutableBufferPointer<StoredRange> { records(layout.proofs, header.proofCount, StoredRange.self) }
+    var proofBytes: UnsafeRawPointer { UnsafeRawPointer(bytes + layout.proofBytes) }
+    var code: UnsafeMutableRawPointer { bytes + layout.code }
+
+    /// Every number in it names something in it: a digest can be made right by whoever wants to.
+    var isConsistent: Bool {
+        let code = header.codeByteCount
+        func fits(_ first: UInt32, _ count: UInt32, _ whole: UInt32) -> Bool { UInt64(first) + UInt64(count) <= UInt64(whole) }
+        for block in blocks {
+            guard fits(block.code, block.byteCount, code), block.code & 15 == 0, block.loopEntry < max(1, block.byteCount),
+                fits(block.firstLink, block.linkCount, header.linkCount),
+                fits(block.positions, block.positionByteCount, header.positionByteCount),
+                fits(block.firstRange, block.rangeCount, header.rangeCount), fits(block.firstHome, block.homeCount, header.homeCount)
+            else { return false }
+        }
+        for link in links {
+            guard link.field == StoredLink.noField || fits(link.field, 4, code) && link.field & 3 == 0, link.stub < code,
+                link.block < header.blockCount
+            else { return false }
+        }
+        for cache in caches {
+            guard fits(cache.target, 8, code), cache.target & 7 == 0, fits(cache.hit, 4, code), fits(cache.miss, 4, code),
+                cache.lookup < code, (cache.hit | cache.miss) & 3 == 0
+            else { return false }
+        }
+        var proved: UInt64 = 0
+        for proof in proofs { proved += UInt64(proof.byteCount) }
+        return proved == UInt64(header.proofByteCount)
+    }
+}

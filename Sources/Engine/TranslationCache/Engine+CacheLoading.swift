@@ -1,0 +1,169 @@
+// Taking translations from the cache on disk: all that start in a page of guest code at once, when the first of them is wanted.
+//
+// They become blocks like those made here: with links, inline caches and guest ranges in the engine's tables. Only the guest
+// positions stay encoded until a fault asks for them.
+
+import CHost
+import Glibc
+import Guest
+import X86Backend
+
+extension Engine {
+    /// The block at the key, from the cache. Holds the lock.
+    func cachedBlock(_ key: BlockKey) -> Int? {
+        guard let cache, let group = cache.group(at: key.address, memory), group.tries(key.address), let file = group.file else {
+            return nil
+        }
+        let start = nanoseconds()
+        for unit in file.units(of: group.page(of: key.address)) { load(unit, of: file, group, cache) }
+        counters.cacheNanoseconds += nanoseconds() - start
+        return blockOfKey[key]
+    }
+
+    /// Whether the address has a translation, in memory or in the cache.
+    func hasTranslation(_ address: UInt64, _ mode: TranslationMode) -> Bool {
+        locked {
+            let key = BlockKey(address: address, mode: mode)
+            return blockOfKey[key] != nil || cachedBlock(key) != nil
+        }
+    }
+
+    private func load(_ number: Int, of file: CacheFile, _ group: CodeGroup, _ cache: TranslationCache) {
+        guard let unit = file.read(number, into: &cache.scratch), unit.isConsistent else {
+            counters.cacheRefusals += 1
+            return
+        }
+        // Never empties the code cache for it.
+        guard code.byteCount - codeUsed >= Int(unit.header.codeByteCount) + 64 << 10, isProved(unit, group, cache), relocate(unit, group)
+        else {
+            counters.cacheRefusals += 1
+            return
+        }
+        install(unit, group)
+        counters.cacheUnits += 1
+        counters.cacheBytes += Int(file.unit(number).byteCount)
+    }
+
+    // MARK: Guest bytes
+
+    /// Whether the guest has the code that the unit was made of. From here on writes to it are noticed.
+    private func isProved(_ unit: CacheUnit, _ group: CodeGroup, _ cache: TranslationCache) -> Bool {
+        let mapping = group.origin.range, base = group.origin.base
+        var proof = unit.proofBytes, watched = UInt64.max
+        // Of the guest's memory `copied` is in the scratch memory: a proof is mostly near the one before.
+        var copied: Range<UInt64> = 0 ..< 0
+        for range in unit.proofs {
+            let start = base &+ UInt64(bitPattern: range.start)
+            guard mapping.contains(start), UInt64(range.byteCount) <= mapping.upperBound - start else { return false }
+            let end = start + UInt64(range.byteCount)
+            for page in (start >> 12) ... (max(start, end &- 1) >> 12) where page != watched {
+                watched = page
+                let first = max(page << 12, mapping.lowerBound)
+                memory.watchCode(first ..< min((page << 12) + 4096, mapping.upperBound))
+            }
+            if start < copied.lowerBound || end > copied.upperBound {
+                let upper = min(max((start | 4095) + 1, end), mapping.upperBound)
+                copied = start ..< upper
+                let bytes = cache.guestBytes.reserve(Int(upper - start))
+                guard copyGuest(start, Int(upper - start), to: bytes) else { return false }
+            }
+            guard memcmp(cache.guestBytes.bytes + Int(start - copied.lowerBound), proof, Int(range.byteCount)) == 0 else { return false }
+            proof += Int(range.byteCount)
+        }
+        return true
+    }
+
+    /// Guest code as it is in memory; false when it cannot be read.
+    func copyGuest(_ address: UInt64, _ byteCount: Int, to bytes: UnsafeMutableRawPointer) -> Bool {
+        guard byteCount > 0 else { return true }
+        guard let window = memory.codeWindow(at: GuestAddress(address)), window.end - address >= UInt64(byteCount) else { return false }
+        return mynah_copy(bytes, window.host + Int(address - window.start), byteCount) == 0
+    }
+
+    // MARK: Code
+
+    /// Makes the unit's code right for the place where it is about to be, and for where the guest's code is.
+    private func relocate(_ unit: CacheUnit, _ group: CodeGroup) -> Bool {
+        let bytes = unit.code, count = UInt64(unit.header.codeByteCount), place = UInt32(truncatingIfNeeded: codeUsed)
+        let anchor = mynah_helper_anchor(), base = group.origin.base
+        let linkNumber = UInt32(truncatingIfNeeded: links.count) << 3, cacheNumber = UInt32(truncatingIfNeeded: caches.count) << 3
+        for relocation in unit.relocations {
+            let offset = Int(relocation.bits >> StoredRelocation.kindBits)
+            guard let kind = Relocation.Kind(rawValue: UInt8(relocation.bits & 7)), UInt64(offset + kind.byteCount) <= count else { return false }
+            let field = bytes + offset
+            switch kind {
+            case .guestAddress: field.storeBytes(of: field.loadUnaligned(as: UInt64.self) &+ base, as: UInt64.self)
+            case .helper: field.storeBytes(of: field.loadUnaligned(as: UInt64.self) &+ anchor, as: UInt64.self)
+            case .link: field.storeBytes(of: field.loadUnaligned(as: UInt32.self) &+ linkNumber, as: UInt32.self)
+            case .cache: field.storeBytes(of: field.loadUnaligned(as: UInt32.self) &+ cacheNumber, as: UInt32.self)
+            case .stub: field.storeBytes(of: field.loadUnaligned(as: UInt32.self) &- place, as: UInt32.self)
+            }
+        }
+        return true
+    }
+
+    // MARK: Tables
+
+    private func install(_ unit: CacheUnit, _ group: CodeGroup) {
+        let base = group.origin.base
+        let start = code.executable + UInt64(codeUsed)
+        let firstLink = links.count, firstRange = codeRanges.count, firstPosition = encodedPositions.count
+        encodedPositions.append(contentsOf: unit.positions)
+        // SAFETY: `load` has seen that there is room.
+        (code.writable + codeUsed).copyMemory(from: unit.code, byteCount: Int(unit.header.codeByteCount))
+        codeUsed += (Int(unit.header.codeByteCount) + 15) & ~15
+        for link in unit.links {
+            links.append(
+                LinkSite(
+                    field: link.field == StoredLink.noField ? 0 : start + UInt64(link.field), stub: start + UInt64(link.stub),
+                    target: base &+ UInt64(bitPattern: link.target), kind: link.kind == LinkKind.call.rawValue ? .call : .jump,
+                    isBackward: link.isBackward != 0))
+            linkedTo.append(-1)
+            nextIncoming.append(-1)
+        }
+        for cache in unit.caches {
+            caches.append(
+                InlineCache(
+                    address: base &+ UInt64(bitPattern: cache.address), target: start + UInt64(cache.target), hit: start + UInt64(cache.hit),
+                    miss: start + UInt64(cache.miss), lookup: start + UInt64(cache.lookup)))
+        }
+        for range in unit.ranges {
+            let lower = base &+ UInt64(bitPattern: range.start)
+            codeRanges.append(lower ..< lower &+ UInt64(range.byteCount))
+        }
+        for block in unit.blocks {
+            let key = BlockKey(address: base &+ UInt64(bitPattern: block.address), mode: TranslationMode(rawValue: block.mode))
+            let entry = start + UInt64(block.code), index = blocks.count, isNew = blockOfKey[key] == nil
+            let range = firstRange + Int(block.firstRange) ..< firstRange + Int(block.firstRange + block.rangeCount)
+            var translated = TranslatedBlock(
+                key: key, entry: entry, loopEntry: entry + UInt64(block.loopEntry), byteCount: Int(block.byteCount), ranges: range,
+                firstLink: firstLink + Int(block.firstLink), linkCount: Int(block.linkCount),
+                positions: firstPosition + Int(block.positions) ..< firstPosition + Int(block.positions + block.positionByteCount),
+                homes: homes(of: block, unit))
+            translated.hasEncodedPositions = true
+            translated.isValid = isNew
+            blocks.append(translated)
+            guard isNew else { continue }
+            blockOfKey[key] = index
+            for range in codeRanges[range] { note(range, of: index) }
+            counters.cacheHits += 1
+        }
+        connectTaken(unit, firstLink)
+    }
+
+    private func homes(of block: StoredBlock, _ unit: CacheUnit) -> [Home] {
+        if block.homeCount == 0 { return translator.usualHomes }
+        return unit.homes[Int(block.firstHome) ..< Int(block.firstHome + block.homeCount)].map {
+            Home(offset: $0.offset, register: $0.register & 15, isVector: $0.isVector != 0)
+        }
+    }
+
+    /// Ways that an earlier run took are open from the start, as far as what they lead to is here.
+    private func connectTaken(_ unit: CacheUnit, _ firstLink: Int) {
+        let stored = unit.links, owners = unit.blocks
+        for number in stored.indices where stored[number].isTaken != 0 {
+            let link = firstLink + number, mode = TranslationMode(rawValue: owners[Int(stored[number].block)].mode)
+            if let target = blockOfKey[BlockKey(address: links[link].target, mode: mode)] { connect(link, to: target) }
+        }
+    }
+}
