@@ -191,7 +191,7 @@ package final class Engine: @unchecked Sendable {
             counters.indirectMisses += link < 0 ? 1 : 0
             let key = BlockKey(address: address, mode: mode)
             let known = blockOfKey[key] ?? cachedBlock(key)
-            if known == nil, isCold(address) { return nil }
+            if known == nil, isCold(address), !isWanted(address) { return nil }
             guard let index = known ?? translate(key, configuration.limits) else { return nil }
             if link >= 0, generation == counters.flushes { connect(link, to: index) }
             return blocks[index].entry
@@ -288,7 +288,7 @@ package final class Engine: @unchecked Sendable {
         guard counters.translations < configuration.translationLimit else { return nil }
         var limits = wantedLimits
         while true {
-            let start = nanoseconds()
+            let start = nanoseconds(), version = memory.codeVersion
             function.reset(entry: key.address)
             let lifted = isa.lift(at: GuestAddress(key.address), mode: key.mode, source: memory, limits: limits, into: &builder)
             let liftEnd = nanoseconds()
@@ -310,7 +310,7 @@ package final class Engine: @unchecked Sendable {
             }
             let emitEnd = nanoseconds()
             let index = install(key, lifted.ranges, lifted.instructionCount, translation)
-            if translator.executionsOffset == nil { keepForCache(index, lifted.ranges, lifted.instructionCount, translation) }
+            if translator.executionsOffset == nil { keepForCache(index, lifted.ranges, lifted.instructionCount, translation, version) }
             counters.liftNanoseconds += liftEnd - start
             counters.optimizeNanoseconds += optimizeEnd - liftEnd
             counters.emitNanoseconds += emitEnd - optimizeEnd

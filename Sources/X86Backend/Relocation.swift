@@ -54,5 +54,9 @@ extension Translator {
         note(kind == .link ? .link : .cache)
     }
 
-    func externalRelocations() -> [Relocation] { asm.externalReferences.map { Relocation(offset: $0, kind: .stub) } }
+    /// With the references out of the code.
+    func allRelocations() -> [Relocation] {
+        for offset in asm.externalReferences { relocations.append(Relocation(offset: offset, kind: .stub)) }
+        return relocations
+    }
 }

@@ -167,7 +167,7 @@ package final class Translator {
         let homes = displaced.isEmpty ? map.homes : RegisterMap.homes(homes, map.slots)
         return Translation(
             entry: executable, loopEntry: loopEntry, byteCount: asm.offset, links: links, caches: caches, positions: positions, homes: homes,
-            hasUsualHomes: displaced.isEmpty, relocations: recordsRelocations ? relocations + externalRelocations() : [], isTied: isTied)
+            hasUsualHomes: displaced.isEmpty, relocations: recordsRelocations ? allRelocations() : [], isTied: isTied)
     }
 
     /// Only loops are worth other homes than those on their edges.

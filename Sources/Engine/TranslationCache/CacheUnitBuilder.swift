@@ -1,13 +1,16 @@
-// Writes translations of one page of guest code as a unit.
+// Collects translations of one page of guest code, in the form in which a unit has them.
 
 import CHost
 import Guest
 import X86Backend
 
-struct CacheUnitBuilder {
-    private let origin: CodeOrigin
+final class CacheUnitBuilder {
+    private let base: UInt64
     private let codeStart: UInt64
     private let anchor = mynah_helper_anchor()
+    private(set) var keys: [BlockKey] = []
+    /// Of each block, the number of its first link in the engine.
+    private var firstLinks: [Int] = []
     private var blocks: [StoredBlock] = []
     private var links: [StoredLink] = []
     private var caches: [StoredCache] = []
@@ -16,36 +19,46 @@ struct CacheUnitBuilder {
     private var ranges: [StoredRange] = []
     private var homes: [StoredHome] = []
     private var code: [UInt8] = []
-    /// The guest's bytes by their distance from the file's first byte.
-    private var proof: [(start: UInt64, bytes: ArraySlice<UInt8>)] = []
+    /// The guest's bytes of `ranges`, one behind the other.
+    private var guestBytes: [UInt8] = []
 
-    /// - Parameter codeStart: executable address of the code cache's first byte.
-    init(_ origin: CodeOrigin, codeStart: UInt64) {
-        self.origin = origin
+    /// - Parameters:
+    ///   - base: guest address of the file's first byte.
+    ///   - codeStart: executable address of the code cache's first byte.
+    init(base: UInt64, codeStart: UInt64) {
+        self.base = base
         self.codeStart = codeStart
     }
 
-    var blockCount: Int { blocks.count }
-
-    private func distance(_ address: UInt64) -> Int64 { Int64(bitPattern: address &- origin.base) }
+    private func distance(_ address: UInt64) -> Int64 { Int64(bitPattern: address &- base) }
 
     /// - Parameters:
-    ///   - bytes: the code as it was made, and the guest's bytes behind it.
-    ///   - isTaken: whether the link of that number goes to its target.
-    mutating func add(_ pending: PendingTranslation, _ bytes: ArraySlice<UInt8>, hasOwnHomes: Bool, isTaken: (Int) -> Bool) {
-        let translation = pending.translation, start = UInt32(code.count)
-        func offset(_ address: UInt64) -> UInt32 { start + UInt32(truncatingIfNeeded: address &- translation.entry) }
-        let block = UInt32(blocks.count), firstLink = UInt32(links.count), firstCache = UInt32(caches.count)
-        code += bytes.prefix(translation.byteCount)
-        for relocation in translation.relocations {
-            relocate(relocation, start, translation.entry, UInt32(pending.firstLink) &- firstLink, UInt32(pending.firstCache) &- firstCache)
+    ///   - firstLink: the number of its first link in the engine; `firstCache` is that of its first inline cache.
+    ///   - bytes: the code as it was made.
+    ///   - guest: puts the bytes of a range of guest code behind others; false when that is not possible.
+    /// - Returns: false when it was not added.
+    func add(
+        _ key: BlockKey, _ firstLink: Int, _ firstCache: Int, _ guestRanges: [Range<UInt64>], _ instructionCount: Int,
+        _ translation: Translation, _ bytes: UnsafeRawBufferPointer, guest: (Range<UInt64>, inout [UInt8]) -> Bool
+    ) -> Bool {
+        let guestCount = guestBytes.count
+        for range in guestRanges where !guest(range, &guestBytes) {
+            guestBytes.removeSubrange(guestCount...)
+            return false
         }
+        let start = UInt32(code.count), ownLink = UInt32(links.count), ownCache = UInt32(caches.count), block = UInt32(blocks.count)
+        let entry = translation.entry
+        code.append(contentsOf: bytes)
         while code.count & 15 != 0 { code.append(0xcc) }
-        for (number, link) in translation.links.enumerated() {
+        relocate(
+            translation.relocations, start, stubs: UInt32(truncatingIfNeeded: entry &- codeStart),
+            links: (UInt32(truncatingIfNeeded: firstLink) &- ownLink) << 3, caches: (UInt32(truncatingIfNeeded: firstCache) &- ownCache) << 3)
+        @inline(__always) func offset(_ address: UInt64) -> UInt32 { start &+ UInt32(truncatingIfNeeded: address &- entry) }
+        for link in translation.links {
             links.append(
                 StoredLink(
                     target: distance(link.target), field: link.field == 0 ? StoredLink.noField : offset(link.field), stub: offset(link.stub),
-                    kind: link.kind.rawValue, isBackward: link.isBackward ? 1 : 0, isTaken: isTaken(number) ? 1 : 0, block: block))
+                    kind: link.kind.rawValue, isBackward: link.isBackward ? 1 : 0, isTaken: 0, block: block))
         }
         for cache in translation.caches {
             caches.append(
@@ -54,69 +67,83 @@ struct CacheUnitBuilder {
                     lookup: offset(cache.lookup)))
         }
         let firstPosition = positions.count, firstRange = ranges.count, firstHome = homes.count
-        EncodedPositions.append(translation.positions, of: pending.key.address, to: &positions)
-        var guest = bytes.dropFirst(translation.byteCount)
-        for range in pending.ranges {
-            ranges.append(StoredRange(start: distance(range.lowerBound), byteCount: UInt32(range.count)))
-            proof.append((range.lowerBound &- origin.base, guest.prefix(range.count)))
-            guest = guest.dropFirst(range.count)
-        }
-        if hasOwnHomes {
-            homes += translation.homes.map { StoredHome(offset: $0.offset, register: $0.register, isVector: $0.isVector ? 1 : 0) }
+        EncodedPositions.append(translation.positions, of: key.address, to: &positions)
+        for range in guestRanges { ranges.append(StoredRange(start: distance(range.lowerBound), byteCount: UInt32(range.count))) }
+        if !translation.hasUsualHomes {
+            for home in translation.homes {
+                homes.append(StoredHome(offset: home.offset, register: home.register, isVector: home.isVector ? 1 : 0))
+            }
         }
         blocks.append(
             StoredBlock(
-                address: distance(pending.key.address), mode: pending.key.mode.rawValue, code: start, byteCount: UInt32(translation.byteCount),
-                loopEntry: UInt32(truncatingIfNeeded: translation.loopEntry &- translation.entry), firstLink: firstLink,
+                address: distance(key.address), mode: key.mode.rawValue, code: start, byteCount: UInt32(translation.byteCount),
+                loopEntry: UInt32(truncatingIfNeeded: translation.loopEntry &- entry), firstLink: ownLink,
                 linkCount: UInt32(translation.links.count), positions: UInt32(firstPosition),
                 positionByteCount: UInt32(positions.count - firstPosition), firstRange: UInt32(firstRange),
-                rangeCount: UInt32(ranges.count - firstRange), homeCount: UInt32(homes.count - firstHome), firstHome: UInt32(firstHome),
-                instructionCount: UInt32(pending.instructionCount)))
+                rangeCount: UInt32(guestRanges.count), homeCount: UInt32(homes.count - firstHome), firstHome: UInt32(firstHome),
+                instructionCount: UInt32(instructionCount)))
+        keys.append(key)
+        firstLinks.append(firstLink)
+        return true
     }
 
-    /// Makes a field say what it would in a unit that is at the start of the code cache, for code at address 0.
-    private mutating func relocate(
-        _ relocation: Relocation, _ start: UInt32, _ entry: UInt64, _ linkExcess: UInt32, _ cacheExcess: UInt32
-    ) {
-        let field = Int(start + relocation.offset)
-        relocations.append(StoredRelocation(bits: UInt32(field) << StoredRelocation.kindBits | UInt32(relocation.kind.rawValue)))
+    /// Makes the fields say what they would in a unit at the start of the code cache, for guest code at address 0.
+    private func relocate(_ list: [Relocation], _ start: UInt32, stubs: UInt32, links: UInt32, caches: UInt32) {
         code.withUnsafeMutableBytes { bytes in
-            func change<Word: FixedWidthInteger>(_ type: Word.Type, _ body: (Word) -> Word) {
-                bytes.storeBytes(of: body(bytes.loadUnaligned(fromByteOffset: field, as: type)), toByteOffset: field, as: type)
+            for relocation in list {
+                let field = bytes.baseAddress! + Int(start + relocation.offset)
+                precondition(Int(start + relocation.offset) + relocation.kind.byteCount <= bytes.count)
+                switch relocation.kind {
+                case .guestAddress: field.storeBytes(of: field.loadUnaligned(as: UInt64.self) &- base, as: UInt64.self)
+                case .helper: field.storeBytes(of: field.loadUnaligned(as: UInt64.self) &- anchor, as: UInt64.self)
+                case .link: field.storeBytes(of: field.loadUnaligned(as: UInt32.self) &- links, as: UInt32.self)
+                case .cache: field.storeBytes(of: field.loadUnaligned(as: UInt32.self) &- caches, as: UInt32.self)
+                case .stub: field.storeBytes(of: field.loadUnaligned(as: UInt32.self) &+ stubs &- start, as: UInt32.self)
+                }
             }
-            switch relocation.kind {
-            case .guestAddress: change(UInt64.self) { $0 &- origin.base }
-            case .helper: change(UInt64.self) { $0 &- anchor }
-            case .link: change(UInt32.self) { $0 &- linkExcess << 3 }
-            case .cache: change(UInt32.self) { $0 &- cacheExcess << 3 }
-            case .stub: change(UInt32.self) { $0 &+ UInt32(truncatingIfNeeded: entry &- codeStart) &- start }
-            }
+        }
+        for relocation in list {
+            relocations.append(
+                StoredRelocation(bits: (start + relocation.offset) << StoredRelocation.kindBits | UInt32(relocation.kind.rawValue)))
         }
     }
 
     // MARK: The whole
 
+    var blockCount: Int { blocks.count }
+
     /// The ranges of guest code, sorted, each byte once.
     private func mergedProof() -> (ranges: [StoredRange], bytes: [UInt8]) {
-        var ranges: [StoredRange] = [], bytes: [UInt8] = []
-        var end: UInt64 = 0
-        for (start, part) in proof.sorted(by: { $0.start < $1.start }) {
-            let partEnd = start + UInt64(part.count)
-            if partEnd <= end { continue }
-            let skipped = !ranges.isEmpty && start < end ? Int(end - start) : 0
-            bytes += part.dropFirst(skipped)
-            if !ranges.isEmpty, start <= end {
-                ranges[ranges.count - 1].byteCount += UInt32(part.count - skipped)
-            } else {
-                ranges.append(StoredRange(start: Int64(bitPattern: start), byteCount: UInt32(part.count)))
-            }
-            end = partEnd
+        var starts: [Int] = [], offset = 0
+        starts.reserveCapacity(ranges.count)
+        for range in ranges {
+            starts.append(offset)
+            offset += Int(range.byteCount)
         }
-        return (ranges, bytes)
+        var merged: [StoredRange] = [], bytes: [UInt8] = []
+        merged.reserveCapacity(ranges.count)
+        bytes.reserveCapacity(guestBytes.count)
+        for number in ranges.indices.sorted(by: { ranges[$0].start < ranges[$1].start }) {
+            let range = ranges[number], end = range.start + Int64(range.byteCount)
+            var first = range.start
+            if let last = merged.last, last.start + Int64(last.byteCount) >= first {
+                first = last.start + Int64(last.byteCount)
+                guard end > first else { continue }
+                merged[merged.count - 1].byteCount += UInt32(end - first)
+            } else {
+                merged.append(range)
+            }
+            bytes += guestBytes[starts[number] + Int(first - range.start) ..< starts[number] + Int(range.byteCount)]
+        }
+        return (merged, bytes)
     }
 
     /// The unit's bytes.
-    func finish() -> [UInt8] {
+    /// - Parameter isTaken: whether the link of that number, in the engine, goes to its target.
+    func finish(isTaken: (Int) -> Bool) -> [UInt8] {
+        for (block, first) in zip(blocks, firstLinks) {
+            for link in 0 ..< Int(block.linkCount) where isTaken(first + link) { links[Int(block.firstLink) + link].isTaken = 1 }
+        }
         let proofs = mergedProof()
         let header = CacheUnitHeader(
             blockCount: UInt32(blocks.count), linkCount: UInt32(links.count), cacheCount: UInt32(caches.count),

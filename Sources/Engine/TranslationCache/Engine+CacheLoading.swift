@@ -20,13 +20,16 @@ extension Engine {
         return blockOfKey[key]
     }
 
-    /// Whether the address has a translation, in memory or in the cache.
+    /// Whether the address has a translation, in memory or in the cache, or is to get one now.
     func hasTranslation(_ address: UInt64, _ mode: TranslationMode) -> Bool {
         locked {
             let key = BlockKey(address: address, mode: mode)
-            return blockOfKey[key] != nil || cachedBlock(key) != nil
+            return blockOfKey[key] != nil || cachedBlock(key) != nil || cache?.group(at: address, memory).map { $0.eagerCount > 0 } ?? false
         }
     }
+
+    /// Whether cold code is translated for the sake of later runs. Holds the lock.
+    func isWanted(_ address: UInt64) -> Bool { cache?.group(at: address, memory)?.spendEager() ?? false }
 
     private func load(_ number: Int, of file: CacheFile, _ group: CodeGroup, _ cache: TranslationCache) {
         guard let unit = file.read(number, into: &cache.scratch), unit.isConsistent else {

@@ -7,26 +7,27 @@ import X86Backend
 
 extension Engine {
     /// Keeps a new block aside, when the cache has a place for it. Its code must not be patched yet. Holds the lock.
-    func keepForCache(_ index: Int, _ ranges: [Range<UInt64>], _ instructionCount: Int, _ translation: Translation) {
-        guard let cache, !translation.isTied else { return }
+    /// - Parameter version: the version of the guest's code before it was lifted.
+    func keepForCache(
+        _ index: Int, _ ranges: [Range<UInt64>], _ instructionCount: Int, _ translation: Translation, _ version: UInt64
+    ) {
+        guard let cache, !translation.isTied, !ranges.isEmpty else { return }
         let block = blocks[index]
         guard let group = cache.group(at: block.key.address, memory) else { return }
         let mapping = group.origin.range
-        let isInside = ranges.allSatisfy { !$0.isEmpty && $0.lowerBound >= mapping.lowerBound && $0.upperBound <= mapping.upperBound }
-        guard isInside, !ranges.isEmpty else { return }
+        for range in ranges where range.isEmpty || range.lowerBound < mapping.lowerBound || range.upperBound > mapping.upperBound { return }
         counters.cacheMisses += 1
-        let start = cache.bytes.count
-        cache.bytes.append(
-            contentsOf: UnsafeRawBufferPointer(start: code.writable + Int(translation.entry - code.executable), count: translation.byteCount))
-        for range in ranges {
-            let bytes = cache.guestBytes.reserve(range.count)
-            guard copyGuest(range.lowerBound, range.count, to: bytes) else { return cache.bytes.removeSubrange(start...) }
-            cache.bytes.append(contentsOf: UnsafeRawBufferPointer(start: bytes, count: range.count))
+        let code = UnsafeRawBufferPointer(start: code.writable + Int(translation.entry - code.executable), count: translation.byteCount)
+        let isAdded = group.builder(for: group.page(of: block.key.address), codeStart: self.code.executable).add(
+            block.key, block.firstLink, caches.count - translation.caches.count, ranges, instructionCount, translation, code
+        ) { range, bytes in
+            let place = cache.guestBytes.reserve(range.count)
+            guard copyGuest(range.lowerBound, range.count, to: place) else { return false }
+            bytes.append(contentsOf: UnsafeRawBufferPointer(start: place, count: range.count))
+            // What was lifted and what was copied are the same: nobody could write there in between.
+            return memory.codeVersion == version && memory.codeOrigin(at: range.lowerBound) == group.origin
         }
-        group.pending.append(
-            PendingTranslation(
-                key: block.key, block: index, ranges: ranges, instructionCount: instructionCount, firstLink: block.firstLink,
-                firstCache: caches.count - translation.caches.count, translation: translation, start: start))
+        if isAdded { group.notePending() }
     }
 
     /// Writes to the cache what this run added to it, if it is worth it. Nothing happens when that is not possible.
@@ -37,7 +38,7 @@ extension Engine {
             var isChanged = false
             for group in cache.groups where isWorthSaving(group, cache.options) {
                 isChanged = save(group, cache) || isChanged
-                group.pending.removeAll()
+                group.dropPending()
             }
             if isChanged { cache.directory.prune(to: cache.options.byteLimit) }
         }
@@ -45,30 +46,22 @@ extension Engine {
 
     private func isWorthSaving(_ group: CodeGroup, _ options: TranslationCacheOptions) -> Bool {
         let known = Int(group.file?.header.blockCount ?? 0)
-        return group.pending.count >= max(known == 0 ? 1 : options.leastNew, known / options.growth)
+        return group.pendingCount >= max(known == 0 ? 1 : options.leastNew, known / options.growth)
     }
 
     private func save(_ group: CodeGroup, _ cache: TranslationCache) -> Bool {
         // Another process may have written since.
         let file = cache.file(of: group.origin, group.name)
-        // What was dropped meanwhile is not the guest's code any more.
-        let valid = group.pending.filter { blocks[$0.block].isValid }
-        var newUnits: [(page: UInt32, blocks: Int, bytes: [UInt8])] = []
-        let isFixed = CodeGroup.fixedBase(of: group.origin) != 0
-        for (page, translations) in Dictionary(grouping: valid, by: { group.page(of: $0.key.address) }) {
+        var added: [NewUnit] = []
+        for (page, builder) in group.pending where builder.blockCount > 0 {
             let known = file.map { keys(in: $0, page, group, &cache.scratch) } ?? []
-            var unit = CacheUnitBuilder(group.origin, codeStart: code.executable)
-            for pending in translations where !known.contains(pending.key) {
-                precondition(isFixed || pending.key.address >> 32 != 0)
-                unit.add(
-                    pending, cache.bytes[pending.start...], hasOwnHomes: !pending.translation.hasUsualHomes,
-                    isTaken: { self.linkedTo[pending.firstLink + $0] >= 0 })
-            }
-            if unit.blockCount > 0 { newUnits.append((page, unit.blockCount, unit.finish())) }
+            // Some may be known already: whoever loads them takes the first.
+            if !known.isEmpty, builder.keys.allSatisfy(known.contains) { continue }
+            added.append(NewUnit(page: page, blockCount: builder.blockCount, bytes: builder.finish { self.linkedTo[$0] >= 0 }))
         }
-        guard !newUnits.isEmpty, let bytes = contents(file, newUnits, group, cache) else { return false }
+        guard !added.isEmpty, let bytes = contents(file, added, group, cache) else { return false }
         guard bytes.withUnsafeBytes({ cache.directory.write($0, named: group.name) }) else { return false }
-        counters.cacheSaved += newUnits.reduce(0) { $0 + $1.blocks }
+        counters.cacheSaved += added.reduce(0) { $0 + $1.blockCount }
         return true
     }
 
@@ -84,28 +77,28 @@ extension Engine {
     }
 
     /// A file of the old units that are whole, and the new ones.
-    private func contents(
-        _ old: CacheFile?, _ added: [(page: UInt32, blocks: Int, bytes: [UInt8])], _ group: CodeGroup, _ cache: TranslationCache
-    ) -> [UInt8]? {
-        var units: [CacheFileUnit] = [], body: [UInt8] = []
-        func add(_ page: UInt32, _ blocks: UInt32, _ bytes: UnsafeRawBufferPointer) {
-            let digest = mynah_digest(bytes.baseAddress!, bytes.count, UInt64(page))
+    private func contents(_ old: CacheFile?, _ added: [NewUnit], _ group: CodeGroup, _ cache: TranslationCache) -> [UInt8]? {
+        let unitCount = (old?.unitCount ?? 0) + added.count
+        let bodyStart = (CacheFileHeader.byteCount + unitCount * MemoryLayout<CacheFileUnit>.stride + 15) & ~15
+        var units: [CacheFileUnit] = []
+        var result = [UInt8](repeating: 0, count: bodyStart)
+        result.reserveCapacity(Int(old?.header.byteCount ?? 0) + bodyStart + added.reduce(0) { $0 + $1.bytes.count })
+        func add(_ page: UInt32, _ blocks: UInt32, _ digest: UInt64, _ bytes: UnsafeRawBufferPointer) {
             units.append(
-                CacheFileUnit(page: page, blockCount: blocks, offset: UInt64(body.count), byteCount: UInt32(bytes.count), digest: digest))
-            body.append(contentsOf: bytes)
+                CacheFileUnit(page: page, blockCount: blocks, offset: UInt64(result.count), byteCount: UInt32(bytes.count), digest: digest))
+            result.append(contentsOf: bytes)
         }
-        if let old {
-            body.reserveCapacity(Int(old.header.byteCount) + added.reduce(0) { $0 + $1.bytes.count })
-            for number in 0 ..< old.unitCount {
-                guard let bytes = old.bytes(of: number, into: &cache.scratch) else { continue }
-                add(old.unit(number).page, old.unit(number).blockCount, UnsafeRawBufferPointer(bytes))
+        for number in 0 ..< (old?.unitCount ?? 0) {
+            guard let old, let bytes = old.bytes(of: number, into: &cache.scratch) else { continue }
+            let unit = old.unit(number)
+            add(unit.page, unit.blockCount, unit.digest, UnsafeRawBufferPointer(bytes))
+        }
+        for unit in added {
+            unit.bytes.withUnsafeBytes {
+                add(unit.page, UInt32(unit.blockCount), mynah_digest($0.baseAddress!, $0.count, UInt64(unit.page)), $0)
             }
         }
-        for unit in added { unit.bytes.withUnsafeBytes { add(unit.page, UInt32(unit.blocks), $0) } }
-        guard units.count <= CacheFile.unitLimit else { return nil }
-        let bodyStart = (CacheFileHeader.byteCount + units.count * MemoryLayout<CacheFileUnit>.stride + 15) & ~15
-        guard bodyStart + body.count <= CacheFile.byteLimit else { return nil }
-        for index in units.indices { units[index].offset += UInt64(bodyStart) }
+        guard units.count <= CacheFile.unitLimit, result.count <= CacheFile.byteLimit else { return nil }
         units.sort { $0.page < $1.page }
         var header = CacheFileHeader()
         header.unitCount = UInt32(units.count)
@@ -115,16 +108,21 @@ extension Engine {
         header.sourceByteCount = group.origin.byteCount
         header.sourceModified = group.origin.modified
         header.base = CodeGroup.fixedBase(of: group.origin)
-        header.byteCount = UInt64(bodyStart + body.count)
+        header.byteCount = UInt64(result.count)
         header.blockCount = units.reduce(0) { $0 + UInt64($1.blockCount) }
         header.digest = CacheFile.digest(of: header)
         header.tableDigest = units.withUnsafeBytes { mynah_digest($0.baseAddress!, $0.count, header.digest) }
-        var result: [UInt8] = []
-        result.reserveCapacity(bodyStart + body.count)
-        withUnsafeBytes(of: header) { result.append(contentsOf: $0) }
-        units.withUnsafeBytes { result.append(contentsOf: $0) }
-        while result.count < bodyStart { result.append(0) }
-        result += body
+        result.withUnsafeMutableBytes { bytes in
+            withUnsafeBytes(of: header) { bytes.copyMemory(from: $0) }
+            units.withUnsafeBytes { UnsafeMutableRawBufferPointer(rebasing: bytes[CacheFileHeader.byteCount...]).copyMemory(from: $0) }
+        }
         return result
     }
+}
+
+/// A unit to be written.
+private struct NewUnit {
+    var page: UInt32
+    var blockCount: Int
+    var bytes: [UInt8]
 }

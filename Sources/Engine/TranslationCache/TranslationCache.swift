@@ -12,14 +12,42 @@ final class CodeGroup {
     private(set) var file: CacheFile?
     /// A bit for each page of the mapping whose units were looked for.
     private var tried: [UInt64]
-    /// Translations of this run that the cache lacks.
-    var pending: [PendingTranslation] = []
+    /// Translations of this run that the cache lacks, by page.
+    private(set) var pending: [UInt32: CacheUnitBuilder] = [:]
+    private(set) var pendingCount = 0
+    /// How many translations may be made at once, not only when they turn out hot: what was run before is likely to be run again,
+    /// and a part of it more each time becomes what the cache has.
+    private(set) var eagerCount: Int
 
     init(_ origin: CodeOrigin, name: String, file: CacheFile?) {
         self.origin = origin
         self.name = name
         self.file = file
+        let known = Int(file?.header.blockCount ?? 0)
+        eagerCount = known == 0 ? 0 : max(CodeGroup.leastEager, known / CodeGroup.eagerPart)
         tried = Array(repeating: 0, count: Int((origin.range.upperBound - origin.range.lowerBound) >> 18) + 1)
+    }
+
+    private static let leastEager = 100, eagerPart = 8
+
+    func spendEager() -> Bool {
+        guard eagerCount > 0 else { return false }
+        eagerCount -= 1
+        return true
+    }
+
+    func builder(for page: UInt32, codeStart: UInt64) -> CacheUnitBuilder {
+        if let known = pending[page] { return known }
+        let builder = CacheUnitBuilder(base: origin.base, codeStart: codeStart)
+        pending[page] = builder
+        return builder
+    }
+
+    func notePending() { pendingCount += 1 }
+
+    func dropPending() {
+        pending.removeAll()
+        pendingCount = 0
     }
 
     /// True once for each page of the mapping that `address` may lie in.
@@ -34,7 +62,7 @@ final class CodeGroup {
     /// The code cache was emptied: everything may be loaded again, and what is pending has no links any more.
     func reset() {
         for index in tried.indices { tried[index] = 0 }
-        pending.removeAll()
+        dropPending()
     }
 
     /// Number of the address's page in the guest's file.
@@ -42,21 +70,6 @@ final class CodeGroup {
 
     /// Where code must be that has addresses in it which do not say so; 0 for anywhere. See `Function.isMovable`.
     static func fixedBase(of origin: CodeOrigin) -> UInt64 { origin.range.lowerBound >> 32 == 0 ? origin.base | 1 : 0 }
-}
-
-/// A translation for the cache, as it was before anything was patched.
-struct PendingTranslation {
-    var key: BlockKey
-    /// Number of its block.
-    var block: Int
-    var ranges: [Range<UInt64>]
-    var instructionCount: Int
-    /// Numbers that its exit words count from.
-    var firstLink: Int
-    var firstCache: Int
-    var translation: Translation
-    /// In the cache's bytes: the code, and behind it the guest's bytes of `ranges`.
-    var start: Int
 }
 
 final class TranslationCache {
@@ -70,8 +83,6 @@ final class TranslationCache {
     private static let departureLimit = 8
     var scratch = CacheScratch()
     var guestBytes = CacheScratch(capacity: 1 << 13)
-    /// Code and guest bytes of what is pending.
-    var bytes: [UInt8] = []
 
     init(options: TranslationCacheOptions, identity: CacheIdentity) {
         self.options = options
@@ -135,12 +146,10 @@ final class TranslationCache {
     /// The code cache was emptied.
     func reset() {
         for group in groups { group.reset() }
-        bytes.removeAll()
     }
 
     /// A child process leaves to its parent what the parent translated.
     func dropPending() {
-        for group in groups { group.pending.removeAll() }
-        bytes.removeAll()
+        for group in groups { group.dropPending() }
     }
 }
