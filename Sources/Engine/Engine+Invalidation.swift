@@ -43,6 +43,7 @@ extension Engine {
         let key = blocks[index].key
         if blockOfKey[key] == index { blockOfKey[key] = nil }
         if replacedBlocks[key] == index { replacedBlocks[key] = nil }
+        if uncounted[key] == index { uncounted[key] = nil }
         samples[key] = nil
         refusedRegions.remove(key)
         for link in takeIncoming(of: index) {
@@ -71,6 +72,7 @@ extension Engine {
         blocks.removeAll(keepingCapacity: true)
         blockOfKey.removeAll()
         replacedBlocks.removeAll(keepingCapacity: true)
+        uncounted.removeAll(keepingCapacity: true)
         refusedRegions.removeAll(keepingCapacity: true)
         samples.removeAll(keepingCapacity: true)
         blocksOfPage.removeAll()
@@ -80,8 +82,10 @@ extension Engine {
         nextIncoming.removeAll(keepingCapacity: true)
         caches.removeAll(keepingCapacity: true)
         positions.removeAll(keepingCapacity: true)
-        encodedPositions.removeAll(keepingCapacity: true)
+        stored.removeAll()
         cache?.reset()
+        deferringCode.removeAll(keepingCapacity: true)
+        deferredWrites.removeAll(keepingCapacity: true)
         codeUsed = stubs.byteCount
         counters.flushes += 1
         isFlushing = false

@@ -26,16 +26,17 @@ struct TranslatedBlock {
     /// In the engine's table, which no block has buffers of its own beside: there are many blocks.
     var positions: Range<Int>
     var homes: [Home]
+    var deferringCode: Range<Int>
     var isRegion = false
-    /// It counts how often it is entered.
-    var isProbe = false
     var isValid = true
     /// The last of the links that are patched to jump here, -1 for none; `nextIncoming` has the others.
     var lastIncoming: Int32 = -1
     /// Inline caches of other blocks that are patched to jump here.
     var incomingCaches: [Int] = []
-    /// `positions` are bytes of `encodedPositions`: the block came from the cache on disk.
-    var hasEncodedPositions = false
+    /// It came from the cache on disk: `positions` and `deferringCode` are places in the tables for those, and where its deferred
+    /// writes start.
+    var isStored = false
+    var firstStoredWrite = 0
 }
 
 struct BlockKey: Hashable {
@@ -78,7 +79,10 @@ package final class Engine: @unchecked Sendable {
     var nextIncoming: [Int32] = []
     var caches: [InlineCache] = []
     var positions: [GuestPosition] = []
-    var encodedPositions: [UInt8] = []
+    /// What faults ask for, of blocks that came from the cache on disk.
+    var stored = StoredFaultTables()
+    var deferringCode: [DeferringCode] = []
+    var deferredWrites: [DeferredWrite] = []
     var cpus: [VirtualCPU] = []
     var isFlushing = false
     var counters = EngineStatistics()
@@ -89,6 +93,8 @@ package final class Engine: @unchecked Sendable {
     var regionFunctions: [Function] = []
     /// Addresses of which no region was made.
     var refusedRegions: Set<BlockKey> = []
+    /// Block translations in whose place one that counts runs.
+    var uncounted: [BlockKey: Int] = [:]
     /// Samples of transfers back to an address.
     var samples: [BlockKey: Int] = [:]
     private let perfMap: PerfMap?
@@ -111,6 +117,7 @@ package final class Engine: @unchecked Sendable {
             writable: code.writable, executable: code.executable, capacity: 8192, map: map, interpretOneFunction: UInt64(helper))
         codeUsed = stubs.byteCount
         translator = Translator(map: map, stubs: stubs, features: configuration.features)
+        translator.defersWrites = configuration.optimizations.contains(.deferredWrites)
         if configuration.policy.makesRegions {
             translator.isSampling = true
         }
@@ -123,9 +130,24 @@ package final class Engine: @unchecked Sendable {
         if let options = configuration.translationCache, configuration.mayCache, let identity = cacheIdentity() {
             cache = TranslationCache(options: options, identity: identity)
             translator.recordsRelocations = true
+            reserveTables()
         }
         lockstep = configuration.lockstep.map { Lockstep(isa: isa, source: memory, options: $0) }
         mynah_install_fault_handlers()
+    }
+
+    /// Tables that many blocks are put into at once: memory that is not used costs nothing, growing does.
+    private func reserveTables() {
+        let count = 1 << 15
+        blocks.reserveCapacity(count)
+        links.reserveCapacity(count * 3)
+        linkedTo.reserveCapacity(count * 3)
+        nextIncoming.reserveCapacity(count * 3)
+        codeRanges.reserveCapacity(count * 2)
+        caches.reserveCapacity(count / 4)
+        stored.positions.reserveCapacity(count * 40)
+        stored.deferredWrites.reserveCapacity(count)
+        stored.deferringCode.reserveCapacity(count)
     }
 
     @inline(__always)
@@ -337,9 +359,16 @@ package final class Engine: @unchecked Sendable {
                 key: key, entry: translation.entry, loopEntry: translation.loopEntry, byteCount: translation.byteCount,
                 ranges: codeRanges.count ..< codeRanges.count + ranges.count, firstLink: links.count,
                 linkCount: translation.links.count,
-                positions: positions.count ..< positions.count + translation.positions.count, homes: translation.homes))
+                positions: positions.count ..< positions.count + translation.positions.count, homes: translation.homes,
+                deferringCode: deferringCode.count ..< deferringCode.count + translation.deferringCode.count))
         blockOfKey[key] = index
         positions += translation.positions
+        for code in translation.deferringCode {
+            let first = deferredWrites.count
+            deferringCode.append(
+                DeferringCode(code: code.code, writes: code.writes.lowerBound + first ..< code.writes.upperBound + first))
+        }
+        deferredWrites += translation.deferredWrites
         links += translation.links
         caches += translation.caches
         for _ in translation.links {
@@ -379,8 +408,8 @@ package final class Engine: @unchecked Sendable {
 
     // MARK: Faults
 
-    /// The guest instruction that a place in the code belongs to, and what the home registers hold there.
-    func guestPosition(ofHost address: UInt64) -> (guest: GuestPosition, homes: [Home]) {
+    /// The guest instruction that a place in the code belongs to, what the home registers hold there, and what they lack.
+    func guestPosition(ofHost address: UInt64) -> (guest: GuestPosition, homes: [Home], deferred: ArraySlice<DeferredWrite>) {
         locked {
             var low = 0, high = blocks.count
             while low < high {
@@ -390,15 +419,14 @@ package final class Engine: @unchecked Sendable {
             precondition(low > 0, "fault outside of all translations")
             counters.faults += 1
             let block = blocks[low - 1], offset = UInt32(truncatingIfNeeded: address - block.entry)
-            if block.hasEncodedPositions {
-                return (EncodedPositions.last(in: encodedPositions[block.positions], of: block.key.address, upTo: offset), block.homes)
-            }
+            if block.isStored { return stored.position(block, upTo: offset) }
             var result = GuestPosition(codeOffset: 0, address: block.key.address)
             for position in positions[block.positions] {
                 if position.codeOffset > offset { break }
                 result = position
             }
-            return (result, block.homes)
+            let code = deferringCode[block.deferringCode].first { $0.code.contains(offset) }
+            return (result, block.homes, deferredWrites[code?.writes ?? 0 ..< 0])
         }
     }
 

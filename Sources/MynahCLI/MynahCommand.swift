@@ -16,7 +16,7 @@ struct MynahCommand: ParsableCommand {
             Called as qemu-riscv64 (a symbolic link), it takes the options of qemu's user mode.
             """,
         version: "mynah \(mynahVersion)",
-        subcommands: [RunHelpCommand.self, BenchCommand.self, VerifyCommand.self, InspectCommand.self, ISACommand.self])
+        subcommands: [RunHelpCommand.self, BenchCommand.self, VerifyCommand.self, InspectCommand.self, ISACommand.self, CacheCommand.self])
 
     /// Parses and runs a command; our own exit statuses instead of ArgumentParser's.
     static func runMain(_ arguments: [String]) -> Int32 {

@@ -7,7 +7,7 @@ extension ProgramOptions {
     /// gets exactly what its parent passes on. Statistics and dumps are of the first program only.
     var commandLine: [String] {
         var words = ["run", "--engine", engine.rawValue]
-        words += ["--cache", translationCache.directory ?? "off"]
+        words += ["--cache", cacheDirectory ?? "off"]
         if let sysroot { words += ["--sysroot", sysroot] }
         if let kernelRelease { words += ["--uname", kernelRelease] }
         if let stackByteCount { words += ["--stack", String(stackByteCount)] }

@@ -128,7 +128,7 @@ struct Verification {
     private func observe(_ engine: EngineChoice, timeLimit: Double? = nil, _ options: [String] = []) throws -> Observation {
         let path = "\(Console.environmentVariable("TMPDIR") ?? "/tmp")/mynah-verify-\(getpid())-\(UInt32.random(in: 0 ... .max)).txt"
         defer { unlink(path) }
-        let command = [executable, "run", "--engine", engine.rawValue, "--strace", "--stats=json", "-o", path] + options + ["--"] + guest
+        let command = [executable, "run", "--cache", "off", "--engine", engine.rawValue, "--strace", "--stats=json", "-o", path] + options + ["--"] + guest
         let result = try ChildProcess.run(command, timeLimit: timeLimit)
         let text = Files.readText(path) ?? ""
         let calls = text.split(separator: "\n").compactMap { line -> String? in
@@ -170,7 +170,7 @@ struct Verification {
         let stages = TranslationStage.allCases.map(\.rawValue).joined(separator: ",")
         let dump = try observe(engine, timeLimit: limit(reference), ["--translation-limit", String(bad), "--dump", stages]).dump
         text += section(bad, of: dump)
-        let cures = try Program.passNames.filter { pass in
+        let cures = try Program.optimizationNames.filter { pass in
             note("without \(pass)")
             return try !differs(["--disable-pass", pass])
         }

@@ -301,6 +301,8 @@ extension Translator {
             // As in a vector register, an f32 is a boxed one.
             let upper: UInt64 = function.instructions[index].type == .f32 ? 0xffff_ffff_0000_0000 : 0
             asm.movImmediate(register, UInt64(bitPattern: number) | upper)
+        } else if let address = guestAddress(value), homeRegister(index) == nil {
+            loadGuestAddress(register, UInt64(bitPattern: address))
         } else if let home = homeRegister(index) {
             record(.use(value: index, .slot(Int(values[index].slot)), user: current))
             if isFloat { asm.movq(register, XMM(rawValue: home).unsafelyUnwrapped) } else { asm.mov(.quad, register, Register(rawValue: home).unsafelyUnwrapped) }

@@ -125,4 +125,7 @@ package struct Translation: Sendable {
     package var relocations: [Relocation]
     /// It is right only where the guest's code is now.
     package var isTied: Bool
+    /// What homes and slots lack where it may fault: code in ascending order.
+    package var deferredWrites: [DeferredWrite] = []
+    package var deferringCode: [DeferringCode] = []
 }

@@ -19,6 +19,8 @@ final class GuestArena: GuestMemory {
     private var watched: Set<UInt64> = []
     /// Off: writes to code are not noticed (for an executor that reads it anew each time).
     var watches = true
+    /// The file that the code is taken for; nil for none.
+    var inode: UInt64?
     /// What `codeWindow` gives, for tests of code that ends.
     var executable: Range<UInt64>
 
@@ -57,6 +59,11 @@ final class GuestArena: GuestMemory {
     }
 
     // MARK: GuestMemory
+
+    func codeOrigin(at address: UInt64) -> CodeOrigin? {
+        guard let inode, codeRange.contains(address) else { return nil }
+        return CodeOrigin(range: codeRange, base: start, device: 7, inode: inode, byteCount: UInt64(GuestArena.codeBytes), modified: 1)
+    }
 
     private var isWithoutWatching = false
     func withoutWatching<Result>(_ body: () -> Result) -> Result {

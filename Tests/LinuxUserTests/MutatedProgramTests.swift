@@ -61,7 +61,7 @@ private enum Ending: Hashable {
     /// Runs the file by one engine and judges how it ended.
     private static func judge(_ path: String, engine: String, in directory: String) throws -> Ending {
         func mynah(_ options: [String], _ milliseconds: Int32) throws -> Run {
-            try run([executable, "run"] + options + ["--", path, "1"], in: directory, milliseconds: milliseconds)
+            try run([executable, "run", "--cache", "off"] + options + ["--", path, "1"], in: directory, milliseconds: milliseconds)
         }
         let first = try mynah(["--engine", engine], milliseconds)
         for sign in ["Fatal error", "internal error", "Program crashed"] where first.errors.contains(sign) {

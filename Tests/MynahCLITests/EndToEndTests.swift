@@ -11,6 +11,8 @@ import Testing
     private static let mynah = directory + "/mynah"
     private static let images = Files.parent(of: Files.parent(of: Files.parent(of: #filePath))) + "/GuestImages/riscv64"
 
+    init() { setenv("MYNAH_CACHE", "off", 0) }
+
     private func run(_ arguments: String...) throws -> (status: Int32, output: String, errors: String) {
         let result = try ChildProcess.run([Self.mynah] + arguments, timeLimit: 60)
         return (result.status, String(decoding: result.output, as: UTF8.self), result.errorText)

@@ -3,6 +3,7 @@
 
 import CHost
 import Glibc
+import X86Backend
 
 /// Memory that units are read into, one after the other.
 struct CacheScratch {
@@ -36,11 +37,13 @@ final class CacheFile {
     var unitCount: Int { Int(header.unitCount) }
 
     static let unitLimit = 1 << 20, byteLimit = 1 << 30
+    /// Smaller files are mapped as a whole at once: a good part of them is used, and faults cost more.
+    private static let populatedBytes = 16 << 20
 
     /// nil when it is no file of ours, damaged, or does not belong to `byteCount` bytes.
     init?(_ descriptor: Int32, _ byteCount: Int) {
         guard byteCount >= CacheFileHeader.byteCount, byteCount <= CacheFile.byteLimit,
-            let mapping = mmap(nil, byteCount, PROT_READ, MAP_PRIVATE, descriptor, 0), mapping != MAP_FAILED
+            let mapping = mmap(nil, byteCount, PROT_READ, MAP_PRIVATE | (byteCount < CacheFile.populatedBytes ? MAP_POPULATE : 0), descriptor, 0), mapping != MAP_FAILED
         else { return nil }
         var header = CacheFileHeader()
         let isRead = withUnsafeMutableBytes(of: &header) { mynah_copy($0.baseAddress!, mapping, $0.count) == 0 }
@@ -137,6 +140,12 @@ struct CacheUnit {
     var links: UnsafeMutableBufferPointer<StoredLink> { records(layout.links, header.linkCount, StoredLink.self) }
     var caches: UnsafeMutableBufferPointer<StoredCache> { records(layout.caches, header.cacheCount, StoredCache.self) }
     var positions: UnsafeMutableBufferPointer<UInt8> { records(layout.positions, header.positionByteCount, UInt8.self) }
+    var deferringCode: UnsafeMutableBufferPointer<StoredDeferringCode> {
+        records(layout.deferring, header.deferringCount, StoredDeferringCode.self)
+    }
+    var deferredWrites: UnsafeMutableBufferPointer<StoredDeferredWrite> {
+        records(layout.writes, header.writeCount, StoredDeferredWrite.self)
+    }
     var relocations: UnsafeMutableBufferPointer<StoredRelocation> {
         records(layout.relocations, header.relocationCount, StoredRelocation.self)
     }
@@ -154,8 +163,13 @@ struct CacheUnit {
             guard fits(block.code, block.byteCount, code), block.code & 15 == 0, block.loopEntry < max(1, block.byteCount),
                 fits(block.firstLink, block.linkCount, header.linkCount),
                 fits(block.positions, block.positionByteCount, header.positionByteCount),
-                fits(block.firstRange, block.rangeCount, header.rangeCount), fits(block.firstHome, block.homeCount, header.homeCount)
+                fits(block.firstRange, block.rangeCount, header.rangeCount), fits(block.firstHome, block.homeCount, header.homeCount),
+                fits(block.firstDeferring, block.deferringCount, header.deferringCount),
+                fits(block.firstWrite, block.writeCount, header.writeCount)
             else { return false }
+            for code in deferringCode[Int(block.firstDeferring) ..< Int(block.firstDeferring + block.deferringCount)] {
+                guard fits(code.firstWrite, code.writeCount, block.writeCount) else { return false }
+            }
         }
         for link in links {
             guard link.field == StoredLink.noField || fits(link.field, 4, code) && link.field & 3 == 0, link.stub < code,

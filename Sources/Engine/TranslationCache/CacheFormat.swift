@@ -1,11 +1,14 @@
 // What a file of the translation cache holds: plain records, in the byte order and layout of this machine; a file is of one build.
 //
 //   header │ table of units, sorted by page │ units
-//   unit:  header │ blocks │ links │ inline caches │ positions │ relocations │ ranges │ homes │ proofs │ proof bytes │ code
+//   unit:  header │ blocks │ links │ inline caches │ positions │ deferring code │ deferred writes │ relocations │ ranges │ homes
+//          │ proofs │ proof bytes │ code
 //
 // A file has the translations of one file of the guest; a unit has those that start in one page of it. Addresses of the guest
 // count from the file's first byte, offsets in code from the start of the unit's. The proofs are the guest's bytes that the
 // translations were made of: a unit is used only where the guest's memory holds the same.
+
+import X86Backend
 
 /// The head of a file.
 struct CacheFileHeader {
@@ -49,6 +52,8 @@ struct CacheUnitHeader {
     var cacheCount: UInt32 = 0
     /// Bytes of `EncodedPositions`.
     var positionByteCount: UInt32 = 0
+    var deferringCount: UInt32 = 0
+    var writeCount: UInt32 = 0
     var relocationCount: UInt32 = 0
     var rangeCount: UInt32 = 0
     var homeCount: UInt32 = 0
@@ -75,7 +80,20 @@ struct StoredBlock {
     var homeCount: UInt32
     var firstHome: UInt32
     var instructionCount: UInt32
+    var firstDeferring: UInt32
+    var deferringCount: UInt32
+    var firstWrite: UInt32
+    var writeCount: UInt32
     var unused: UInt32 = 0
+}
+
+/// Code, from the start of the block's, in which a fault finds writes deferred.
+struct StoredDeferringCode {
+    var start: UInt32
+    var end: UInt32
+    /// From the block's first.
+    var firstWrite: UInt32
+    var writeCount: UInt32
 }
 
 struct StoredLink {
@@ -122,7 +140,7 @@ struct StoredRelocation {
 
 /// Where the parts of a unit are.
 struct CacheUnitLayout {
-    var blocks = 0, links = 0, caches = 0, positions = 0, relocations = 0, ranges = 0, homes = 0, proofs = 0, proofBytes = 0, code = 0
+    var blocks = 0, links = 0, caches = 0, positions = 0, deferring = 0, writes = 0, relocations = 0, ranges = 0, homes = 0, proofs = 0, proofBytes = 0, code = 0
     var byteCount = 0
 
     init(_ header: CacheUnitHeader) {
@@ -136,6 +154,8 @@ struct CacheUnitLayout {
         links = place(header.linkCount, MemoryLayout<StoredLink>.stride)
         caches = place(header.cacheCount, MemoryLayout<StoredCache>.stride)
         positions = place(header.positionByteCount, 1)
+        deferring = place(header.deferringCount, MemoryLayout<StoredDeferringCode>.stride)
+        writes = place(header.writeCount, MemoryLayout<StoredDeferredWrite>.stride)
         relocations = place(header.relocationCount, MemoryLayout<StoredRelocation>.stride)
         ranges = place(header.rangeCount, MemoryLayout<StoredRange>.stride)
         homes = place(header.homeCount, MemoryLayout<StoredHome>.stride)

@@ -15,6 +15,8 @@ final class CacheUnitBuilder {
     private var links: [StoredLink] = []
     private var caches: [StoredCache] = []
     private var positions: [UInt8] = []
+    private var deferringCode: [StoredDeferringCode] = []
+    private var deferredWrites: [StoredDeferredWrite] = []
     private var relocations: [StoredRelocation] = []
     private var ranges: [StoredRange] = []
     private var homes: [StoredHome] = []
@@ -68,6 +70,14 @@ final class CacheUnitBuilder {
         }
         let firstPosition = positions.count, firstRange = ranges.count, firstHome = homes.count
         EncodedPositions.append(translation.positions, of: key.address, to: &positions)
+        let firstDeferring = deferringCode.count, firstWrite = deferredWrites.count
+        for code in translation.deferringCode {
+            deferringCode.append(
+                StoredDeferringCode(
+                    start: code.code.lowerBound, end: code.code.upperBound, firstWrite: UInt32(code.writes.lowerBound),
+                    writeCount: UInt32(code.writes.count)))
+        }
+        for write in translation.deferredWrites { deferredWrites.append(StoredDeferredWrite(write, of: key.address)) }
         for range in guestRanges { ranges.append(StoredRange(start: distance(range.lowerBound), byteCount: UInt32(range.count))) }
         if !translation.hasUsualHomes {
             for home in translation.homes {
@@ -81,7 +91,9 @@ final class CacheUnitBuilder {
                 linkCount: UInt32(translation.links.count), positions: UInt32(firstPosition),
                 positionByteCount: UInt32(positions.count - firstPosition), firstRange: UInt32(firstRange),
                 rangeCount: UInt32(guestRanges.count), homeCount: UInt32(homes.count - firstHome), firstHome: UInt32(firstHome),
-                instructionCount: UInt32(instructionCount)))
+                instructionCount: UInt32(instructionCount), firstDeferring: UInt32(firstDeferring),
+                deferringCount: UInt32(deferringCode.count - firstDeferring), firstWrite: UInt32(firstWrite),
+                writeCount: UInt32(deferredWrites.count - firstWrite)))
         keys.append(key)
         firstLinks.append(firstLink)
         return true
@@ -147,7 +159,8 @@ final class CacheUnitBuilder {
         let proofs = mergedProof()
         let header = CacheUnitHeader(
             blockCount: UInt32(blocks.count), linkCount: UInt32(links.count), cacheCount: UInt32(caches.count),
-            positionByteCount: UInt32(positions.count), relocationCount: UInt32(relocations.count), rangeCount: UInt32(ranges.count),
+            positionByteCount: UInt32(positions.count), deferringCount: UInt32(deferringCode.count),
+            writeCount: UInt32(deferredWrites.count), relocationCount: UInt32(relocations.count), rangeCount: UInt32(ranges.count),
             homeCount: UInt32(homes.count), proofCount: UInt32(proofs.ranges.count), proofByteCount: UInt32(proofs.bytes.count),
             codeByteCount: UInt32(code.count))
         let layout = CacheUnitLayout(header)
@@ -161,6 +174,8 @@ final class CacheUnitBuilder {
             put(links, at: layout.links)
             put(caches, at: layout.caches)
             put(positions, at: layout.positions)
+            put(deferringCode, at: layout.deferring)
+            put(deferredWrites, at: layout.writes)
             put(relocations, at: layout.relocations)
             put(ranges, at: layout.ranges)
             put(homes, at: layout.homes)

@@ -110,8 +110,11 @@ extension Engine {
     private func install(_ unit: CacheUnit, _ group: CodeGroup) {
         let base = group.origin.base
         let start = code.executable + UInt64(codeUsed)
-        let firstLink = links.count, firstRange = codeRanges.count, firstPosition = encodedPositions.count
-        encodedPositions.append(contentsOf: unit.positions)
+        let firstLink = links.count, firstRange = codeRanges.count, firstPosition = stored.positions.count
+        let firstDeferring = stored.deferringCode.count, firstWrite = stored.deferredWrites.count
+        stored.positions.append(contentsOf: unit.positions)
+        stored.deferringCode.append(contentsOf: unit.deferringCode)
+        stored.deferredWrites.append(contentsOf: unit.deferredWrites)
         // SAFETY: `load` has seen that there is room.
         (code.writable + codeUsed).copyMemory(from: unit.code, byteCount: Int(unit.header.codeByteCount))
         codeUsed += (Int(unit.header.codeByteCount) + 15) & ~15
@@ -142,8 +145,10 @@ extension Engine {
                 key: key, entry: entry, loopEntry: entry + UInt64(block.loopEntry), byteCount: Int(block.byteCount), ranges: range,
                 firstLink: firstLink + Int(block.firstLink), linkCount: Int(block.linkCount),
                 positions: firstPosition + Int(block.positions) ..< firstPosition + Int(block.positions + block.positionByteCount),
-                homes: homes(of: block, unit))
-            translated.hasEncodedPositions = true
+                homes: homes(of: block, unit),
+                deferringCode: firstDeferring + Int(block.firstDeferring) ..< firstDeferring + Int(block.firstDeferring + block.deferringCount))
+            translated.isStored = true
+            translated.firstStoredWrite = firstWrite + Int(block.firstWrite)
             translated.isValid = isNew
             blocks.append(translated)
             guard isNew else { continue }

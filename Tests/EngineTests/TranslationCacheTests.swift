@@ -1,0 +1,367 @@
+// Translations that another engine wrote, for code at another address: what the guest sees is what the interpreter does.
+
+import CHost
+import Glibc
+import Guest
+import GuestRISCV
+import Host
+import Optimizer
+import Testing
+import X86Backend
+
+@testable import Engine
+
+/// A directory for a cache, which goes with the object.
+final class CacheFolder {
+    let path: String
+
+    init() {
+        var name = Array("/tmp/mynah-cache-XXXXXX".utf8CString)
+        path = name.withUnsafeMutableBufferPointer { String(cString: mkdtemp($0.baseAddress!)) }
+    }
+
+    deinit {
+        for name in names { unlink(path + "/" + name) }
+        rmdir(path)
+    }
+
+    var names: [String] {
+        guard let stream = opendir(path) else { return [] }
+        defer { closedir(stream) }
+        var names: [String] = []
+        while let entry = readdir(stream) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name != "." && name != ".." { names.append(name) }
+        }
+        return names.sorted()
+    }
+
+    /// The only file.
+    var file: String { path + "/" + (names.first ?? "?") }
+
+    func bytes() -> [UInt8] {
+        guard let file = fopen(file, "r") else { return [] }
+        defer { fclose(file) }
+        var bytes = [UInt8](repeating: 0, count: 1 << 20)
+        bytes.removeLast(bytes.count - fread(&bytes, 1, bytes.count, file))
+        return bytes
+    }
+
+    func replace(_ bytes: [UInt8]) {
+        let name = file
+        let file = fopen(name, "w")!
+        fwrite(bytes, 1, bytes.count, file)
+        fclose(file)
+        chmod(name, 0o600)
+    }
+
+    func engine(_ arena: GuestArena, _ change: @escaping (inout EngineConfiguration) -> Void = { _ in }) -> EngineExecutor {
+        let path = path
+        return EngineExecutor("cached", arena) {
+            $0.translationCache = TranslationCacheOptions(directory: path)
+            change(&$0)
+        }
+    }
+}
+
+@Suite struct TranslationCacheTests {
+    typealias Change = (inout EngineConfiguration) -> Void
+
+    static let regions: Change = {
+        $0.policy = .region
+        $0.samplePeriod = 1
+        $0.regionSamples = 1
+    }
+    static let configurations: [(String, Change)] = [
+        ("blocks", { _ in }), ("unoptimised", { $0.optimizations = [] }), ("plain processor", { $0.features = [] }),
+        ("short", { $0.limits.instructions = 4 }), ("regions", regions), ("auto", { $0.policy = .auto }),
+    ]
+
+    /// Random programs from what an engine at another address wrote.
+    @Test(arguments: configurations.indices) func programsRunFromTheCacheOfOthers(_ number: Int) {
+        let (name, change) = Self.configurations[number]
+        let home = GuestArena(), abroad = GuestArena(), folder = CacheFolder()
+        let reference = EngineExecutor("interpreter", abroad) { $0.policy = .interpreter }
+        let writer = folder.engine(home, change), reader = folder.engine(abroad, change)
+        var inode: UInt64 = 0
+        for kind in ProgramKind.allCases {
+            for seed in 0 ..< 60 as Range<UInt64> {
+                let program = kind.program(seed: seed)
+                inode += 1
+                home.inode = inode
+                abroad.inode = inode
+                _ = writer.run(program, home)
+                writer.engine.saveTranslations()
+                let expected = reference.run(program, abroad), actual = reader.run(program, abroad)
+                #expect(actual == expected, "\(name), \(kind.rawValue) \(seed): \(actual.differences(from: expected))")
+            }
+        }
+        let counts = reader.engine.statistics
+        #expect(counts.cacheHits > 200 && writer.engine.statistics.cacheSaved > 200, "\(name): \(counts.cacheHits)")
+        if number < 4 { #expect(counts.cacheHits > counts.cacheMisses, "\(name): \(counts.cacheHits), \(counts.cacheMisses) missed") }
+    }
+
+    private static let loop = nestedLoops()
+
+    private func sample() -> GuestProgram {
+        var program = program([])
+        program.items = Self.loop.items
+        return program
+    }
+
+    /// Runs the sample from the folder; expects that it does what the interpreter does.
+    @discardableResult
+    private func run(
+        _ folder: CacheFolder, saving: Bool = false, _ comment: String = "", change: @escaping Change = { _ in },
+        location: SourceLocation = #_sourceLocation
+    ) -> EngineStatistics {
+        let arena = GuestArena()
+        arena.inode = 1
+        let reference = EngineExecutor("interpreter", arena) { $0.policy = .interpreter }
+        let engine = folder.engine(arena, change)
+        let expected = reference.run(sample(), arena), actual = engine.run(sample(), arena)
+        #expect(actual == expected, "\(comment): \(actual.differences(from: expected))", sourceLocation: location)
+        if saving { engine.engine.saveTranslations() }
+        return engine.engine.statistics
+    }
+
+    @Test func whatIsThereIsNotMadeAgain() {
+        let folder = CacheFolder()
+        let first = run(folder, saving: true)
+        #expect(first.cacheHits == 0 && first.cacheSaved > 0 && first.translations == first.cacheSaved)
+        let second = run(folder, saving: true)
+        #expect(second.translations == 0 && second.cacheHits == first.cacheSaved && second.cacheSaved == 0)
+        #expect(second.cacheBytes > 0 && second.cacheRefusals == 0)
+    }
+
+    @Test func otherTranslatorsHaveFilesOfTheirOwn() {
+        let folder = CacheFolder()
+        run(folder, saving: true)
+        for change in [{ $0.features = [] }, { $0.optimizations = [] }, { $0.limits.instructions = 3 }, Self.regions] as [Change] {
+            #expect(run(folder, change: change).cacheHits == 0)
+        }
+        #expect(run(folder).cacheHits > 0)
+    }
+
+    @Test func whoeverLooksAtTranslationsMakesThem() {
+        let folder = CacheFolder()
+        run(folder, saving: true)
+        let observers: [Change] = [{ $0.observer = { _ in } }, { $0.translationLimit = 100 }, { $0.policy = .interpreter }, { $0.writesPerfMap = true }]
+        for change in observers { #expect(run(folder, change: change).cacheHits == 0) }
+    }
+
+    @Test func otherCodeInTheSameFileIsTranslatedAnew() {
+        let folder = CacheFolder(), arena = GuestArena()
+        arena.inode = 1
+        let reference = EngineExecutor("interpreter", arena) { $0.policy = .interpreter }
+        for value in [3, 5, 3] as [Int32] {
+            let code = program([Encode.addi(10, 0, value), Encode.addi(10, 10, 1)])
+            let engine = folder.engine(arena)
+            #expect(engine.run(code, arena) == reference.run(code, arena))
+            engine.engine.saveTranslations()
+        }
+        // Both are kept; which one is right shows.
+        let engine = folder.engine(arena), code = program([Encode.addi(10, 0, 5), Encode.addi(10, 10, 1)])
+        #expect(engine.run(code, arena) == reference.run(code, arena))
+        #expect(engine.engine.statistics.cacheHits == 0 || engine.engine.statistics.translations == 0)
+    }
+
+    @Test func damageIsNoticed() {
+        let folder = CacheFolder()
+        run(folder, saving: true)
+        let whole = folder.bytes()
+        #expect(run(folder).cacheHits > 0)
+        for count in Array(stride(from: 0, to: whole.count, by: max(1, whole.count / 60))) + [1, 8, 103, 104, 105, whole.count - 1] {
+            folder.replace(Array(whole.prefix(count)))
+            #expect(run(folder, "\(count) bytes").cacheHits == 0)
+        }
+        folder.replace(whole + [0])
+        #expect(run(folder, "a byte more").cacheHits == 0)
+        for place in stride(from: 0, to: whole.count, by: max(1, whole.count / 150)) {
+            var bytes = whole
+            bytes[place] ^= 1 << UInt8(place % 8)
+            folder.replace(bytes)
+            run(folder, "byte \(place)")
+        }
+        // The next run puts a right one there.
+        folder.replace(Array(whole.prefix(200)))
+        run(folder, saving: true)
+        #expect(run(folder).cacheHits > 0)
+    }
+
+    /// Numbers in a unit that name nothing, with a digest that is right.
+    @Test func nonsenseWithARightDigestIsNoticed() throws {
+        let folder = CacheFolder()
+        run(folder, saving: true)
+        let whole = folder.bytes(), table = CacheFileHeader.byteCount
+        let unit = whole.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: table, as: CacheFileUnit.self) }
+        let header = whole.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: Int(unit.offset), as: CacheUnitHeader.self) }
+        let end = Int(unit.offset) + CacheUnitLayout(header).proofs
+        var refused = 0
+        for place in stride(from: Int(unit.offset), to: end, by: 4) {
+            var bytes = whole
+            for index in 0 ..< 4 { bytes[place + index] = 0xff }
+            bytes.withUnsafeMutableBytes { buffer in
+                var changed = unit
+                changed.digest = mynah_digest(buffer.baseAddress! + Int(unit.offset), Int(unit.byteCount), UInt64(unit.page))
+                buffer.storeBytes(of: changed, toByteOffset: table, as: CacheFileUnit.self)
+                var file = buffer.loadUnaligned(as: CacheFileHeader.self)
+                let count = Int(file.unitCount) * MemoryLayout<CacheFileUnit>.stride
+                file.tableDigest = mynah_digest(buffer.baseAddress! + table, count, file.digest)
+                buffer.storeBytes(of: file, as: CacheFileHeader.self)
+            }
+            folder.replace(bytes)
+            // Not run: what the code does is as its digest says. It is only seen to lie in its place.
+            let name = try #require(folder.names.first)
+            var scratch = CacheScratch()
+            defer { scratch.deallocate() }
+            let file = try #require(CacheDirectory(path: folder.path).file(named: name))
+            guard let read = file.read(0, into: &scratch), read.isConsistent else {
+                refused += 1
+                continue
+            }
+        }
+        #expect(refused > 20)
+    }
+
+    // MARK: The directory
+
+    @Test func whatOthersMayWriteIsNotUsed() {
+        let folder = CacheFolder()
+        run(folder, saving: true)
+        for mode in [0o777, 0o770, 0o702] as [mode_t] {
+            chmod(folder.path, mode)
+            #expect(run(folder, saving: true).cacheHits == 0)
+            #expect(CacheDirectory(path: folder.path).objection != nil)
+        }
+        chmod(folder.path, 0o700)
+        for mode in [0o666, 0o620, 0o602] as [mode_t] {
+            chmod(folder.file, mode)
+            #expect(run(folder).cacheHits == 0)
+        }
+        chmod(folder.file, 0o600)
+        #expect(run(folder).cacheHits > 0)
+        #expect(CacheDirectory(path: folder.path).objection == nil)
+    }
+
+    @Test func filesOfOthersAreNotUsed() {
+        // Only root can give a file away.
+        guard geteuid() == 0 else { return }
+        let folder = CacheFolder()
+        run(folder, saving: true)
+        chown(folder.file, 4321, 4321)
+        #expect(run(folder).cacheHits == 0)
+        chown(folder.file, 0, 0)
+        #expect(run(folder).cacheHits > 0)
+        chown(folder.path, 4321, 4321)
+        #expect(run(folder, saving: true).cacheHits == 0)
+        chown(folder.path, 0, 0)
+    }
+
+    @Test func linksAreNotFollowed() {
+        let folder = CacheFolder(), other = CacheFolder()
+        run(folder, saving: true)
+        let name = folder.names[0]
+        rename(folder.file, other.path + "/" + name)
+        symlink(other.path + "/" + name, folder.path + "/" + name)
+        #expect(run(folder).cacheHits == 0)
+        #expect(run(other).cacheHits > 0)
+        // Something else of that name.
+        unlink(folder.path + "/" + name)
+        mkfifo(folder.path + "/" + name, 0o600)
+        #expect(run(folder).cacheHits == 0)
+    }
+
+    @Test func withoutAPlaceItGoesOn() {
+        let arena = GuestArena(), reference = EngineExecutor("interpreter", arena) { $0.policy = .interpreter }
+        arena.inode = 1
+        let expected = reference.run(sample(), arena)
+        for path in ["/proc/nowhere/cache", "/dev/null", "relative", "", "/dev/null/x"] {
+            let engine = EngineExecutor("no place", arena) { $0.translationCache = TranslationCacheOptions(directory: path) }
+            #expect(engine.run(sample(), arena) == expected)
+            engine.engine.saveTranslations()
+            #expect(engine.engine.statistics.cacheSaved == 0)
+        }
+    }
+
+    @Test func theOldestGoFirst() {
+        let folder = CacheFolder(), directory = CacheDirectory(path: folder.path)
+        let content = [UInt8](repeating: 7, count: 1000)
+        for number in 0 ..< 10 {
+            let name = "\(number)\(CacheDirectory.suffix)"
+            #expect(content.withUnsafeBytes { directory.write($0, named: name) })
+            var times = [timespec(tv_sec: 1000 + number, tv_nsec: 0), timespec(tv_sec: 1000 + number, tv_nsec: 0)]
+            utimensat(AT_FDCWD, folder.path + "/" + name, &times, 0)
+        }
+        #expect(directory.prune(to: 10_000) == (0, 0))
+        #expect(directory.prune(to: 8_000) == (3, 3000))
+        #expect(folder.names == (3 ..< 10).map { "\($0)\(CacheDirectory.suffix)" })
+        #expect(directory.clear() == (7, 7000))
+        #expect(folder.names.isEmpty)
+    }
+
+    @Test func manyMayWriteAtOnce() async {
+        let folder = CacheFolder()
+        await withTaskGroup(of: Void.self) { group in
+            for seed in 0 ..< 8 as Range<UInt64> {
+                group.addTask {
+                    let arena = GuestArena()
+                    for round in 0 ..< 6 as Range<UInt64> {
+                        arena.inode = 1 + round & 1
+                        let code = ProgramKind.loops.program(seed: (seed + round) % 4)
+                        let reference = EngineExecutor("interpreter", arena) { $0.policy = .interpreter }
+                        let engine = folder.engine(arena)
+                        let expected = reference.run(code, arena), actual = engine.run(code, arena)
+                        #expect(actual == expected, "\(actual.differences(from: expected))")
+                        engine.engine.saveTranslations()
+                    }
+                }
+            }
+        }
+        #expect(!folder.names.isEmpty && folder.names.allSatisfy { $0.hasSuffix(CacheDirectory.suffix) && !$0.hasPrefix(".") })
+        for name in folder.names { #expect(CacheDirectory(path: folder.path).verify(name) != nil) }
+    }
+
+    // MARK: Parts
+
+    @Test func positionsAreDecodedAsTheyWere() {
+        var random = FuzzRandom(seed: 9)
+        for _ in 0 ..< 200 {
+            let start = 0x40_0000_0000 &+ random.integer() & 0xffff_fffe
+            var address = start, code: UInt32 = 0
+            let positions = (0 ..< 40).map { _ -> GuestPosition in
+                code += random.chance(oneIn: 8) ? UInt32(random.integer() & 0x3ff) : UInt32(random.integer() & 15)
+                address = random.chance(oneIn: 6) ? address &+ random.integer() & ~1 : address &+ (random.chance(oneIn: 2) ? 2 : 4)
+                let isPending = random.chance(oneIn: 5)
+                let pending = PendingFloats(
+                    canonicalNaNs: isPending ? UInt16(truncatingIfNeeded: random.integer()) : 0,
+                    boxes: isPending ? UInt16(truncatingIfNeeded: random.integer()) : 0)
+                return GuestPosition(codeOffset: code, address: address, pending: pending)
+            }
+            var bytes: [UInt8] = []
+            EncodedPositions.append(positions, of: start, to: &bytes)
+            for offset in 0 ... code + 1 where offset < 600 {
+                let expected = positions.last { $0.codeOffset <= offset } ?? GuestPosition(codeOffset: 0, address: start)
+                let actual = EncodedPositions.last(in: bytes[...], of: start, upTo: offset)
+                #expect(actual.address == expected.address && actual.pending == expected.pending)
+            }
+        }
+    }
+
+    @Test func tablesFindWhatWasPutIn() {
+        let table = BlockTable(capacity: 16)
+        var expected: [BlockKey: Int] = [:], random = FuzzRandom(seed: 4)
+        for step in 0 ..< 20_000 {
+            let key = BlockKey(address: (random.integer() % 700) * 2, mode: TranslationMode(rawValue: UInt32(random.integer() & 1)))
+            let value = random.chance(oneIn: 3) ? nil : step
+            table[key] = value
+            expected[key] = value
+            #expect(table.count == expected.count)
+        }
+        for (key, value) in expected { #expect(table[key] == value) }
+        table.removeAll()
+        for key in expected.keys { #expect(table[key] == nil) }
+    }
+}

@@ -1,0 +1,86 @@
+// `mynah cache`, and guests that run from it.
+
+import Glibc
+import Mynah
+import Testing
+
+@testable import MynahCLI
+
+@Suite struct CacheTests {
+    private static let mynah = Files.parent(of: Files.ownExecutable) + "/mynah"
+    private static let images = Files.parent(of: Files.parent(of: Files.parent(of: #filePath))) + "/GuestImages/riscv64"
+
+    private final class Folder {
+        let path: String
+        init() {
+            var name = Array("/tmp/mynah-cache-XXXXXX".utf8CString)
+            path = name.withUnsafeMutableBufferPointer { String(cString: mkdtemp($0.baseAddress!)) }
+        }
+        deinit {
+            _ = TranslationCacheStore(.directory(path))?.clear()
+            rmdir(path)
+        }
+    }
+
+    private func run(_ arguments: [String]) throws -> (status: Int32, output: String, errors: String) {
+        let result = try ChildProcess.run([Self.mynah] + arguments, timeLimit: 60)
+        return (result.status, String(decoding: result.output, as: UTF8.self), result.errorText)
+    }
+
+    /// The number behind a key of JSON.
+    private func value(_ key: String, _ text: String) -> Int? {
+        let line = text.split(whereSeparator: { ",{}\n".contains($0) }).first { $0.contains("\"\(key)\"") }
+        return line.flatMap { Int($0.filter(\.isNumber)) }
+    }
+
+    @Test(arguments: ["hello", "sieve", "strings", "bytecode", "linalg-double"]) func guestsRunFromTheCache(_ name: String) throws {
+        let folder = Folder(), program = [Self.images + "/" + name] + (name == "hello" ? [] : ["1"])
+        let plain = try run(["run", "--cache", "off"] + program)
+        var hits: [Int] = []
+        for _ in 0 ..< 3 {
+            let result = try run(["run", "--cache", folder.path, "--stats=json"] + program)
+            #expect(result.status == plain.status && result.output == plain.output)
+            hits.append(value("cacheHits", result.errors) ?? -1)
+        }
+        #expect(hits[0] == 0 && hits[1] > 0 && hits[2] >= hits[1], "\(hits)")
+    }
+
+    @Test func theVariableAndTheOptionSayWhere() throws {
+        let folder = Folder(), other = Folder()
+        setenv("MYNAH_CACHE", folder.path, 1)
+        defer { setenv("MYNAH_CACHE", "off", 1) }
+        #expect(try run(["run", Self.images + "/hello"]).status == 0)
+        #expect(TranslationCacheStore(.directory(folder.path))?.files.isEmpty == false)
+        #expect(try run(["run", "--cache", other.path, Self.images + "/hello"]).status == 0)
+        #expect(TranslationCacheStore(.directory(other.path))?.files.isEmpty == false)
+        #expect(try run(["cache", "clear"]).status == 0)
+        #expect(try run(["run", "--engine", "block", Self.images + "/hello"]).status == 0)
+        #expect(TranslationCacheStore(.directory(folder.path))?.files.isEmpty == true)
+    }
+
+    @Test func theCommandShowsPrunesAndClears() throws {
+        let folder = Folder(), place = ["--cache", folder.path]
+        #expect(try run(["cache", "info"] + place).output.contains("0 files"))
+        #expect(try run(["run"] + place + [Self.images + "/hello"]).status == 0)
+        let info = try run(["cache", "info", "--json"] + place)
+        #expect(info.status == 0 && value("files", info.output) == 1 && value("damagedFiles", info.output) == 0, "\(info.output)")
+        #expect((value("translations", info.output) ?? 0) > 0)
+        #expect(try run(["cache", "verify"] + place).output.contains("0 damaged"))
+        let store = try #require(TranslationCacheStore(.directory(folder.path)))
+        truncate(folder.path + "/" + store.files[0].name, off_t(store.files[0].byteCount - 1))
+        let damaged = try run(["cache", "verify"] + place)
+        #expect(damaged.status == 1 && damaged.output.contains("1 damaged"))
+        #expect(try run(["cache", "verify", "--remove"] + place).status == 0)
+        #expect(store.files.isEmpty)
+        for command in [["cache", "prune", "--size", "0"], ["cache", "clear"]] {
+            #expect(try run(["run"] + place + [Self.images + "/hello"]).status == 0)
+            #expect(try run(command + place).output.hasPrefix("removed 1 file"))
+            #expect(store.files.isEmpty)
+        }
+        chmod(folder.path, 0o777)
+        let refused = try run(["cache", "clear"] + place)
+        #expect(refused.status == 1 && refused.errors.contains("others may write"))
+        chmod(folder.path, 0o700)
+        #expect(try run(["cache", "bogus"]).status == 2)
+    }
+}
