@@ -36,6 +36,9 @@ final class DebuggerClient {
         }
         descriptor = found
         guard found >= 0 else { throw DebuggerClientError(text: "no connection: \(Files.readText(errors) ?? "")") }
+        // Acknowledgements would count as answers.
+        if try ask("QStartNoAckMode") != "OK" { throw DebuggerClientError(text: "acknowledgements cannot be turned off") }
+        sendRaw(Array("+".utf8))
     }
 
     deinit {
@@ -55,10 +58,17 @@ final class DebuggerClient {
         posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
         posix_spawn_file_actions_addopen(&actions, 1, output, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
         posix_spawn_file_actions_addopen(&actions, 2, errors, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
+        // The threads of a test may have signals blocked.
+        var attributes = posix_spawnattr_t(), mask = sigset_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        sigemptyset(&mask)
+        posix_spawnattr_setsigmask(&attributes, &mask)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
         var pointers: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
         defer { pointers.forEach { free($0) } }
         var process: pid_t = 0
-        guard posix_spawn(&process, words[0], &actions, nil, &pointers, environ) == 0 else { throw DebuggerClientError(text: "cannot start") }
+        guard posix_spawn(&process, words[0], &actions, &attributes, &pointers, environ) == 0 else { throw DebuggerClientError(text: "cannot start") }
         return process
     }
 

@@ -101,14 +101,10 @@ import Testing
         let word = ["watch", "rwatch", "awatch"][kind - 2] + ":" + String(places.watched + 1, radix: 16) + ";"
         // Five stores of 0 to 4 and an addition; each is told before it is made.
         let seen: [UInt64] = kind == 3 ? [4] : [0, 0, 1, 2, 3, 4]
-        var first = true
         for value in seen {
             let stop = try client.ask("vCont;c")
             #expect(stop.contains(word), "\(stop)")
-            #expect(try client.word(places.watched) == (first ? 0 : value))
-            first = false
-            if kind != 3 || value != 4 { continue }
-            #expect(try client.word(places.watched) == 4)
+            #expect(try client.word(places.watched) == value)
         }
         try client.remove(kind, places.watched + 1, 2)
         #expect(try client.ask("vCont;c") == "W00")
@@ -129,7 +125,7 @@ import Testing
             let visits = try client.word(places.visits)
             #expect(try client.register(Register.pc, thread: thread) == places.visit)
             let list = try client.ask("qfThreadInfo")
-            #expect(list.dropFirst().split(separator: ",").map(String.init).contains(thread) && client.word(places.visits) == visits)
+            #expect(try list.dropFirst().split(separator: ",").map(String.init).contains(thread) && client.word(places.visits) == visits)
             try client.stepOver(0, places.visit, thread: thread)
             stop = try client.ask("vCont;c")
         }
@@ -254,7 +250,6 @@ import Testing
 
     @Test func anotherProgramIsDebuggedOn() throws {
         let client = try debug("execute")
-        try client.ask("QStartNoAckMode")
         try client.ask("qSupported:exec-events+")
         _ = try client.places()
         let stop = try client.ask("vCont;c")
@@ -291,6 +286,8 @@ import Testing
     /// Threads that lock, wait and exchange, stopped again and again, compute what they should.
     @Test func manyInterruptsChangeNothing() throws {
         let client = try DebuggerClient(Self.images + "/checks/threads")
+        // Cancelling a thread takes one.
+        try client.ask("QPassSignals:4d")
         client.send("vCont;c")
         var interrupts = 0
         while interrupts < 40 {
