@@ -11,7 +11,7 @@ extension DebugSession {
         case "Xfer": queryTransfer(&packet)
         case "C": reply(currentThread.map { "QC" + Hexadecimal.text($0.rawValue) } ?? "")
         case "fThreadInfo":
-            threadsToTell = target.threads.map(\.id)
+            threadsToTell = target.threads
             tellThreads()
         case "sThreadInfo": tellThreads()
         case "ThreadExtraInfo": tellThread(&packet)
@@ -72,14 +72,14 @@ extension DebugSession {
     private func tellThread(_ packet: inout PacketReader) {
         _ = packet.word(upTo: ",")
         guard case .one(let id)? = parseThread(&packet), packet.isAtEnd else { return replyMalformed() }
-        guard let thread = target.threads.first(where: { $0.id == id }) else { return replyError(3) }
+        guard let thread = target.thread(id) else { return replyError(3) }
         let text = [thread.name, thread.details].filter { !$0.isEmpty }.joined(separator: " ")
         reply(Hexadecimal.encode(text.utf8))
     }
 
     private var threadsDocument: String {
         var text = "<?xml version=\"1.0\"?>\n<threads>\n"
-        for thread in target.threads {
+        for thread in target.threads.compactMap({ target.thread($0) }) {
             text += "<thread id=\"\(Hexadecimal.text(thread.id.rawValue))\" name=\"\(xmlText(thread.name))\""
             text += thread.details.isEmpty ? "/>\n" : ">\(xmlText(thread.details))</thread>\n"
         }

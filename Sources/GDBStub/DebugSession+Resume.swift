@@ -4,9 +4,9 @@ extension DebugSession {
     /// The thread that packets without a thread are about.
     var currentThread: DebugThreadID? {
         let threads = target.threads
-        if let generalThread, threads.contains(where: { $0.id == generalThread }) { return generalThread }
-        if let last = lastStop?.thread, threads.contains(where: { $0.id == last }) { return last }
-        return threads.first?.id
+        if let generalThread, threads.contains(generalThread) { return generalThread }
+        if let last = lastStop?.thread, threads.contains(last) { return last }
+        return threads.first
     }
 
     func replyStopReason() {
@@ -58,7 +58,7 @@ extension DebugSession {
             case .one(let thread): rules.append((thread, action))
             }
         }
-        guard target.threads.contains(where: { ResumePlan(rules).action(for: $0.id) != .hold }) else { return replyMalformed() }
+        guard target.threads.contains(where: { ResumePlan(rules).action(for: $0) != .hold }) else { return replyMalformed() }
         start(ResumePlan(rules))
     }
 
@@ -122,7 +122,7 @@ extension DebugSession {
         guard let choice = parseThread(&packet), packet.isAtEnd else { return replyMalformed() }
         var thread: DebugThreadID?
         if case .one(let chosen) = choice {
-            guard target.threads.contains(where: { $0.id == chosen }) else { return replyError(3) }
+            guard target.threads.contains(chosen) else { return replyError(3) }
             thread = chosen
         }
         switch purpose {
@@ -136,6 +136,6 @@ extension DebugSession {
     /// `T`: is the thread alive?
     func askThread(_ packet: inout PacketReader) {
         guard case .one(let thread)? = parseThread(&packet), packet.isAtEnd else { return replyMalformed() }
-        target.threads.contains { $0.id == thread } ? replyOK() : replyError(3)
+        target.threads.contains(thread) ? replyOK() : replyError(3)
     }
 }

@@ -125,7 +125,9 @@ package enum CaughtSystemCalls: Equatable, Sendable {
 package protocol DebugTarget: AnyObject {
     var description: TargetDescription { get }
     /// All threads; at least one while there is something to debug.
-    var threads: [DebugThread] { get }
+    var threads: [DebugThreadID] { get }
+    /// What to show of a thread; nil when there is none.
+    func thread(_ id: DebugThreadID) -> DebugThread?
     /// The debugger did not start what it debugs: when it leaves, the target goes on rather than ends.
     var wasAttached: Bool { get }
     var objects: Set<TransferObject> { get }

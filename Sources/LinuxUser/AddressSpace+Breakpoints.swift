@@ -5,10 +5,15 @@ import CHost
 import Glibc
 import Guest
 
+/// What was asked for at an address; both work alike.
+struct BreakpointKinds: OptionSet {
+    let rawValue: UInt8
+    static let software = BreakpointKinds(rawValue: 1), hardware = BreakpointKinds(rawValue: 2)
+}
+
 /// Where execution stops, and the pages that are fetched instead of the guest's.
 struct BreakpointPages {
-    /// How often each address was asked for.
-    var counts: [UInt64: Int] = [:]
+    var kinds: [UInt64: BreakpointKinds] = [:]
     /// Copies by address of the page. They stay when their breakpoints go, as another thread may be decoding.
     // SAFETY: a page each, never freed; written under the address space's lock, with bytes that only differ where code changed.
     var copies: [UInt64: UnsafeMutableRawPointer] = [:]
@@ -22,42 +27,41 @@ struct BreakpointPages {
 
 extension AddressSpace {
     /// Stops whoever comes to `address`; the engine's trap is that of `instruction`. False when nothing is mapped there.
-    func insertBreakpoint(at address: UInt64, instruction: [UInt8]) -> Bool {
+    func insertBreakpoint(_ kind: BreakpointKinds, at address: UInt64, instruction: [UInt8]) -> Bool {
         lock.lock()
         guard list.region(at: address) != nil else {
             lock.unlock()
             return false
         }
         breakpoints.instruction = instruction
-        breakpoints.counts[address, default: 0] += 1
+        breakpoints.kinds[address, default: []].insert(kind)
         updateBreakpointPages()
         lock.unlock()
         invalidateCode(address ..< address &+ UInt64(instruction.count))
         return true
     }
 
-    /// Takes back what `insertBreakpoint` did; false when there is none.
-    func removeBreakpoint(at address: UInt64) -> Bool {
-        let isThere = lock.locked { () -> Bool in
-            guard let count = breakpoints.counts[address] else { return false }
-            breakpoints.counts[address] = count > 1 ? count - 1 : nil
+    func removeBreakpoint(_ kind: BreakpointKinds, at address: UInt64) {
+        let isGone = lock.locked { () -> Bool in
+            guard var kinds = breakpoints.kinds[address] else { return false }
+            kinds.remove(kind)
+            breakpoints.kinds[address] = kinds.isEmpty ? nil : kinds
             updateBreakpointPages()
-            return true
+            return kinds.isEmpty
         }
-        if isThere { invalidateCode(address ..< address &+ UInt64(breakpoints.instruction.count)) }
-        return isThere
+        if isGone { invalidateCode(address ..< address &+ UInt64(breakpoints.instruction.count)) }
     }
 
     func removeAllBreakpoints() {
         let addresses = lock.locked { () -> [UInt64] in
-            defer { breakpoints.counts = [:] }
+            defer { breakpoints.kinds = [:] }
             breakpoints.pages = []
-            return Array(breakpoints.counts.keys)
+            return Array(breakpoints.kinds.keys)
         }
         for address in addresses { invalidateCode(address ..< address &+ UInt64(breakpoints.instruction.count)) }
     }
 
-    func hasBreakpoint(at address: UInt64) -> Bool { lock.locked { breakpoints.counts[address] != nil } }
+    func breakpoints(at address: UInt64) -> BreakpointKinds { lock.locked { breakpoints.kinds[address] ?? [] } }
 
     /// Runs `body`, which interprets one instruction, as if there were no breakpoints.
     func withoutBreakpoints<Result>(_ body: () -> Result) -> Result {
@@ -69,7 +73,7 @@ extension AddressSpace {
     }
 
     private func updateBreakpointPages() {
-        breakpoints.pages = Set(breakpoints.counts.keys.map { $0 & ~(Self.pageBytes - 1) }).sorted()
+        breakpoints.pages = Set(breakpoints.kinds.keys.map { $0 & ~(Self.pageBytes - 1) }).sorted()
         for page in breakpoints.pages { refreshCopy(of: page) }
     }
 
@@ -104,7 +108,7 @@ extension AddressSpace {
         withUnsafeTemporaryAllocation(byteCount: count, alignment: 16) { buffer in
             let bytes = buffer.baseAddress!
             guard let source = UnsafeRawPointer(bitPattern: UInt(page)), mynah_copy(bytes, source, count) == 0 else { return }
-            for address in breakpoints.counts.keys where address & ~(Self.pageBytes - 1) == page {
+            for address in breakpoints.kinds.keys where address & ~(Self.pageBytes - 1) == page {
                 let offset = Int(address - page)
                 for (index, byte) in breakpoints.instruction.enumerated() where offset + index < count {
                     bytes.storeBytes(of: byte, toByteOffset: offset + index, as: UInt8.self)

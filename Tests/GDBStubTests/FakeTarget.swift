@@ -8,7 +8,8 @@ final class FakeTarget: DebugTarget {
             RegisterFeature("org.fake.cpu", [RegisterDescription("a"), RegisterDescription("pc", type: "code_ptr")]),
             RegisterFeature("org.fake.control", [RegisterDescription("c", bitCount: 32, group: "system")]),
         ], programCounter: 1, expedited: [1])
-    var threads = [
+    var threads: [DebugThreadID] { known.map(\.id) }
+    var known = [
         DebugThread(id: DebugThreadID(rawValue: 0x11), name: "first"), DebugThread(id: DebugThreadID(rawValue: 0x12), name: "<&>", details: "in read"),
     ]
     var registers: [DebugThreadID: [UInt64]] = [
@@ -54,6 +55,7 @@ final class FakeTarget: DebugTarget {
     }
 
     func remove(_ point: DebugPoint) -> DebugPointResult { points.remove(point) != nil ? .done : .failed }
+    func thread(_ id: DebugThreadID) -> DebugThread? { known.first { $0.id == id } }
     func resume(_ plan: ResumePlan) { plans.append(plan) }
     func interrupt() { log.append("interrupt") }
 

@@ -14,7 +14,7 @@ extension LinuxThread {
 
     /// In the child of a vfork, which runs in the memory of its parent, breakpoints and all. False when there is none here.
     func stepOverBreakpoint() -> Bool {
-        guard process.memory.hasBreakpoint(at: process.abi.programCounter(state)) else { return false }
+        guard !process.memory.breakpoints(at: process.abi.programCounter(state)).isEmpty else { return false }
         switch process.memory.withoutBreakpoints({ cpu.interpretOne() }) {
         case nil, .interrupted: break
         case .systemCall: makeSystemCall()

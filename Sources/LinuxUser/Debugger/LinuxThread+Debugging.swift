@@ -46,6 +46,9 @@ extension LinuxThread {
                 execute(entry, debugger)
             }
         }
+        // The debugger has left.
+        _ = finishHeldCall(entry)
+        if !isFinished && record.pointee.pending != 0 { deliverSignals() }
     }
 
     // MARK: Instructions
@@ -63,11 +66,12 @@ extension LinuxThread {
         case .interrupted, nil: break
         case .systemCall: makeDebuggedCall(entry, debugger)
         case .breakpoint:
-            if process.memory.hasBreakpoint(at: pc) {
-                let isHardware = debugger.hardwareBreakpoints.contains(pc)
-                give(debugger.stop(entry, .trap, isHardware ? .hardwareBreakpoint : .softwareBreakpoint), entry, debugger)
-            } else {
+            let kinds = process.memory.breakpoints(at: pc)
+            if kinds.isEmpty {
                 fault(SIGTRAP, 1, pc, entry, debugger)
+            } else {
+                let cause = kinds.contains(.software) ? DebugStopCause.softwareBreakpoint : .hardwareBreakpoint
+                give(debugger.stop(entry, .trap, cause), entry, debugger)
             }
         case .memoryFault(let address, let signal, let code): fault(signal, code, address, entry, debugger)
         case .instructionFault(let address): fault(SIGSEGV, process.memory.isMapped(address) ? 2 : 1, address, entry, debugger)
@@ -112,7 +116,7 @@ extension LinuxThread {
         case .go, .hold: return
         case .stepRange(let start, let end):
             let pc = process.abi.programCounter(state)
-            if pc >= start && pc < end && cpu.header.pointee.interrupt_pending == 0 { return }
+            if pc >= start && pc < end { return }
         case .step: break
         }
         give(debugger.stop(entry, .trap), entry, debugger)
@@ -139,9 +143,10 @@ extension LinuxThread {
         // One that the debugger has seen comes with what it came with.
         let seen = entry.signalInformation.flatMap { $0.signal == number ? $0 : nil }
         entry.signalInformation = nil
+        let isCaught = signals[number].isCaught
         deliver(number, seen ?? SignalInfo(ownSignal: number))
         if record.pointee.pending == 0 { _ = mynah_set_host_mask(mask) }
-        completed(entry, debugger)
+        if isCaught { completed(entry, debugger) }
     }
 
     /// As `deliverSignals`, with a question before each. `interrupted` is a call that a signal ended: the guest sees that only when

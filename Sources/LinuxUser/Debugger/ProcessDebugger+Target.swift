@@ -10,12 +10,13 @@ extension ProcessDebugger: DebugTarget {
     package var catchesSystemCalls: Bool { true }
     package var objects: Set<TransferObject> { [.auxiliaryVector, .executable, .signalInformation] }
 
-    package var threads: [DebugThread] {
-        stoppedEntries.map { entry in
-            let comm = readHostFile("/proc/self/task/\(entry.thread.hostThreadID)/comm")
-            let name = comm.hasSuffix("\n") ? String(comm.dropLast()) : comm
-            return DebugThread(id: entry.id, name: name, details: entry.phase == .inCall ? callName(entry) : "")
-        }
+    package var threads: [DebugThreadID] { stoppedEntries.map(\.id) }
+
+    package func thread(_ id: DebugThreadID) -> DebugThread? {
+        guard let entry = stoppedEntries.first(where: { $0.id == id }) else { return nil }
+        let comm = readHostFile("/proc/self/task/\(entry.thread.hostThreadID)/comm")
+        let name = comm.hasSuffix("\n") ? String(comm.dropLast()) : comm
+        return DebugThread(id: id, name: name, details: entry.phase == .inCall ? callName(entry) : "")
     }
 
     private func callName(_ entry: DebuggedThread) -> String {

@@ -30,7 +30,6 @@ package final class ProcessDebugger: @unchecked Sendable {
     private(set) var isActive = true
     /// Watchpoints; changed while no thread executes guest code.
     private(set) var watchpoints: [DebugPoint] = []
-    private(set) var hardwareBreakpoints: Set<UInt64> = []
     /// /proc/self/mem: memory beyond protection, as ptrace sees it; -1 when the host has none.
     let memoryDescriptor: Int32
 
@@ -273,29 +272,23 @@ extension ProcessDebugger {
 
     package func catchSystemCalls(_ calls: CaughtSystemCalls) { gate.locked { self.calls = calls } }
 
+    /// Points are there or not: inserting one twice, or removing what is not there, changes nothing.
     func change(_ point: DebugPoint, inserting: Bool) -> DebugPointResult {
         switch point.kind {
         case .softwareBreakpoint, .hardwareBreakpoint:
-            let memory = process.memory
-            let isDone = inserting
-                ? memory.insertBreakpoint(at: point.address, instruction: process.abi.breakpointInstruction)
-                : memory.removeBreakpoint(at: point.address)
-            guard isDone else { return .failed }
-            if point.kind == .hardwareBreakpoint {
-                _ = gate.locked { inserting ? hardwareBreakpoints.insert(point.address).inserted : hardwareBreakpoints.remove(point.address) != nil }
-            }
-            return .done
-        case .writeWatchpoint, .readWatchpoint, .accessWatchpoint:
-            guard point.byteCount > 0, point.address &+ (point.byteCount - 1) >= point.address else { return .failed }
-            return gate.locked {
-                if inserting {
-                    watchpoints.append(point)
-                    return .done
-                }
-                guard let index = watchpoints.firstIndex(of: point) else { return .failed }
-                watchpoints.remove(at: index)
+            let kind: BreakpointKinds = point.kind == .softwareBreakpoint ? .software : .hardware
+            guard inserting else {
+                process.memory.removeBreakpoint(kind, at: point.address)
                 return .done
             }
+            return process.memory.insertBreakpoint(kind, at: point.address, instruction: process.abi.breakpointInstruction) ? .done : .failed
+        case .writeWatchpoint, .readWatchpoint, .accessWatchpoint:
+            guard point.byteCount > 0, point.address &+ (point.byteCount - 1) >= point.address else { return .failed }
+            gate.locked {
+                watchpoints.removeAll { $0 == point }
+                if inserting { watchpoints.append(point) }
+            }
+            return .done
         }
     }
 
