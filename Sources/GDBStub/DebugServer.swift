@@ -31,6 +31,9 @@ package final class DebugServer: @unchecked Sendable {
     /// Descriptors that belong to the connection.
     package var descriptors: [Int32] { [descriptor, wakeUp.reading, wakeUp.writing] }
 
+    /// The connection is closed, and `serve` about to return.
+    package var hasEnded: Bool { locked { isFinished } }
+
     /// Hands the session an event, from any thread.
     package func post(_ event: DebugEvent) {
         locked { events.append(event) }

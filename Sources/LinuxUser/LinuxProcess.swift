@@ -226,6 +226,12 @@ extension LinuxProcess {
     package func usageText() -> String { memory.usageText() }
     package func usageSummary() -> String { memory.usageSummary() }
 
+    /// Host threads of this process that are no guest threads.
+    var ownThreadCount: Int {
+        guard let debugger, debugger.processNumber == getpid(), debugger.hasThread else { return 0 }
+        return 1
+    }
+
     /// Descriptors that belong to Mynah, and that the guest cannot close.
     package var internalDescriptors: [Int32] {
         [paths.internalDescriptor, strace?.internalDescriptor ?? -1].filter { $0 >= 0 } + (debugger?.descriptors ?? [])

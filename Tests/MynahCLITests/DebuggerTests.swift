@@ -306,6 +306,15 @@ import Testing
         #expect(end.status == 0 && end.output.hasSuffix("ok all\n") && interrupts > 3, "\(interrupts) \(end.output)")
     }
 
+    /// Programs do not notice a debugger that only looks on.
+    @Test(arguments: ["kernel", "signals", "process", "code"]) func checksHoldUnderADebugger(check: String) throws {
+        let client = try DebuggerClient(Self.images + "/checks/" + check)
+        try client.ask("QPassSignals:" + (1 ..< 79).filter { $0 != 9 && $0 != 17 }.map { String($0, radix: 16) }.joined(separator: ";"))
+        #expect(try client.ask("vCont;c") == "W00")
+        let end = try client.finish()
+        #expect(end.status == 0, "\(end.output.split(separator: "\n").filter { $0.hasPrefix("FAILED") })")
+    }
+
     @Test func filesOfTheTarget() throws {
         let client = try debug()
         let name = try client.ask("qXfer:exec-file:read::0,1000").dropFirst()

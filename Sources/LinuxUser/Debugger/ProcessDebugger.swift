@@ -12,6 +12,8 @@ import Guest
 package final class ProcessDebugger: @unchecked Sendable {
     unowned let process: LinuxProcess
     private(set) var server: DebugServer!
+    /// The child of a vfork shares this memory, not its threads.
+    let processNumber = getpid()
     private let gate = Monitor()
 
     private enum World {
@@ -77,6 +79,9 @@ package final class ProcessDebugger: @unchecked Sendable {
 
     /// Descriptors that the guest must not close.
     var descriptors: [Int32] { (server?.descriptors ?? []) + (memoryDescriptor >= 0 ? [memoryDescriptor] : []) }
+
+    /// Whether the session still has its thread.
+    var hasThread: Bool { server?.hasEnded == false }
 
     // MARK: The gate, on the guest's threads
 
