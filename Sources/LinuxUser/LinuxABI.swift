@@ -58,6 +58,8 @@ package protocol LinuxABI: AnyObject {
     func setDebugRegister(_ number: Int, _ state: UnsafeMutableRawPointer, to value: UInt64) -> Bool
     /// The instruction that traps, short enough to stand in place of any other.
     var breakpointInstruction: [UInt8] { get }
+    /// Whether the guest's own code traps at `address`.
+    func isBreakpointInstruction(at address: UInt64) -> Bool
     /// The memory that the instruction at the program counter is about to access; nil for none.
     func memoryAccess(_ state: UnsafeMutableRawPointer) -> MemoryAccess?
     /// One line on the registers, for crash reports.

@@ -1,6 +1,6 @@
 // What a debugger looks at: functions, variables, threads, signals, children and faults in known places. A call that no kernel
 // knows (number 5000) carries the addresses, so that a debugger without symbols can catch it. Without an argument everything runs
-// by itself; `fault`, `spin`, `sleep`, `execute`, `exit N` and `kill` are for debuggers.
+// by itself; `fault`, `spin`, `sleep [MILLISECONDS]`, `execute`, `exit N` and `kill` are for debuggers.
 #include "check.h"
 #include <pthread.h>
 #include <signal.h>
@@ -73,7 +73,8 @@ int main(int count, char **arguments) {
     if (!strcmp(mode, "kill")) kill(getpid(), SIGTERM);
     if (!strcmp(mode, "spin")) while (!released) spins++;
     if (!strcmp(mode, "sleep")) {
-        struct timespec wait = {0, 600000000}, rest = {7, 7};
+        long milliseconds = count > 2 ? atol(arguments[2]) : 600;
+        struct timespec wait = {milliseconds / 1000, milliseconds % 1000 * 1000000}, rest = {7, 7};
         EXPECT(nanosleep(&wait, &rest) == 0, "a sleep that nothing shortens");
         return conclude();
     }

@@ -68,7 +68,8 @@ extension LinuxThread {
         case .breakpoint:
             let kinds = process.memory.breakpoints(at: pc)
             if kinds.isEmpty {
-                fault(SIGTRAP, 1, pc, entry, debugger)
+                // It may have been removed since, when the debugger left.
+                if process.abi.isBreakpointInstruction(at: pc) { fault(SIGTRAP, 1, pc, entry, debugger) }
             } else {
                 let cause = kinds.contains(.software) ? DebugStopCause.softwareBreakpoint : .hardwareBreakpoint
                 give(debugger.stop(entry, .trap, cause), entry, debugger)

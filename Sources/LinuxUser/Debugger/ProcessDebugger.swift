@@ -14,9 +14,9 @@ package final class ProcessDebugger: @unchecked Sendable {
     private(set) var server: DebugServer!
     /// The child of a vfork shares this memory, not its threads.
     let processNumber = getpid()
-    private let gate = Monitor()
+    let gate = Monitor()
 
-    private enum World {
+    enum World {
         case running
         /// Until all threads have come to the gate.
         case stopping(DebugStop)
@@ -24,14 +24,14 @@ package final class ProcessDebugger: @unchecked Sendable {
     }
 
     // All of it is guarded by the gate.
-    private var world = World.stopped
-    private var entries: [DebuggedThread] = []
-    private var plan = ResumePlan([])
-    private var calls = CaughtSystemCalls.none
-    private var observation = SignalObservation()
-    private(set) var isActive = true
+    var world = World.stopped
+    var entries: [DebuggedThread] = []
+    var plan = ResumePlan([])
+    var calls = CaughtSystemCalls.none
+    var observation = SignalObservation()
+    var isActive = true
     /// Watchpoints; changed while no thread executes guest code.
-    private(set) var watchpoints: [DebugPoint] = []
+    var watchpoints: [DebugPoint] = []
     /// /proc/self/mem: memory beyond protection, as ptrace sees it; -1 when the host has none.
     let memoryDescriptor: Int32
 
@@ -127,7 +127,7 @@ package final class ProcessDebugger: @unchecked Sendable {
         entry.phase = .running
     }
 
-    private func noteStopped() {
+    func noteStopped() {
         guard case .stopping(let stop) = world, entries.allSatisfy({ $0.phase != .running }) else { return }
         world = .stopped
         gate.broadcast()
@@ -206,172 +206,4 @@ package final class ProcessDebugger: @unchecked Sendable {
     func leaveInChild() {
         for descriptor in descriptors { close(descriptor) }
     }
-}
-
-// What the session does to the gate, on its own thread; see `ProcessDebugger+Target`.
-extension ProcessDebugger {
-    var stoppedEntries: [DebuggedThread] { gate.locked { entries } }
-
-    package func resume(_ plan: ResumePlan) {
-        gate.locked {
-            self.plan = plan
-            for entry in entries {
-                entry.action = plan.action(for: entry.id)
-                entry.signal = .none
-                switch entry.action {
-                case .go(let signal), .step(let signal): give(signal, to: entry)
-                case .stepRange, .hold: break
-                }
-            }
-            world = .running
-            gate.broadcast()
-        }
-    }
-
-    private func give(_ signal: GDBSignal, to entry: DebuggedThread) {
-        guard let number = signal.linux, number != 0 else { return }
-        if entry.phase == .inCall {
-            // The host brings it out of the call; then nobody is asked again.
-            entry.unquestioned |= SignalTable.bit(number)
-            _ = mynah_syscall(234 /* tgkill */, Int(getpid()), Int(entry.thread.hostThreadID), Int(number), 0, 0, 0)
-        } else {
-            entry.signal = signal
-        }
-    }
-
-    package func interrupt() {
-        gate.locked {
-            guard case .running = world else { return }
-            let awake = entries.first { $0.phase == .running && $0.action != .hold }
-            guard let entry = awake ?? entries.first(where: { $0.action != .hold }) ?? entries.first else { return }
-            world = .stopping(DebugStop(thread: entry.id, signal: .interrupt))
-            entry.signalInformation = nil
-            for entry in entries { entry.thread.cpu.requestInterrupt() }
-            noteStopped()
-        }
-    }
-
-    /// Runs `body` with a thread whose registers nobody else changes: one that waits in a system call is brought out of it first. Nil
-    /// when there is no such thread, or when it cannot be brought out.
-    func withChangeableThread<Result>(_ id: DebugThreadID, _ body: (DebuggedThread) -> Result?) -> Result? {
-        gate.locked {
-            guard let entry = entries.first(where: { $0.id == id }) else { return nil }
-            var attempts = 0
-            while entry.phase == .inCall && attempts < 100 {
-                entry.wasKicked = true
-                mynah_kick(entry.thread.hostThreadID)
-                gate.wait(milliseconds: 20)
-                attempts += 1
-            }
-            return entry.phase == .stopped ? body(entry) : nil
-        }
-    }
-
-    func observe(passing signals: UInt64) {
-        let table = gate.locked { () -> SignalTable? in
-            observation.passed = signals
-            return entries.first?.thread.signals
-        }
-        table?.observe(gate.locked { observation })
-    }
-
-    package func catchSystemCalls(_ calls: CaughtSystemCalls) { gate.locked { self.calls = calls } }
-
-    /// Points are there or not: inserting one twice, or removing what is not there, changes nothing.
-    func change(_ point: DebugPoint, inserting: Bool) -> DebugPointResult {
-        switch point.kind {
-        case .softwareBreakpoint, .hardwareBreakpoint:
-            let kind: BreakpointKinds = point.kind == .softwareBreakpoint ? .software : .hardware
-            guard inserting else {
-                process.memory.removeBreakpoint(kind, at: point.address)
-                return .done
-            }
-            return process.memory.insertBreakpoint(kind, at: point.address, instruction: process.abi.breakpointInstruction) ? .done : .failed
-        case .writeWatchpoint, .readWatchpoint, .accessWatchpoint:
-            guard point.byteCount > 0, point.address &+ (point.byteCount - 1) >= point.address else { return .failed }
-            gate.locked {
-                watchpoints.removeAll { $0 == point }
-                if inserting { watchpoints.append(point) }
-            }
-            return .done
-        }
-    }
-
-    package func detach() {
-        process.memory.removeAllBreakpoints()
-        let table = gate.locked { () -> SignalTable? in
-            isActive = false
-            watchpoints = []
-            for entry in entries { entry.thread.cpu.requestInterrupt() }
-            gate.broadcast()
-            return entries.first?.thread.signals
-        }
-        table?.observe(nil)
-    }
-}
-
-/// A thread as the debugger holds it. Guarded by the debugger's gate, except for what only the thread itself uses.
-final class DebuggedThread {
-    unowned let thread: LinuxThread
-    enum Phase { case running, inCall, stopped }
-    var phase = Phase.running
-    var action = ResumeAction.hold
-    /// What the thread gets when it goes on.
-    var signal = GDBSignal.none
-    /// Of the signal that it stopped because of.
-    var signalInformation: SignalInfo?
-    /// Signals that the debugger sent itself (bit n - 1 for signal n).
-    var unquestioned: UInt64 = 0
-    /// It was brought out of a system call, which is to be made again.
-    var wasKicked = false
-
-    // Used by the thread alone.
-    /// What is to be told before the first instruction.
-    var firstStop: DebugStopCause?
-    /// Where a watched access was told, and is made now.
-    var toldAccess: UInt64?
-    /// Where the entry of a system call was told, and the call is made now.
-    var toldCall: UInt64?
-    var heldCall: HeldCall?
-
-    init(_ thread: LinuxThread) { self.thread = thread }
-
-    var id: DebugThreadID { DebugThreadID(rawValue: UInt64(thread.hostThreadID)) }
-
-    func takeSignal() -> GDBSignal {
-        defer { signal = .none }
-        return signal
-    }
-}
-
-/// A lock with a condition to wait for.
-final class Monitor {
-    // SAFETY: allocated for the life of the debugger, which is that of the process; never moved.
-    private let mutex: UnsafeMutablePointer<pthread_mutex_t> = .allocate(capacity: 1)
-    private let condition: UnsafeMutablePointer<pthread_cond_t> = .allocate(capacity: 1)
-
-    init() {
-        pthread_mutex_init(mutex, nil)
-        pthread_cond_init(condition, nil)
-    }
-
-    func locked<Result>(_ body: () -> Result) -> Result {
-        pthread_mutex_lock(mutex)
-        defer { pthread_mutex_unlock(mutex) }
-        return body()
-    }
-
-    /// Gives the lock back until somebody broadcasts.
-    func wait() { pthread_cond_wait(condition, mutex) }
-
-    func wait(milliseconds: Int) {
-        var end = timespec()
-        clock_gettime(CLOCK_REALTIME, &end)
-        let nanoseconds = end.tv_nsec + milliseconds * 1_000_000
-        end.tv_sec += nanoseconds / 1_000_000_000
-        end.tv_nsec = nanoseconds % 1_000_000_000
-        pthread_cond_timedwait(condition, mutex, &end)
-    }
-
-    func broadcast() { pthread_cond_broadcast(condition) }
 }

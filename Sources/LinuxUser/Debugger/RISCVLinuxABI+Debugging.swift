@@ -65,6 +65,11 @@ extension RISCVLinuxABI {
     /// c.ebreak, which fits in place of every instruction.
     package var breakpointInstruction: [UInt8] { [0x02, 0x90] }
 
+    package func isBreakpointInstruction(at address: UInt64) -> Bool {
+        guard let low = readGuest(UInt16.self, at: address) else { return false }
+        return low == 0x9002 || low == 0x0073 && readGuest(UInt16.self, at: address &+ 2) == 0x0010
+    }
+
     package func memoryAccess(_ state: UnsafeMutableRawPointer) -> MemoryAccess? {
         let pc = RISCVState(state).programCounter
         guard let low = readGuest(UInt16.self, at: pc) else { return nil }
