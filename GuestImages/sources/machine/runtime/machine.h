@@ -72,7 +72,7 @@ struct trap { u64 count, cause, pc, value; };
 extern struct trap traps[MAXIMUM_HARTS];
 static inline struct trap *trap(void) { return &traps[current_hart()]; }
 // Runs the statement and says which exception it raised: -1 for none.
-#define CAUSE_OF(statement) ({ trap()->count = 0; statement; full_fence(); trap()->count ? (i64)trap()->cause : -1l; })
+#define CAUSE_OF(statement) ({ trap()->count = 0; full_fence(); statement; full_fence(); trap()->count ? (i64)trap()->cause : -1l; })
 
 // Handlers get a trap first and return whether they took it.
 extern int (*exception_handler)(u64 cause, u64 value, struct frame *frame);
