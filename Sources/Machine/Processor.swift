@@ -1,0 +1,156 @@
+// All harts of a machine, the engine that they share, and their time.
+//
+// A hart runs on a host thread of its own and time is the host's; or, deterministically, all run in turns on one thread and time is
+// counted in instructions, so that a run can be repeated exactly.
+
+import CHost
+import Engine
+import Glibc
+import Guest
+import GuestRISCV
+
+package struct ProcessorOptions: Sendable {
+    package var engine = EngineConfiguration()
+    package var isDeterministic = false
+    /// Instructions of all harts together in a tick of 100 ns, in deterministic runs.
+    package var instructionsPerTick: UInt64 = 20
+    /// Instructions that a hart executes before it is the next one's turn, in deterministic runs.
+    package var instructionsPerTurn = 20_000
+    package init() {}
+}
+
+package final class Processor: HartClock {
+    /// Frequency of `time`, in Hz.
+    package static let timeFrequency: UInt64 = 10_000_000
+    private static let nanosecondsPerTick: UInt64 = 100
+
+    package let memory: MachineMemory
+    package let options: ProcessorOptions
+    package var isDeterministic: Bool { options.isDeterministic }
+    package let engine: Engine
+    package private(set) var harts: [Hart] = []
+    /// Things to do at a time.
+    package let timers: ProcessorTimers
+    private var hartTimers: [ProcessorTimers.Timer] = []
+    private let startNanoseconds: UInt64
+    /// Ticks that passed while all harts slept, in deterministic runs.
+    private var skippedTicks: UInt64 = 0
+    // SAFETY: one word that threads read and write whole.
+    private let running: UnsafeMutablePointer<UInt32>
+    private var threads: [HartThread] = []
+
+    /// - Throws: `HostError` when the host refuses memory for code.
+    package init(memory: MachineMemory, hartCount: Int, options: ProcessorOptions = ProcessorOptions()) throws {
+        self.memory = memory
+        self.options = options
+        engine = try Engine(isa: RISCV64Machine(), memory: MachineCode(memory), configuration: options.engine)
+        timers = ProcessorTimers()
+        startNanoseconds = Processor.nanoseconds()
+        running = .allocate(capacity: 1)
+        running.initialize(to: 0)
+        for id in 0 ..< hartCount { harts.append(Hart(id: id, processor: self, engine: engine)) }
+        for hart in harts { hartTimers.append(timers.make { [unowned hart] in hart.wake() }) }
+        timers.now = { [unowned self] in self.time() }
+    }
+
+    deinit {
+        for hart in harts { hart.destroy() }
+        running.deallocate()
+    }
+
+    // MARK: Time
+
+    private static func nanoseconds() -> UInt64 {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return UInt64(bitPattern: Int64(time.tv_sec)) &* 1_000_000_000 &+ UInt64(bitPattern: Int64(time.tv_nsec))
+    }
+
+    /// `mtime`: ticks of 100 ns since the start.
+    package func time() -> UInt64 {
+        if !isDeterministic { return (Processor.nanoseconds() &- startNanoseconds) / Processor.nanosecondsPerTick }
+        var executed: UInt64 = 0
+        for hart in harts { executed &+= hart.cpu.interpreter.instructionsExecuted }
+        return executed / options.instructionsPerTick &+ skippedTicks
+    }
+
+    package func timerChanged(hart: Int, deadline: UInt64) {
+        if hart < hartTimers.count { hartTimers[hart].set(deadline == .max ? nil : deadline) }
+    }
+
+    // MARK: Running
+
+    package var isRunning: Bool { mynah_load_word(UInt64(UInt(bitPattern: running)), 4) != 0 }
+
+    /// Runs the harts on threads until `stop`. Those that were not started wait for it.
+    package func start() {
+        mynah_store_word(UInt64(UInt(bitPattern: running)), 4, 1)
+        if isDeterministic {
+            threads = [HartThread { [self] in runInTurns() }]
+        } else {
+            timers.startThread()
+            threads = harts.map { hart in HartThread { hart.runUntilStopped() } }
+        }
+    }
+
+    /// Has all harts stop at the next instruction boundary that they look up at. From any thread, also from a hart's.
+    package func stop() {
+        mynah_store_word(UInt64(UInt(bitPattern: running)), 4, 0)
+        for hart in harts { hart.wake() }
+        timers.wakeUp()
+    }
+
+    /// Waits until all harts have stopped. Not on a hart's thread.
+    package func wait() {
+        for thread in threads { thread.join() }
+        threads = []
+        timers.stopThread()
+    }
+
+    /// All harts in turns, and the clock's jump to the next timer when all of them sleep.
+    private func runInTurns() {
+        while isRunning {
+            var isBusy = false
+            for hart in harts {
+                timers.fire()
+                if !isRunning { return }
+                if hart.run(instructions: options.instructionsPerTurn) { isBusy = true }
+            }
+            if isBusy { continue }
+            if let next = timers.next {
+                let now = time()
+                if next > now { skippedTicks &+= next &- now }
+            } else {
+                // Only the outside can wake it now, say a key.
+                usleep(1000)
+            }
+        }
+    }
+
+    // MARK: Between harts
+
+    /// What the harts have in buffers of translations, or of instructions, is gone when this returns.
+    /// - Parameter caller: the hart that asks, on whose thread this runs; nil for another thread.
+    package func fence(_ kind: Hart.Requests, harts targets: [Int], caller: Int?) {
+        var tickets: [(hart: Hart, ticket: UInt64)] = []
+        for target in targets where target < harts.count {
+            let hart = harts[target]
+            if target == caller || isDeterministic {
+                _ = hart.request(kind)
+                hart.serveRequests()
+            } else if hart.phase != .stopped {
+                tickets.append((hart, hart.request(kind)))
+            }
+        }
+        for (hart, ticket) in tickets {
+            while !hart.isFenced(ticket) {
+                // The other may wait for this one.
+                if let caller { harts[caller].serveRequests() }
+                sched_yield()
+            }
+        }
+    }
+
+    /// A double word at a virtual address, with the rights of the hart's present mode. On the hart's thread.
+    package func readVirtual(hart: Int, _ address: UInt64) -> UInt64? { harts[hart].core.readDoubleWord(address) }
+}
