@@ -26,6 +26,7 @@ let package = Package(
         .target(name: "GuestRISCV", dependencies: ["Guest", "IR", "CHost"], swiftSettings: stage),
         .target(name: "Engine", dependencies: ["Guest", "IR", "Optimizer", "X86Backend", "Host", "CHost"], swiftSettings: stage),
         .target(name: "LinuxUser", dependencies: ["Engine", "Guest", "GuestRISCV", "Host", "CHost"]),
+        .target(name: "Machine", dependencies: ["Engine", "Guest", "GuestRISCV", "Host", "CHost"]),
         .target(name: "Mynah", dependencies: ["Engine", "LinuxUser", "Guest", "GuestRISCV", "Optimizer", "X86Backend", "X86", "Host", "IR"]),
         .target(
             name: "MynahCLI",
@@ -43,6 +44,7 @@ let package = Package(
         .testTarget(name: "EngineTests", dependencies: ["Engine", "GuestRISCV", "Guest", "IR", "Optimizer", "Host"]),
         .target(name: "CConfinement", path: "Tests/CConfinement"),
         .testTarget(name: "LinuxUserTests", dependencies: ["LinuxUser", "Guest", "GuestRISCV", "CConfinement"]),
+        .testTarget(name: "MachineTests", dependencies: ["Machine"]),
         .testTarget(name: "MynahCLITests", dependencies: ["MynahCLI", "Mynah"]),
     ],
     swiftLanguageModes: [.v5]
