@@ -164,10 +164,10 @@ package final class MachineMemory: @unchecked Sendable {
     package func noteCode(_ address: UInt64, _ page: UnsafeMutablePointer<UInt32>) {
         if page.pointee & MachineMemory.hasCode != 0 { return }
         let place = UInt64(UInt(bitPattern: page))
-        let old = UInt32(truncatingIfNeeded: mynah_atomic(Int32(MYNAH_OR.rawValue), 4, place, UInt64(MachineMemory.hasCode)))
+        let old = UInt32(truncatingIfNeeded: mynah_atomic(Int32(MYNAH_OR), 4, place, UInt64(MachineMemory.hasCode)))
         guard old & MachineMemory.hasCode == 0 else { return }
         let tagged = UInt64(MachineMemory.mayBeTagged)
-        let before = mynah_atomic(Int32(MYNAH_AND.rawValue), 4, place, ~tagged & 0xffff_ffff)
+        let before = mynah_atomic(Int32(MYNAH_AND), 4, place, ~tagged & 0xffff_ffff)
         if before & tagged != 0 { dropWriteTags(address & SoftTLB.pageMask) }
     }
 
@@ -177,7 +177,7 @@ package final class MachineMemory: @unchecked Sendable {
             mynah_fence()
             if page.pointee & 3 == MachineMemory.mayBeTagged { return true }
         }
-        let old = mynah_atomic(Int32(MYNAH_OR.rawValue), 4, UInt64(UInt(bitPattern: page)), UInt64(MachineMemory.mayBeTagged))
+        let old = mynah_atomic(Int32(MYNAH_OR), 4, UInt64(UInt(bitPattern: page)), UInt64(MachineMemory.mayBeTagged))
         return UInt32(truncatingIfNeeded: old) & MachineMemory.hasCode == 0
     }
 

@@ -29,15 +29,15 @@ extension ControlRegisterRows {
             hart.softwarePending = hart.softwarePending & ~writable | value & writable
             return .interrupts
         }
-        csr(0x180, "satp", { $0.satp }, accessible: { !($0.privilege == .supervisor && $0.mstatus & Status.tvm != 0) }) { hart, value in
+        csr(0x180, "satp", accessible: { !($0.privilege == .supervisor && $0.mstatus & Status.tvm != 0) }, { $0.satp }) { hart, value in
             hart.setTranslation(value)
         }
         csr(
-            0x14d, "stimecmp", { $0.stimecmp },
+            0x14d, "stimecmp",
             accessible: { hart in
                 let isDelegated = hart.mcounteren & 2 != 0 && hart.menvcfg & EnvironmentConfiguration.stce != 0
                 return hart.privilege == .machine || isDelegated
-            }
+            }, { $0.stimecmp }
         ) { hart, value in
             hart.setTimer(value)
             return .interrupts
@@ -45,12 +45,14 @@ extension ControlRegisterRows {
     }
 
     mutating func addUserCounters() {
-        csr(0xc00, "cycle", { $0.cycles }, accessible: { $0.mayRead(counter: 0) })
-        csr(0xc01, "time", { $0.clock.time() }, accessible: { $0.mayRead(counter: 1) })
-        csr(0xc02, "instret", { $0.retired }, accessible: { $0.mayRead(counter: 2) })
-        for index in 3 ... 31 {
-            csr(0xc00 + index, "hpmcounter", { _ in 0 }, accessible: { $0.mayRead(counter: UInt64(index)) })
-        }
+        counter(0, "cycle") { $0.cycles }
+        counter(1, "time") { $0.clock.time() }
+        counter(2, "instret") { $0.retired }
+        for index in 3 ... 31 { counter(index, "hpmcounter") { _ in 0 } }
+    }
+
+    private mutating func counter(_ index: Int, _ name: StaticString, _ read: @escaping (RISCVHart) -> UInt64) {
+        csr(0xc00 + index, name, accessible: { $0.mayRead(counter: UInt64(index)) }, read) { _, _ in .none }
     }
 }
 

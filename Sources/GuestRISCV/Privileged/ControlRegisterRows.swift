@@ -33,10 +33,21 @@ enum ControlRegisterMask {
 struct ControlRegisterRows {
     private(set) var rows: [ControlRegisterRow] = []
 
+    /// A register that ignores writes.
+    mutating func csr(_ number: Int, _ name: StaticString, _ read: @escaping (RISCVHart) -> UInt64) {
+        rows.append(ControlRegisterRow(number: number, name: name, read: read, write: { _, _ in .none }, isAccessible: { _ in true }))
+    }
+
     mutating func csr(
         _ number: Int, _ name: StaticString, _ read: @escaping (RISCVHart) -> UInt64,
-        accessible: @escaping (RISCVHart) -> Bool = { _ in true },
-        write: @escaping (RISCVHart, UInt64) -> ControlRegisterEffect = { _, _ in .none }
+        write: @escaping (RISCVHart, UInt64) -> ControlRegisterEffect
+    ) {
+        rows.append(ControlRegisterRow(number: number, name: name, read: read, write: write, isAccessible: { _ in true }))
+    }
+
+    mutating func csr(
+        _ number: Int, _ name: StaticString, accessible: @escaping (RISCVHart) -> Bool, _ read: @escaping (RISCVHart) -> UInt64,
+        write: @escaping (RISCVHart, UInt64) -> ControlRegisterEffect
     ) {
         rows.append(ControlRegisterRow(number: number, name: name, read: read, write: write, isAccessible: accessible))
     }

@@ -155,13 +155,13 @@ package final class RISCVHart {
 
     /// Raises interrupt lines (bits of `mip`) and has the hart look at them. From any thread.
     package func raise(_ bits: UInt64) {
-        _ = mynah_atomic(Int32(MYNAH_OR.rawValue), 8, UInt64(UInt(bitPattern: lines)), bits & HartInterrupt.all)
+        _ = mynah_atomic(Int32(MYNAH_OR), 8, UInt64(UInt(bitPattern: lines)), bits & HartInterrupt.all)
         mynah_request_interrupt(header)
     }
 
     /// Lowers interrupt lines. From any thread.
     package func lower(_ bits: UInt64) {
-        _ = mynah_atomic(Int32(MYNAH_AND.rawValue), 8, UInt64(UInt(bitPattern: lines)), ~bits)
+        _ = mynah_atomic(Int32(MYNAH_AND), 8, UInt64(UInt(bitPattern: lines)), ~bits)
     }
 
     /// `mip`.
