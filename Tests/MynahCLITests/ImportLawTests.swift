@@ -18,6 +18,7 @@ import Testing
         "GuestRISCV": ["Guest", "IR", "CHost"],
         "Engine": ["Guest", "IR", "Optimizer", "X86Backend", "Host", "CHost"],
         "LinuxUser": ["Engine", "Guest", "GuestRISCV", "Host", "CHost"],
+        "DeviceModel": ["CHost"],
         "Mynah": ["Engine", "LinuxUser", "Guest", "GuestRISCV", "Optimizer", "X86Backend", "X86", "Host", "IR", "CHost"],
         "MynahCLI": ["Mynah"],
         "mynah": ["MynahCLI"],
