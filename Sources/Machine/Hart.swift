@@ -2,8 +2,8 @@
 // requests of other harts.
 
 import CHost
+import DeviceModel
 import Engine
-import Glibc
 import Guest
 import GuestRISCV
 
@@ -25,14 +25,13 @@ package final class Hart {
         var opaque: UInt64
         var isSupervisor: Bool
     }
-    // Guarded by `mutex`.
+    // Guarded by `monitor`.
     private var currentPhase = Phase.stopped
     private var pendingStart: Start?
     /// Work that others want done on the hart's thread, and what has been done of it.
     private var requests = Requests()
     private var requestedFences: UInt64 = 0, finishedFences: UInt64 = 0
-    private let mutex: UnsafeMutablePointer<pthread_mutex_t>
-    private let condition: UnsafeMutablePointer<pthread_cond_t>
+    private let monitor = Monitor()
 
     /// What to forget before the next instruction.
     package struct Requests: OptionSet, Sendable {
@@ -47,29 +46,11 @@ package final class Hart {
         self.processor = processor
         core = RISCVHart(id: id, memory: processor.memory, clock: processor)
         cpu = engine.makeCPU()
-        mutex = .allocate(capacity: 1)
-        pthread_mutex_init(mutex, nil)
-        condition = .allocate(capacity: 1)
-        pthread_cond_init(condition, nil)
         core.attach(cpu.state)
     }
 
     /// Frees what the hart runs on. It must not run any more.
     func destroy() { cpu.destroy() }
-
-    deinit {
-        pthread_cond_destroy(condition)
-        pthread_mutex_destroy(mutex)
-        condition.deallocate()
-        mutex.deallocate()
-    }
-
-    @inline(__always)
-    private func locked<Result>(_ body: () -> Result) -> Result {
-        pthread_mutex_lock(mutex)
-        defer { pthread_mutex_unlock(mutex) }
-        return body()
-    }
 
     // MARK: Registers
 
@@ -96,16 +77,16 @@ package final class Hart {
     /// Has the hart look at its interrupts and requests.
     package func wake() {
         mynah_request_interrupt(cpu.header)
-        locked { _ = pthread_cond_broadcast(condition) }
+        monitor.locked { monitor.wake() }
     }
 
-    package var phase: Phase { locked { currentPhase } }
+    package var phase: Phase { monitor.locked { currentPhase } }
     package var isStarted: Bool { phase == .started }
 
     /// Starts a stopped hart: in supervisor mode with its number in a0 and `opaque` in a1, or in machine mode as after a reset.
     /// - Returns: false when it is not stopped.
     package func start(at programCounter: UInt64, opaque: UInt64, isSupervisor: Bool) -> Bool {
-        let isStopped = locked {
+        let isStopped = monitor.locked {
             guard currentPhase == .stopped, pendingStart == nil else { return false }
             pendingStart = Start(programCounter: programCounter, opaque: opaque, isSupervisor: isSupervisor)
             currentPhase = .started
@@ -117,13 +98,13 @@ package final class Hart {
 
     /// The hart executes nothing more until it is started again. On its own thread.
     package func park() {
-        locked { currentPhase = .stopped }
+        monitor.locked { currentPhase = .stopped }
         mynah_request_interrupt(cpu.header)
     }
 
     /// Asks for a fence; `waitForFence` with the result waits until it is done.
     func request(_ fence: Requests) -> UInt64 {
-        let ticket = locked {
+        let ticket = monitor.locked {
             requests.formUnion(fence)
             requestedFences += 1
             return requestedFences
@@ -133,17 +114,17 @@ package final class Hart {
     }
 
     /// Whether the fence has been done, or the hart does not run: then it is done before it runs again.
-    func isFenced(_ ticket: UInt64) -> Bool { locked { finishedFences >= ticket || currentPhase == .stopped || !processor.isRunning } }
+    func isFenced(_ ticket: UInt64) -> Bool { monitor.locked { finishedFences >= ticket || currentPhase == .stopped || !processor.isRunning } }
 
     /// Does what others have asked for. On the hart's thread.
     func serveRequests() {
-        let (wanted, ticket) = locked {
+        let (wanted, ticket) = monitor.locked {
             defer { requests = [] }
             return (requests, requestedFences)
         }
         if wanted.contains(.translations) { core.flushTranslations() }
         if wanted.contains(.instructions) { core.memory.settleCode() }
-        locked { finishedFences = ticket }
+        monitor.locked { finishedFences = ticket }
     }
 
     // MARK: Running
@@ -189,7 +170,7 @@ package final class Hart {
 
     /// Whether the hart is started; what a start asks for is done.
     private func beginIfStarted() -> Bool {
-        let (start, phase) = locked {
+        let (start, phase) = monitor.locked {
             defer { pendingStart = nil }
             return (pendingStart, currentPhase)
         }
@@ -246,21 +227,21 @@ package final class Hart {
 
     /// Sleeps while `isIdle` says so, which is asked with the lock held.
     private func sleep(while isIdle: () -> Bool) {
-        locked {
-            while processor.isRunning && isIdle() { pthread_cond_wait(condition, mutex) }
+        monitor.locked {
+            while processor.isRunning && isIdle() { monitor.wait() }
         }
     }
 
     /// Waits for an interrupt as SBI's suspension does, then goes on behind the call, or starts anew. On the hart's thread.
     package func suspend(resume: (address: UInt64, opaque: UInt64)?) {
-        locked { currentPhase = .suspended }
+        monitor.locked { currentPhase = .suspended }
         if processor.isDeterministic {
             isWaiting = true
         } else {
             sleep { !self.core.hasWakeup && self.requests.isEmpty }
             mynah_request_interrupt(cpu.header)
         }
-        locked { currentPhase = .started }
+        monitor.locked { currentPhase = .started }
         if let resume {
             core.enterSupervisor()
             programCounter = resume.address

@@ -1,6 +1,7 @@
 // Where the engine reads guest code from in machine mode: what the hart on this thread sees.
 
 import CHost
+import DeviceModel
 import Guest
 import GuestRISCV
 
@@ -18,3 +19,6 @@ final class MachineCode: GuestMemory {
     /// Nothing is write-protected: writes of code are noticed by the look-aside buffer.
     func releaseWatch(at address: UInt64) -> Range<UInt64>? { nil }
 }
+
+extension MachineMemory: DeviceMemory {}
+extension Bus: PhysicalBus {}

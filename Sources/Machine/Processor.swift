@@ -4,6 +4,7 @@
 // counted in instructions, so that a run can be repeated exactly.
 
 import CHost
+import DeviceModel
 import Engine
 import Glibc
 import Guest
@@ -20,37 +21,35 @@ package struct ProcessorOptions: Sendable {
 }
 
 package final class Processor: HartClock {
-    /// Frequency of `time`, in Hz.
-    package static let timeFrequency: UInt64 = 10_000_000
-    private static let nanosecondsPerTick: UInt64 = 100
-
     package let memory: MachineMemory
     package let options: ProcessorOptions
     package var isDeterministic: Bool { options.isDeterministic }
     package let engine: Engine
     package private(set) var harts: [Hart] = []
-    /// Things to do at a time.
-    package let timers: ProcessorTimers
-    private var hartTimers: [ProcessorTimers.Timer] = []
-    private let startNanoseconds: UInt64
+    /// The machine's clock, and what is to be done at a time of it: for devices, too.
+    package private(set) var clock: Clock = HostClock()
+    package private(set) var timers: TimerQueue
+    private var hartTimers: [DeviceTimer] = []
     /// Ticks that passed while all harts slept, in deterministic runs.
     private var skippedTicks: UInt64 = 0
     // SAFETY: one word that threads read and write whole.
     private let running: UnsafeMutablePointer<UInt32>
-    private var threads: [HartThread] = []
+    private var threads: [HostThread] = []
 
     /// - Throws: `HostError` when the host refuses memory for code.
     package init(memory: MachineMemory, hartCount: Int, options: ProcessorOptions = ProcessorOptions()) throws {
         self.memory = memory
         self.options = options
         engine = try Engine(isa: RISCV64Machine(), memory: MachineCode(memory), configuration: options.engine)
-        timers = ProcessorTimers()
-        startNanoseconds = Processor.nanoseconds()
+        timers = TimerQueue(clock: clock)
         running = .allocate(capacity: 1)
         running.initialize(to: 0)
+        if options.isDeterministic {
+            clock = CountedClock { [unowned self] in countedTime }
+            timers = TimerQueue(clock: clock)
+        }
         for id in 0 ..< hartCount { harts.append(Hart(id: id, processor: self, engine: engine)) }
-        for hart in harts { hartTimers.append(timers.make { [unowned hart] in hart.wake() }) }
-        timers.now = { [unowned self] in self.time() }
+        for hart in harts { hartTimers.append(timers.makeTimer { [unowned hart] in hart.wake() }) }
     }
 
     deinit {
@@ -60,15 +59,10 @@ package final class Processor: HartClock {
 
     // MARK: Time
 
-    private static func nanoseconds() -> UInt64 {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return UInt64(bitPattern: Int64(time.tv_sec)) &* 1_000_000_000 &+ UInt64(bitPattern: Int64(time.tv_nsec))
-    }
-
     /// `mtime`: ticks of 100 ns since the start.
-    package func time() -> UInt64 {
-        if !isDeterministic { return (Processor.nanoseconds() &- startNanoseconds) / Processor.nanosecondsPerTick }
+    package func time() -> UInt64 { clock.ticks }
+
+    private var countedTime: UInt64 {
         var executed: UInt64 = 0
         for hart in harts { executed &+= hart.cpu.interpreter.instructionsExecuted }
         return executed / options.instructionsPerTick &+ skippedTicks
@@ -83,13 +77,14 @@ package final class Processor: HartClock {
     package var isRunning: Bool { mynah_load_word(UInt64(UInt(bitPattern: running)), 4) != 0 }
 
     /// Runs the harts on threads until `stop`. Those that were not started wait for it.
-    package func start() {
+    /// - Throws: `BackendError` when the host has no threads for them.
+    package func start() throws(BackendError) {
         mynah_store_word(UInt64(UInt(bitPattern: running)), 4, 1)
         if isDeterministic {
-            threads = [HartThread { [self] in runInTurns() }]
+            threads = [try HostThread { [self] in runInTurns() }]
         } else {
-            timers.startThread()
-            threads = harts.map { hart in HartThread { hart.runUntilStopped() } }
+            try timers.start()
+            for hart in harts { threads.append(try HostThread { hart.runUntilStopped() }) }
         }
     }
 
@@ -97,14 +92,13 @@ package final class Processor: HartClock {
     package func stop() {
         mynah_store_word(UInt64(UInt(bitPattern: running)), 4, 0)
         for hart in harts { hart.wake() }
-        timers.wakeUp()
     }
 
     /// Waits until all harts have stopped. Not on a hart's thread.
     package func wait() {
         for thread in threads { thread.join() }
         threads = []
-        timers.stopThread()
+        if !isDeterministic { timers.stop() }
     }
 
     /// All harts in turns, and the clock's jump to the next timer when all of them sleep.
@@ -112,12 +106,12 @@ package final class Processor: HartClock {
         while isRunning {
             var isBusy = false
             for hart in harts {
-                timers.fire()
+                timers.runDue()
                 if !isRunning { return }
                 if hart.run(instructions: options.instructionsPerTurn) { isBusy = true }
             }
             if isBusy { continue }
-            if let next = timers.next {
+            if let next = timers.nextDeadline {
                 let now = time()
                 if next > now { skippedTicks &+= next &- now }
             } else {
