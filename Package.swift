@@ -26,7 +26,8 @@ let package = Package(
         .target(name: "GuestRISCV", dependencies: ["Guest", "IR", "CHost"], swiftSettings: stage),
         .target(name: "Engine", dependencies: ["Guest", "IR", "Optimizer", "X86Backend", "Host", "CHost"], swiftSettings: stage),
         .target(name: "LinuxUser", dependencies: ["Engine", "Guest", "GuestRISCV", "Host", "CHost"]),
-        .target(name: "Machine", dependencies: ["Engine", "Guest", "GuestRISCV", "Host", "CHost"]),
+        .target(name: "DeviceModel", dependencies: ["CHost"]),
+        .target(name: "Machine", dependencies: ["DeviceModel", "Engine", "Guest", "GuestRISCV", "Host", "CHost"]),
         .target(name: "Mynah", dependencies: ["Engine", "LinuxUser", "Guest", "GuestRISCV", "Optimizer", "X86Backend", "X86", "Host", "IR"]),
         .target(
             name: "MynahCLI",

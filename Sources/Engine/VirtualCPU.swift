@@ -18,6 +18,10 @@ package enum CPUExit: Equatable, Sendable {
     case instructionFault(address: UInt64)
     /// Somebody asked for it, perhaps for reasons that are gone.
     case interrupted
+    /// Machine mode: an exception that the guest's privileged state describes, at the program counter.
+    case trap
+    /// Machine mode: nothing to do until an interrupt is pending.
+    case waitForInterrupt
 }
 
 package final class VirtualCPU {
@@ -287,8 +291,9 @@ package final class VirtualCPU {
 
     // MARK: Interpreting
 
-    private func interpret() -> CPUExit? {
-        interpreterBudget = 1 << 20
+    /// About `budget` instructions by the interpreter; nil when it may simply go on.
+    package func interpret(budget: Int = 1 << 20) -> CPUExit? {
+        interpreterBudget = budget
         return runInterpreter { context in
             let cpu = Unmanaged<VirtualCPU>.fromOpaque(context!).takeUnretainedValue()
             cpu.interpreterExit = cpu.interpreter.run(state: cpu.state, budget: cpu.interpreterBudget)
@@ -333,6 +338,8 @@ package final class VirtualCPU {
         case .illegalInstruction: return .illegalInstruction
         case .instructionFetch: return .instructionFault(address: programCounter.pointee)
         case .memoryFault: return memoryFault()
+        case .trap: return .trap
+        case .waitForInterrupt: return .waitForInterrupt
         }
     }
 

@@ -116,6 +116,10 @@ package enum InterpreterExit: UInt32, Sendable {
     case memoryFault
     /// The next block has been executed `heatLimit` times: it is worth a translation.
     case hot
+    /// Machine mode: the instruction at the program counter raised an exception that the privileged state describes.
+    case trap
+    /// Machine mode: the hart may sleep until an interrupt is pending; the program counter is past the instruction.
+    case waitForInterrupt
 }
 
 /// A decoded-code interpreter of one virtual CPU, with its cache of decoded blocks.

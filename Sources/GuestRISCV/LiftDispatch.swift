@@ -222,6 +222,7 @@ extension SuperblockLifter {
         case .czeroNez: conditionalZero(i, zeroWhenZero: false)
         // Zicbom, Zicboz
         case .cboInval, .cboClean, .cboFlush, .cboZero: interpret()
+        case .mret, .sret, .wfi, .sfenceVma, .sinvalVma, .sfenceWInval, .sfenceInvalIr: trap(.illegalInstruction, at: pc)
         }
     }
 }

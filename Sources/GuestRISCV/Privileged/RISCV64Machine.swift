@@ -1,0 +1,48 @@
+// RISC-V with its privileged architecture, as the engine sees it: a state block with the hart's part behind it.
+
+import CHost
+import Guest
+import IR
+
+package final class RISCV64Machine: GuestISA {
+    private let user = RISCV64()
+    package init() {}
+
+    package var name: String { user.name }
+    package var stateByteCount: Int { RISCVState.hartByteCount }
+    package var programCounterOffset: Int32 { user.programCounterOffset }
+    package var slots: [RegisterSlot] { user.slots }
+    package var hotIntegerSlots: [Int] { user.hotIntegerSlots }
+    package var hotFloatSlots: [Int] { user.hotFloatSlots }
+
+    package func initialize(state: UnsafeMutableRawPointer) { RISCVState(state).reset() }
+
+    /// Bit 8 marks machine mode, bit 9 that floating-point instructions must be noticed.
+    package func mode(of state: UnsafeMutableRawPointer) -> TranslationMode {
+        let mode = RISCVState(state).mode
+        if mode == .interpretOnly { return mode }
+        let floatBit: UInt32 = RISCVState(state).hart.pointee.floatIsDirty == 0 ? MachineMode.floatIsNoticed : 0
+        return TranslationMode(rawValue: mode.rawValue | MachineMode.machine | floatBit)
+    }
+
+    package func lift(
+        at address: GuestAddress, mode: TranslationMode, source: CodeSource, limits: LiftLimits, into builder: inout Builder
+    ) -> LiftedCode {
+        RISCVLifter.lift(at: address, mode: mode, source: source, limits: limits, into: &builder)
+    }
+
+    package func makeInterpreter(source: CodeSource) -> GuestInterpreter { MachineInterpreter() }
+
+    package func disassemble(at address: UInt64, in window: CodeWindow) -> DisassembledInstruction {
+        user.disassemble(at: address, in: window)
+    }
+
+    package func footprint(of encoding: UInt32) -> InstructionFootprint { user.footprint(of: encoding) }
+    package func noOperation(byteCount: Int) -> UInt32? { user.noOperation(byteCount: byteCount) }
+}
+
+/// Bits of a `TranslationMode` above the rounding mode.
+enum MachineMode {
+    static let machine: UInt32 = 0x100
+    static let floatIsNoticed: UInt32 = 0x200
+}
