@@ -27,6 +27,7 @@ let package = Package(
         .target(name: "Engine", dependencies: ["Guest", "IR", "Optimizer", "X86Backend", "Host", "CHost"], swiftSettings: stage),
         .target(name: "LinuxUser", dependencies: ["Engine", "Guest", "GuestRISCV", "Host", "CHost"]),
         .target(name: "DeviceModel", dependencies: ["CHost"]),
+        .target(name: "Devices", dependencies: ["DeviceModel", "CHost"]),
         .target(name: "Mynah", dependencies: ["Engine", "LinuxUser", "Guest", "GuestRISCV", "Optimizer", "X86Backend", "X86", "Host", "IR"]),
         .target(
             name: "MynahCLI",
@@ -44,6 +45,7 @@ let package = Package(
         .testTarget(name: "EngineTests", dependencies: ["Engine", "GuestRISCV", "Guest", "IR", "Optimizer", "Host"]),
         .target(name: "CConfinement", path: "Tests/CConfinement"),
         .testTarget(name: "LinuxUserTests", dependencies: ["LinuxUser", "Guest", "GuestRISCV", "CConfinement"]),
+        .testTarget(name: "DevicesTests", dependencies: ["Devices", "DeviceModel", "CHost"]),
         .testTarget(name: "MynahCLITests", dependencies: ["MynahCLI", "Mynah"]),
     ],
     swiftLanguageModes: [.v5]
