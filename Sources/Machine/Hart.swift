@@ -250,3 +250,8 @@ package final class Hart {
         }
     }
 }
+
+extension Hart {
+    package func halt() {}
+    package func step() {}
+}
