@@ -27,7 +27,7 @@ package final class RISCVHart {
     /// Without SD, and with FS as it was written.
     var mstatus = Status.widths
     var mie: UInt64 = 0
-    /// The bits of `mip` that software sets: SSIP, STIP, SEIP.
+    /// The bits of `mip` that only the hart's software sets: STIP, SEIP. SSIP is among the lines, as others raise it, too.
     var softwarePending: UInt64 = 0
     var medeleg: UInt64 = 0, mideleg: UInt64 = 0
     var mtvec: UInt64 = 0, mscratch: UInt64 = 0, mepc: UInt64 = 0, mcause: UInt64 = 0, mtval: UInt64 = 0
@@ -152,6 +152,18 @@ package final class RISCVHart {
     }
 
     // MARK: Interrupts
+
+    /// Sets and clears bits of `mip` by software.
+    func setPending(_ set: UInt64, clear: UInt64) {
+        softwarePending = softwarePending & ~clear | set & ~HartInterrupt.supervisorSoftware
+        let place = UInt64(UInt(bitPattern: lines))
+        // An interrupt that another hart raises meanwhile must not be lost.
+        if set & HartInterrupt.supervisorSoftware != 0 {
+            _ = mynah_atomic(Int32(MYNAH_OR), 8, place, HartInterrupt.supervisorSoftware)
+        } else if clear & HartInterrupt.supervisorSoftware != 0 {
+            _ = mynah_atomic(Int32(MYNAH_AND), 8, place, ~HartInterrupt.supervisorSoftware)
+        }
+    }
 
     /// Raises interrupt lines (bits of `mip`) and has the hart look at them. From any thread.
     package func raise(_ bits: UInt64) {
