@@ -27,8 +27,9 @@ let package = Package(
         .target(name: "Engine", dependencies: ["Guest", "IR", "Optimizer", "X86Backend", "Host", "CHost"], swiftSettings: stage),
         .target(name: "LinuxUser", dependencies: ["Engine", "Guest", "GuestRISCV", "Host", "CHost"]),
         .target(name: "DeviceModel", dependencies: ["CHost"]),
-        .target(name: "Machine", dependencies: ["DeviceModel", "Engine", "Guest", "GuestRISCV", "Host", "CHost"]),
-        .target(name: "Mynah", dependencies: ["Engine", "LinuxUser", "Guest", "GuestRISCV", "Optimizer", "X86Backend", "X86", "Host", "IR"]),
+        .target(name: "Machine", dependencies: ["DeviceModel", "Devices", "Engine", "Guest", "GuestRISCV", "Host", "CHost"]),
+        .target(name: "Devices", dependencies: ["DeviceModel", "CHost"]),
+        .target(name: "Mynah", dependencies: ["Machine", "Devices", "DeviceModel", "Engine", "LinuxUser", "Guest", "GuestRISCV", "Optimizer", "X86Backend", "X86", "Host", "IR"]),
         .target(
             name: "MynahCLI",
             dependencies: ["Mynah", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
@@ -46,6 +47,7 @@ let package = Package(
         .target(name: "CConfinement", path: "Tests/CConfinement"),
         .testTarget(name: "LinuxUserTests", dependencies: ["LinuxUser", "Guest", "GuestRISCV", "CConfinement"]),
         .testTarget(name: "MachineTests", dependencies: ["Machine"]),
+        .testTarget(name: "DevicesTests", dependencies: ["Devices", "DeviceModel", "CHost"]),
         .testTarget(name: "MynahCLITests", dependencies: ["MynahCLI", "Mynah"]),
     ],
     swiftLanguageModes: [.v5]

@@ -31,6 +31,7 @@ package final class DeviceTreeNode: Equatable {
     package let name: String
     package private(set) var properties: [(name: String, value: DeviceTreeValue)] = []
     package private(set) var children: [DeviceTreeNode] = []
+    package private(set) weak var parent: DeviceTreeNode?
 
     package init(_ name: String) { self.name = name }
 
@@ -57,8 +58,12 @@ package final class DeviceTreeNode: Equatable {
     @discardableResult
     package func addChild(_ node: DeviceTreeNode) -> DeviceTreeNode {
         children.append(node)
+        node.parent = self
         return node
     }
+
+    /// The top of the tree that the node is in.
+    package var root: DeviceTreeNode { parent?.root ?? self }
 
     /// Descendant by a path without a leading slash; nil when there is none. A component without `@` finds one with a unit address.
     package func find(_ path: String) -> DeviceTreeNode? {

@@ -19,8 +19,9 @@ import Testing
         "Engine": ["Guest", "IR", "Optimizer", "X86Backend", "Host", "CHost"],
         "LinuxUser": ["Engine", "Guest", "GuestRISCV", "Host", "CHost"],
         "DeviceModel": ["CHost"],
-        "Machine": ["DeviceModel", "Engine", "Guest", "GuestRISCV", "Host", "CHost"],
-        "Mynah": ["Engine", "LinuxUser", "Guest", "GuestRISCV", "Optimizer", "X86Backend", "X86", "Host", "IR", "CHost"],
+        "Machine": ["DeviceModel", "Devices", "Engine", "Guest", "GuestRISCV", "Host", "CHost"],
+        "Devices": ["DeviceModel", "CHost"],
+        "Mynah": ["Machine", "Devices", "DeviceModel", "Engine", "LinuxUser", "Guest", "GuestRISCV", "Optimizer", "X86Backend", "X86", "Host", "IR", "CHost"],
         "MynahCLI": ["Mynah"],
         "mynah": ["MynahCLI"],
     ]
@@ -72,6 +73,7 @@ import Testing
         #expect(reachable("X86Backend").isDisjoint(with: ["Guest", "GuestRISCV", "Engine"]))
         #expect(reachable("X86").isEmpty)
         #expect(!reachable("Engine").contains("GuestRISCV"))
+        #expect(reachable("Devices").isDisjoint(with: ["X86", "Engine", "Guest", "GuestRISCV"]))
     }
 
     private func closure(of module: String) -> Set<String> {
