@@ -52,6 +52,7 @@ package final class RISCVHart {
     let superpages: UnsafeMutablePointer<UInt8>
     var hasSuperpages = [Bool](repeating: false, count: Context.allCases.count)
     static let tableEntries = SoftTLB.entryCount * Context.allCases.count
+    var codePages = AdmittedCodePages()
 
     package init(id: Int, memory: MachineMemory, clock: HartClock) {
         self.id = id
@@ -60,7 +61,7 @@ package final class RISCVHart {
         lines = .allocate(capacity: 1)
         lines.initialize(to: 0)
         tables = .allocate(capacity: RISCVHart.tableEntries)
-        tables.initialize(repeating: .empty, count: RISCVHart.tableEntries)
+        tables.initialize(repeating: .empty(0), count: RISCVHart.tableEntries)
         superpages = .allocate(capacity: RISCVHart.tableEntries)
         superpages.initialize(repeating: 0, count: RISCVHart.tableEntries)
         state = UnsafeMutableRawPointer(tables)
@@ -71,6 +72,7 @@ package final class RISCVHart {
         memory.unregister(tables)
         tables.deallocate()
         superpages.deallocate()
+        codePages.deallocate()
         lines.deallocate()
     }
 
@@ -99,7 +101,9 @@ package final class RISCVHart {
         protection = PhysicalMemoryProtection()
         clock.timerChanged(hart: id, deadline: .max)
         RISCVState(state).hart.initialize(
-            to: HartStateTail(dataTLB: tables, codeTLB: tables, owner: Unmanaged.passUnretained(self).toOpaque(), floatIsDirty: 0))
+            to: HartStateTail(
+                dataTLB: tables, codeTLB: tables, codePages: codePages.numbers, owner: Unmanaged.passUnretained(self).toOpaque(),
+                floatIsDirty: 0))
         flushTranslations()
         contextChanged()
     }
@@ -149,6 +153,7 @@ package final class RISCVHart {
         tail.pointee.dataTLB = table(dataContext)
         tail.pointee.codeTLB = table(codeContext)
         tail.pointee.floatIsDirty = mstatus & Status.fs == Status.fs ? 1 : 0
+        tail.pointee.codePages = codePages.table(codeContext, floatIsDirty: tail.pointee.floatIsDirty != 0)
     }
 
     // MARK: Interrupts
