@@ -13,10 +13,10 @@ extension Engine {
     /// One transfer back to the address, of many. When there have been several, the block there is made to count how often it is
     /// entered from elsewhere; several later that tells how often the loop iterates, and whether a region pays.
     /// - Returns: whether more of them are wanted.
-    func sample(_ address: UInt64, _ mode: TranslationMode, _ entries: UnsafeMutablePointer<Int32>) -> Bool {
+    func sample(_ address: UInt64, _ mode: TranslationMode, page: UInt32, _ entries: UnsafeMutablePointer<Int32>) -> Bool {
         let place = VirtualCPU.executionsPlace(address), step = configuration.regionSamples
         return locked {
-            let key = BlockKey(address: address, mode: mode)
+            let key = BlockKey(address: address, mode: mode, page: page)
             guard let replaced = blockOfKey[key], !blocks[replaced].isRegion, !refusedRegions.contains(key) else { return false }
             let count = (samples[key] ?? 0) + 1
             samples[key] = count
@@ -24,12 +24,15 @@ extension Engine {
                 entries[place] = 0
                 probe(key, replaced, place)
             }
-            guard count >= 2 * step, let replaced = blockOfKey[key] else { return true }
+            guard count >= 2 * step, let counting = blockOfKey[key] else { return true }
             samples[key] = nil
             let iterations = step * configuration.samplePeriod / max(1, Int(entries[place]))
             // A single sample tells nothing.
             let iterates = iterations >= configuration.regionIterations || step == 1
-            if !iterates || !makeRegion(key, replacing: replaced) { refusedRegions.insert(key) }
+            if !iterates || !makeRegion(key, replacing: counting) {
+                refusedRegions.insert(key)
+                stopProbing(key, counting)
+            }
             return true
         }
     }
@@ -42,7 +45,19 @@ extension Engine {
         blockOfKey[key] = nil
         let index = translate(key, configuration.limits)
         guard generation == counters.flushes else { return }
-        if let index { takeOver(from: replaced, index) } else { blockOfKey[key] = replaced }
+        if let index {
+            takeOver(from: replaced, index)
+            uncounted[key] = replaced
+        } else {
+            blockOfKey[key] = replaced
+        }
+    }
+
+    /// Back to the block translation that does not count.
+    private func stopProbing(_ key: BlockKey, _ counting: Int) {
+        guard let original = uncounted.removeValue(forKey: key), blocks[original].isValid else { return }
+        blockOfKey[key] = original
+        takeOver(from: counting, original)
     }
 
     /// Whoever comes to the one translation now comes to the other.
@@ -71,6 +86,7 @@ extension Engine {
         let emitStart = nanoseconds()
         translator.firstLink = links.count
         translator.firstCache = caches.count
+        translator.codePage = key.page
         let translation = translator.translate(
             region.blocks.map(\.function), weights: region.blocks.map(\.weight), writable: code.writable + codeUsed,
             executable: code.executable + UInt64(codeUsed), capacity: code.byteCount - codeUsed)
@@ -78,6 +94,7 @@ extension Engine {
         let index = install(key, region.ranges, region.instructionCount, translation)
         blocks[index].isRegion = true
         replacedBlocks[key] = replaced
+        uncounted[key] = nil
         takeOver(from: replaced, index)
         counters.regions += 1
         counters.regionInstructions += region.instructionCount

@@ -45,10 +45,14 @@ package final class VirtualCPU {
     let programCounter: UnsafeMutablePointer<UInt64>
     private var interpreterExit = InterpreterExit.budget
     private var interpreterBudget = 0
+    /// Machine mode, and the number of the page of code that was entered last.
+    let isMachine: Bool
+    private var page: UInt32 = 0
 
     init(engine: Engine) {
         self.engine = engine
         let isa = engine.isa
+        isMachine = isa.softMemory != nil
         let headerBytes = Int(MYNAH_CPU_HEADER_BYTES)
         let byteCount = headerBytes + VirtualCPU.executionsOffset(isa) + VirtualCPU.executionsPlaces * 4
         block = .allocate(byteCount: byteCount, alignment: 64)
@@ -150,7 +154,8 @@ package final class VirtualCPU {
             }
             if mode != self.mode {
                 self.mode = mode
-                clearJumpTable()
+                // In machine mode entries check the number of their page, in which the mode is.
+                if !isMachine { clearJumpTable() }
             }
             if let lockstep = engine.lockstep, lockstep.isActive {
                 if let exit = runInLockstep(lockstep) { return exit }
@@ -165,6 +170,17 @@ package final class VirtualCPU {
         var pc = programCounter.pointee
         var pendingLink = -1
         while true {
+            if isMachine {
+                switch admit(pc) {
+                case .page(let number): page = number
+                case .uncached:
+                    programCounter.pointee = pc
+                    return interpretOne()
+                case .fault:
+                    programCounter.pointee = pc
+                    return .trap
+                }
+            }
             guard let target = codeAddress(pc, pendingLink) else {
                 programCounter.pointee = pc
                 return interpretUntranslated()
@@ -190,7 +206,11 @@ package final class VirtualCPU {
             case .cacheMiss:
                 pc = programCounter.pointee
                 pendingLink = -1
-                if codeAddress(pc, -1) != nil { engine.fill(cache: payload, pc, mode, generation) }
+                if isMachine {
+                    guard case .page(let number) = admit(pc) else { continue }
+                    page = number
+                }
+                if codeAddress(pc, -1) != nil { engine.fill(cache: payload, pc, mode, page: page, generation) }
             case .trap: return handleTrap(TrapReason(rawValue: UInt8(truncatingIfNeeded: payload)) ?? .illegalInstruction)
             case .fault: return handleFault()
             case .interpreter: return outcome(of: InterpreterExit(rawValue: UInt32(truncatingIfNeeded: payload)) ?? .illegalInstruction)
@@ -201,8 +221,12 @@ package final class VirtualCPU {
 
     private func takeSample(_ target: UInt64) {
         let shortest = engine.configuration.samplePeriod
+        if isMachine {
+            guard case .page(let number) = admit(target) else { return }
+            page = number
+        }
         // Where everything is known already, ask less often.
-        samplePeriod = engine.sample(target, mode, executions) ? shortest : min(samplePeriod * 2, shortest * 32)
+        samplePeriod = engine.sample(target, mode, page: page, executions) ? shortest : min(samplePeriod * 2, shortest * 32)
         header.pointee.ticks = Int32(samplePeriod - 1)
     }
 
@@ -230,11 +254,11 @@ package final class VirtualCPU {
     /// Code for the address, translated if need be; links the way here, or fills the jump table.
     @inline(__always)
     private func codeAddress(_ pc: UInt64, _ link: Int) -> UInt64? {
-        if link < 0 {
+        if link < 0, !isMachine {
             let entry = tableEntry(pc)
             if entry.pointee.guest == pc { return entry.pointee.host }
         }
-        guard let host = engine.codeAddress(pc, mode, link: link, generation) else { return nil }
+        guard let host = engine.codeAddress(pc, mode, page: page, link: link, generation) else { return nil }
         if link < 0 {
             let entry = tableEntry(pc)
             entry.pointee.host = host
@@ -250,7 +274,9 @@ package final class VirtualCPU {
         case .illegalInstruction: return .illegalInstruction
         case .codeChanged: return nil
         case .modeChanged: return interpretOne()
-        case .instructionFetch: return .instructionFault(address: programCounter.pointee)
+        case .instructionFetch:
+            // In machine mode it may be the page that ends in the middle of the instruction.
+            return isMachine ? interpretOne() : .instructionFault(address: programCounter.pointee)
         }
     }
 
@@ -265,6 +291,12 @@ package final class VirtualCPU {
         programCounter.pointee = position.guest.address
         // SAFETY: register numbers are below 16, and slots lie in the state.
         withUnsafeBytes(of: &header.pointee.registers) { registers in
+            // Before homes are stored: slots may hold what deferred writes are made from.
+            let deferred = position.deferred.map { write in
+                write.value(
+                    register: { registers.load(fromByteOffset: Int($0) * 8, as: UInt64.self) },
+                    memory: { (state + Int($0)).load(as: UInt64.self) })
+            }
             withUnsafeBytes(of: &header.pointee.vectors) { vectors in
                 for home in position.homes {
                     let saved = home.isVector ? vectors : registers
@@ -272,6 +304,9 @@ package final class VirtualCPU {
                     if home.isVector { word = position.guest.pending.settled(word, register: home.register) }
                     (state + Int(home.offset)).storeBytes(of: word, as: UInt64.self)
                 }
+            }
+            for (write, value) in zip(position.deferred, deferred) {
+                (state + Int(write.offset)).storeBytes(of: value, as: UInt64.self)
             }
         }
     }

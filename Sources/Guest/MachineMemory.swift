@@ -189,8 +189,8 @@ package final class MachineMemory: @unchecked Sendable {
             if tables.count > 1 { youngCode.append(address) }
             for (table, count) in tables {
                 for index in 0 ..< count {
-                    let entry = table + index, tag = entry.pointee.writeTag
-                    if tag != SoftTLBEntry.noTag && tag &+ entry.pointee.addend == host { entry.pointee.writeTag = SoftTLBEntry.noTag }
+                    let entry = table + index
+                    if entry.pointee.host == host { entry.pointee.writeTag = SoftTLBEntry.noTag(index) }
                 }
             }
             if !youngCode.isEmpty { youngCount &+= 1 }

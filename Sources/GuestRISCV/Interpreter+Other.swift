@@ -17,6 +17,7 @@ extension RISCVInterpreter {
             case .illegal: return executeIllegal(record, state)
             case .cboZero, .cboInval, .cboClean, .cboFlush: return executeCacheBlock(record, state)
             case .csrrw, .csrrs, .csrrc, .csrrwi, .csrrsi, .csrrci: return executePrivilegedControlRegister(record, state)
+            case .fenceI: RISCVHart.of(state).memory.settleCode()
             default: if isPrivileged(opcode) { return executePrivileged(record, state) }
             }
         }

@@ -59,10 +59,9 @@ enum SoftMemory: InterpreterMemory {
     static func load<T: FixedWidthInteger & BitwiseCopyable>(_ address: UInt64, _ type: T.Type, _ state: UnsafeMutableRawPointer) -> T? {
         let byteCount = UInt64(MemoryLayout<T>.size)
         let entry = SoftTLB.entry(RISCVState(state).hart.pointee.dataTLB, address)
-        // The page of the last byte: an access across pages misses.
-        if entry.pointee.readTag == (address &+ (byteCount &- 1)) & SoftTLB.pageMask {
-            return RISCVInterpreter.host(address &+ entry.pointee.addend).loadUnaligned(as: type)
-        }
+        // An access across pages misses.
+        let offset = address &- entry.pointee.readTag
+        if offset <= SoftTLB.pageBytes &- byteCount { return RISCVInterpreter.host(entry.pointee.host &+ offset).loadUnaligned(as: type) }
         guard let word = RISCVHart.of(state).load(address, byteCount) else { return nil }
         return T(truncatingIfNeeded: word)
     }
@@ -71,8 +70,9 @@ enum SoftMemory: InterpreterMemory {
     static func store<T: FixedWidthInteger & UnsignedInteger & BitwiseCopyable>(_ address: UInt64, _ value: T, _ state: UnsafeMutableRawPointer) -> Bool {
         let byteCount = UInt64(MemoryLayout<T>.size)
         let entry = SoftTLB.entry(RISCVState(state).hart.pointee.dataTLB, address)
-        if entry.pointee.writeTag == (address &+ (byteCount &- 1)) & SoftTLB.pageMask {
-            RISCVInterpreter.host(address &+ entry.pointee.addend).storeBytes(of: value, as: T.self)
+        let offset = address &- entry.pointee.writeTag
+        if offset <= SoftTLB.pageBytes &- byteCount {
+            RISCVInterpreter.host(entry.pointee.host &+ offset).storeBytes(of: value, as: T.self)
             return true
         }
         return RISCVHart.of(state).store(address, byteCount, UInt64(value))
@@ -81,8 +81,8 @@ enum SoftMemory: InterpreterMemory {
     @inline(__always)
     static func atomicPlace(_ address: UInt64, _ byteCount: UInt64, _ access: MemoryAccess, _ state: UnsafeMutableRawPointer) -> UInt64? {
         let entry = SoftTLB.entry(RISCVState(state).hart.pointee.dataTLB, address)
-        let tag = access == .read ? entry.pointee.readTag : entry.pointee.writeTag
-        if tag == address & (SoftTLB.pageMask | (byteCount &- 1)) { return address &+ entry.pointee.addend }
+        let offset = address &- (access == .read ? entry.pointee.readTag : entry.pointee.writeTag)
+        if offset <= SoftTLB.pageBytes &- byteCount && offset & (byteCount &- 1) == 0 { return entry.pointee.host &+ offset }
         return RISCVHart.of(state).hostOfAtomic(address, byteCount, access)
     }
 

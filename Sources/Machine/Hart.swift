@@ -102,6 +102,35 @@ package final class Hart {
         mynah_request_interrupt(cpu.header)
     }
 
+    /// Forgets everything that was asked of it, and waits to be started: for a reset of the machine, while the processor is stopped.
+    package func halt() {
+        monitor.locked {
+            currentPhase = .stopped
+            pendingStart = nil
+            requests = []
+        }
+        isWaiting = false
+        core.lower(HartInterrupt.all)
+    }
+
+    /// Executes one instruction, or takes the interrupt or exception that comes instead. While the processor is stopped, on any
+    /// thread. Does nothing when the hart is not started.
+    package func step() {
+        prepareThread()
+        guard beginIfStarted() else { return }
+        if isWaiting {
+            if !core.hasWakeup { return }
+            isWaiting = false
+        }
+        if let code = core.interruptToTake { return core.takeInterrupt(code) }
+        isStepping = true
+        if let exit = cpu.interpretOne() { handle(exit) }
+        isStepping = false
+    }
+
+    /// Nobody sleeps then.
+    private var isStepping = false
+
     /// Asks for a fence; `waitForFence` with the result waits until it is done.
     func request(_ fence: Requests) -> UInt64 {
         let ticket = monitor.locked {
@@ -216,7 +245,7 @@ package final class Hart {
     }
 
     private func waitForInterrupt() {
-        if processor.isDeterministic {
+        if processor.isDeterministic || isStepping {
             isWaiting = true
             return
         }

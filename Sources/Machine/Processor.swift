@@ -42,6 +42,9 @@ package final class Processor: HartClock {
         self.options = options
         engine = try Engine(isa: RISCV64Machine(), memory: MachineCode(memory), configuration: options.engine)
         timers = TimerQueue(clock: clock)
+        memory.onCodeWrite = { [unowned memory, unowned engine] address in
+            if let host = memory.hostPointer(address, byteCount: 1) { engine.invalidatePage(host: UInt64(UInt(bitPattern: host))) }
+        }
         running = .allocate(capacity: 1)
         running.initialize(to: 0)
         if options.isDeterministic {

@@ -32,6 +32,18 @@ struct ColdStub {
         case lookup
         /// The inline cache `payload` has no target yet; `isCall` with a return address pushed.
         case fillCache(isCall: Bool)
+        /// The look-up of the address in `register`, with the entry in `register2`, missed; back. 1 for a write, and twice the size.
+        case softMiss(Int)
+        /// The processor does not see the page of this guest address as the translation does.
+        case pageMiss(UInt64)
+
+        /// It comes from a place where the state may have to be settled.
+        var leavesSuperblock: Bool {
+            switch self {
+            case .go, .exit, .restoreAndExit, .pollAndGo, .pollAndExit: true
+            default: false
+            }
+        }
     }
     var kind: Kind
     var label: Label
@@ -43,6 +55,7 @@ struct ColdStub {
     var temporary: UInt8 = 0
     /// Settled before the rest, by those that leave the superblock.
     var pending = PendingFloats()
+    var deferred = 0 ..< 0
 }
 
 package final class Translator {
@@ -78,14 +91,30 @@ package final class Translator {
     var isRegion = false
     /// Position in `entries` of what is emitted.
     var currentBlock = 0
+    /// Writes may be left to those who look: see `DeferredWrite`.
+    package var defersWrites = true
+    /// How memory is reached in machine mode; nil where guest addresses are host addresses.
+    package var softBuffer: SoftBuffer?
+    /// The number of the page of code that the next translation is of; 0 where there is none.
+    package var codePage: UInt32 = 0
     /// Polls count down to samples, of which regions are made.
     package var isSampling = false
     /// Offset in the state of a word that counts how often the next block translation is entered, but for transfers backwards.
     package var executionsOffset: Int32?
     /// What the vector homes lack at the instruction being emitted.
     var pending = PendingFloats()
-    /// For each slot of floats the `observation` that its next write came before; see `analyseWrite`.
+    /// For each slot the `observation` that its next write came before, and that write; see `analyseWrite`.
     var overwrittenAt: [Int32]
+    var overwrittenBy: [Int32]
+    /// The next side exit that may be as likely as not, while going backwards.
+    var takenBehind = Int32.max
+    /// Slots whose last write is deferred, a bit each, and the values written.
+    var deferredSlots: UInt64 = 0
+    var deferredValue: [Int32]
+    /// Deferred writes at the places of the translation where somebody may look, and what was noted last.
+    var deferredWrites: [DeferredWrite] = []
+    var lastDeferred = 0 ..< 0
+    var deferringCode: [DeferringCode] = []
     /// Counts the places where every slot must be exact.
     var observation: Int32 = 1
     /// Index in `positions` of the first guest instruction of the superblock.
@@ -107,6 +136,8 @@ package final class Translator {
         values.initialize(repeating: ValueState(), count: valueCapacity)
         slotHolder = Array(repeating: -1, count: map.slots.count)
         overwrittenAt = Array(repeating: 0, count: map.slots.count)
+        overwrittenBy = Array(repeating: -1, count: map.slots.count)
+        deferredValue = Array(repeating: -1, count: map.slots.count)
     }
 
     deinit {
@@ -137,12 +168,16 @@ package final class Translator {
         return emit(functions, weights, writable, executable, capacity)
     }
 
+    private static let cacheLine = 64
+
     private func emit(
         _ functions: [Function], _ weights: [Int], _ writable: UnsafeMutableRawPointer, _ executable: UInt64, _ capacity: Int
     ) -> Translation? {
         begin()
         asm.start(writable: writable, executable: executable, capacity: capacity)
         chooseHomes(functions, weights)
+        if let softBuffer, codePage != 0 { emitPageCheck(codePage, at: functions[0].entry, softBuffer) }
+        let innerEntry = asm.executableAddress
         if let executionsOffset { asm.add(.long, RegisterMap.state(executionsOffset), imm: 1) }
         let loopEntry = asm.executableAddress
         emitDisplacement()
@@ -152,6 +187,8 @@ package final class Translator {
         }
         for block in functions.indices {
             currentBlock = block
+            // Where a loop starts inside of a cache line made it up to a tenth slower or faster.
+            if isRegion, block == 0 || weights[block] > weights[block - 1] { asm.align(to: Translator.cacheLine) }
             asm.bind(entryLabels[block])
             emit(functions[block])
         }
@@ -159,7 +196,8 @@ package final class Translator {
         guard asm.finish(), !outOfSpills else { return nil }
         let homes = displaced.isEmpty ? map.homes : RegisterMap.homes(homes, map.slots)
         return Translation(
-            entry: executable, loopEntry: loopEntry, byteCount: asm.offset, links: links, caches: caches, positions: positions, homes: homes)
+            entry: executable, innerEntry: innerEntry, loopEntry: loopEntry, byteCount: asm.offset, links: links, caches: caches, positions: positions, homes: homes,
+            deferredWrites: deferredWrites, deferringCode: deferringCode)
     }
 
     /// Only loops are worth other homes than those on their edges.
@@ -186,9 +224,15 @@ package final class Translator {
         let instructions = function.instructions
         for index in 0 ..< function.count {
             current = index
-            if values[index].isDeferred { continue }
-            if recordsEvents, instructions[index].opcode.effects.contains(.faults) { record(.observe) }
+            if values[index].isDeferred || values[index].isSunk { continue }
+            if values[index].isComputed {
+                release(instructions[index], index)
+                continue
+            }
+            let mayFault = instructions[index].opcode.effects.contains(.faults), start = asm.offset
+            if mayFault { record(.observe) }
             lower(instructions[index], index)
+            if mayFault, deferredSlots != 0 { noteDeferringCode(from: start) }
             locked = 0
             lockedVectors = 0
             release(instructions[index], index)
@@ -204,6 +248,9 @@ package final class Translator {
         entries.removeAll(keepingCapacity: true)
         entryLabels.removeAll(keepingCapacity: true)
         events.removeAll(keepingCapacity: true)
+        deferredWrites.removeAll(keepingCapacity: true)
+        deferringCode.removeAll(keepingCapacity: true)
+        lastDeferred = 0 ..< 0
     }
 
     private func prepare(_ function: Function) {
@@ -222,6 +269,7 @@ package final class Translator {
         freeSpills = ~0
         followedBackwards = false
         pending = PendingFloats()
+        deferredSlots = 0
         blockPosition = positions.count
     }
 
@@ -230,10 +278,13 @@ package final class Translator {
     /// Last uses, use counts, deferred comparisons and target writes.
     private func analyse() {
         let instructions = function.instructions
+        var observer: Int32 = -1
         for index in 0 ..< function.count {
             lookThroughBoxes(instructions + index)
             let instruction = instructions[index]
             values[index].lastUse = Int32(index)
+            values[index].observer = observer
+            if !instruction.opcode.effects.isDisjoint(with: .observesState) { observer = Int32(index) }
             // Users of a box name its operand.
             if instruction.opcode == .box { continue }
             switch instruction.opcode.operandCount {
@@ -249,6 +300,7 @@ package final class Translator {
             }
         }
         observation &+= 1
+        takenBehind = .max
         for index in stride(from: function.count - 1, through: 0, by: -1) {
             let instruction = instructions[index]
             if values[index].needsUpperHalf { spreadUpperHalf(instruction) }
@@ -256,8 +308,10 @@ package final class Translator {
             case .write: analyseWrite(index)
             case .read: overwrittenAt[instruction.slot] = 0
             case .interpretOne: observation &+= 1
-            case .exitIf, .select:
+            case .exitIf:
                 deferComparison(instruction.a, user: index)
+                if isLikelyTaken(instruction) { takenBehind = Int32(index) }
+            case .select: deferComparison(instruction.a, user: index)
             case .exitIndirect:
                 if let mask = targetMask(instruction) {
                     values[mask].isDeferred = true

@@ -26,12 +26,7 @@ extension ControlRegisterRows {
         word(0x341, "mepc", \.mepc, mask: ~1)
         word(0x342, "mcause", \.mcause)
         word(0x343, "mtval", \.mtval)
-        csr(0x344, "mip", { $0.pending }) { hart, value in
-            var writable = HartInterrupt.supervisorSoftware | HartInterrupt.supervisorExternal
-            if hart.menvcfg & EnvironmentConfiguration.stce == 0 { writable |= HartInterrupt.supervisorTimer }
-            hart.softwarePending = hart.softwarePending & ~writable | value & writable
-            return .interrupts
-        }
+        csr(0x344, "mip", { $0.pending })
     }
 
     mutating func addMachineConfiguration() {
@@ -83,6 +78,12 @@ extension ControlRegisterRows {
 }
 
 extension RISCVHart {
+    /// Bits of `mip` that machine mode writes; see `modifyPending` in the interpreter.
+    var machineWritablePending: UInt64 {
+        let software = HartInterrupt.supervisorSoftware | HartInterrupt.supervisorExternal
+        return menvcfg & EnvironmentConfiguration.stce != 0 ? software : software | HartInterrupt.supervisorTimer
+    }
+
     /// `mstatus`.
     var visibleStatus: UInt64 { mstatus & Status.fs == Status.fs ? mstatus | Status.sd : mstatus }
 

@@ -24,11 +24,7 @@ extension ControlRegisterRows {
         word(0x141, "sepc", \.sepc, mask: ~1)
         word(0x142, "scause", \.scause)
         word(0x143, "stval", \.stval)
-        csr(0x144, "sip", { $0.pending & $0.mideleg }) { hart, value in
-            let writable = HartInterrupt.supervisorSoftware & hart.mideleg
-            hart.softwarePending = hart.softwarePending & ~writable | value & writable
-            return .interrupts
-        }
+        csr(0x144, "sip", { $0.pending & $0.mideleg })
         csr(0x180, "satp", accessible: { !($0.privilege == .supervisor && $0.mstatus & Status.tvm != 0) }, { $0.satp }) { hart, value in
             hart.setTranslation(value)
         }

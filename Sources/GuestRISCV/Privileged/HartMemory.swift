@@ -18,11 +18,12 @@ extension RISCVHart {
     // MARK: Flushing
 
     package func flushTranslations() {
-        tables.update(repeating: .empty, count: RISCVHart.tableEntries)
+        for index in 0 ..< RISCVHart.tableEntries { tables[index] = .empty(index) }
         for index in hasSuperpages.indices where hasSuperpages[index] {
             (superpages + index * SoftTLB.entryCount).update(repeating: 0, count: SoftTLB.entryCount)
             hasSuperpages[index] = false
         }
+        codePages.forgetAll()
     }
 
     /// Flushes what translates `address`, in all contexts that translate.
@@ -30,19 +31,21 @@ extension RISCVHart {
         let place = Int(truncatingIfNeeded: address >> 12 & SoftTLB.indexMask)
         for context in Context.allCases where context != .machine {
             let table = table(context), first = context.rawValue * SoftTLB.entryCount
-            table[place] = .empty
+            table[place] = .empty(place)
             guard hasSuperpages[context.rawValue] else { continue }
             for index in 0 ..< SoftTLB.entryCount {
                 let bits = UInt64(superpages[first + index])
                 guard bits != 0 else { continue }
+                // Tags that there are not are near address 0, where one more flush does no harm.
                 let entry = table[index]
-                let tag = entry.readTag != SoftTLBEntry.noTag ? entry.readTag : entry.writeTag != SoftTLBEntry.noTag ? entry.writeTag : entry.executeTag
-                if tag != SoftTLBEntry.noTag && (tag ^ address) >> bits == 0 {
-                    table[index] = .empty
+                let covers = (entry.readTag ^ address) >> bits == 0 || (entry.writeTag ^ address) >> bits == 0
+                if covers || (entry.executeTag ^ address) >> bits == 0 {
+                    table[index] = .empty(index)
                     superpages[first + index] = 0
                 }
             }
         }
+        codePages.forget(address)
     }
 
     // MARK: Resolving
@@ -74,13 +77,14 @@ extension RISCVHart {
         _ address: UInt64, _ host: UInt64, _ access: MemoryAccess, _ context: Context, _ pageBits: UInt8,
         _ word: UnsafeMutablePointer<UInt32>
     ) {
-        let page = address & SoftTLB.pageMask, addend = host &- address
+        let page = address & SoftTLB.pageMask, hostPage = host & SoftTLB.pageMask
         let index = context.rawValue * SoftTLB.entryCount + Int(truncatingIfNeeded: address >> 12 & SoftTLB.indexMask)
         let entry = tables + index
-        let isSame = entry.pointee.addend == addend && (entry.pointee.readTag == page || entry.pointee.writeTag == page || entry.pointee.executeTag == page)
+        let isSame = entry.pointee.host == hostPage && (entry.pointee.readTag == page || entry.pointee.writeTag == page || entry.pointee.executeTag == page)
         if !isSame {
-            entry.pointee = .empty
-            entry.pointee.addend = addend
+            // The tags first and last: another hart may look which page of memory is behind the one for writing.
+            entry.pointee = .empty(index)
+            entry.pointee.host = hostPage
             superpages[index] = 0
         }
         if pageBits > 12 {
@@ -93,7 +97,7 @@ extension RISCVHart {
         case .write:
             entry.pointee.writeTag = page
             // Somebody may have decoded code of the page just now: the next write finds out.
-            if !memory.noteWriteTag(word) { entry.pointee.writeTag = SoftTLBEntry.noTag }
+            if !memory.noteWriteTag(word) { entry.pointee.writeTag = SoftTLBEntry.noTag(index) }
         }
     }
 

@@ -10,6 +10,8 @@ package struct HartStateTail {
     package var dataTLB: UnsafeMutablePointer<SoftTLBEntry>
     /// The table for fetching.
     package var codeTLB: UnsafeMutablePointer<SoftTLBEntry>
+    /// The numbers of code pages that may be executed now.
+    package var codePages: UnsafeMutablePointer<UInt32>
     /// The `RISCVHart`, unmanaged.
     package var owner: UnsafeMutableRawPointer
     /// Nonzero while floating-point instructions may run without anybody taking note: `mstatus.FS` is dirty.

@@ -78,15 +78,15 @@ extension RISCVInterpreter {
         guard let row = ControlRegisters.row(Int(i.immediate), for: hart, writes: writes) else { return illegal(record, hart) }
         let old = row.read(hart)
         var effect = ControlRegisterEffect.none
-        if writes {
-            // What software set of `mip`, not what a line adds, is what set and clear start from.
-            let isPending = row.number == 0x344 || row.number == 0x144
-            let base = isPending ? hart.softwarePending : old
+        if writes && (row.number == 0x344 || row.number == 0x144) {
+            modifyPending(row.number, i.opcode, operand, hart)
+            effect = .interrupts
+        } else if writes {
             let new =
                 switch i.opcode {
                 case .csrrw, .csrrwi: operand
-                case .csrrs, .csrrsi: base | operand
-                default: base & ~operand
+                case .csrrs, .csrrsi: old | operand
+                default: old & ~operand
                 }
             effect = row.write(hart, new)
         }
@@ -96,6 +96,16 @@ extension RISCVInterpreter {
         if effect == .interrupts { return InterpreterStatus.next }
         x[RISCVRegister.programCounter] &+= UInt64(i.byteCount)
         return InterpreterExit.modeChanged.rawValue
+    }
+
+    /// Writes of `mip` and `sip`: what a line adds is not set or cleared, and bits that others may raise meanwhile are not touched.
+    private static func modifyPending(_ number: Int, _ opcode: RISCVOpcode, _ operand: UInt64, _ hart: RISCVHart) {
+        let writable = number == 0x344 ? hart.machineWritablePending : HartInterrupt.supervisorSoftware & hart.mideleg
+        switch opcode {
+        case .csrrw, .csrrwi: hart.setPending(operand & writable, clear: ~operand & writable)
+        case .csrrs, .csrrsi: hart.setPending(operand & writable, clear: 0)
+        default: hart.setPending(0, clear: operand & writable)
+        }
     }
 
     /// `fflags`, `frm` and `fcsr` are part of the floating-point state, which may be off.

@@ -33,10 +33,10 @@ struct MachineBlock {
     func isCurrent(_ address: UInt64, _ state: UnsafeMutableRawPointer) -> Bool {
         let tlb = RISCVState(state).hart.pointee.codeTLB
         let start = address & SoftTLB.pageMask, entry = SoftTLB.entry(tlb, address)
-        guard entry.pointee.executeTag == start, start &+ entry.pointee.addend == host, page.pointee & ~3 == version else { return false }
+        guard entry.pointee.executeTag == start, entry.pointee.host == host, page.pointee & ~3 == version else { return false }
         if secondHost == 0 { return true }
         let end = start &+ SoftTLB.pageBytes, second = SoftTLB.entry(tlb, end)
-        return second.pointee.executeTag == end && end &+ second.pointee.addend == secondHost && secondPage.pointee & ~3 == secondVersion
+        return second.pointee.executeTag == end && second.pointee.host == secondHost && secondPage.pointee & ~3 == secondVersion
     }
 }
 
@@ -164,7 +164,7 @@ extension RISCVHart {
         let entry = SoftTLB.entry(RISCVState(state).hart.pointee.codeTLB, address), start = address & SoftTLB.pageMask
         let host: UInt64
         if entry.pointee.executeTag == start {
-            host = start &+ entry.pointee.addend
+            host = entry.pointee.host
         } else {
             switch resolve(address, 2, .execute) {
             case .ram(let place): host = place & SoftTLB.pageMask
@@ -244,6 +244,33 @@ extension RISCVHart {
         guard let code = codePage(address), let host = UnsafeRawPointer(bitPattern: UInt(code.host)) else { return nil }
         memory.noteCode(code.physical, code.page)
         return CodeWindow(start: start, end: start &+ SoftTLB.pageBytes, host: host)
+    }
+
+    // MARK: For translated code
+
+    /// Whether the buffer serves the access now.
+    func fill(_ address: UInt64, _ byteCount: UInt64, _ access: MemoryAccess) -> Bool {
+        // Atomic accesses come here for being misaligned, too: for these the buffer need not have missed.
+        let entry = SoftTLB.entry(RISCVState(state).hart.pointee.dataTLB, address)
+        let before = address &- (access == .read ? entry.pointee.readTag : entry.pointee.writeTag)
+        guard address & 4095 <= SoftTLB.pageBytes - byteCount, before > SoftTLB.pageBytes - byteCount else { return false }
+        guard case .ram = resolve(address, byteCount, access) else { return false }
+        let after = address &- (access == .read ? entry.pointee.readTag : entry.pointee.writeTag)
+        return after <= SoftTLB.pageBytes - byteCount
+    }
+
+    func lookUpCode(_ address: UInt64) -> CodePageLookup {
+        guard let code = codePage(address) else { return .fault }
+        let entry = SoftTLB.entry(RISCVState(state).hart.pointee.codeTLB, address)
+        return entry.pointee.executeTag == address & SoftTLB.pageMask ? .page(code.host) : .uncached
+    }
+
+    func admitCode(_ address: UInt64, _ number: UInt32) {
+        let index = codeContext.rawValue * SoftTLB.entryCount + Int(truncatingIfNeeded: address >> 12 & SoftTLB.indexMask)
+        let state = RISCVState(state)
+        codePages.admit(
+            address, number, in: state.hart.pointee.codePages, size: max(12, superpages[index]),
+            roundingMode: state.tail.pointee.fcsrRoundingMode)
     }
 
     /// A double word at a virtual address with the rights of the present mode; nil when it cannot be read.

@@ -35,7 +35,7 @@ package enum HartInterrupt {
     package static let supervisorExternal: UInt64 = 1 << 9
     package static let machineExternal: UInt64 = 1 << 11
     static let supervisor = supervisorSoftware | supervisorTimer | supervisorExternal
-    static let all = supervisor | machineSoftware | machineTimer | machineExternal
+    package static let all = supervisor | machineSoftware | machineTimer | machineExternal
     /// By falling priority.
     static let order: [UInt64] = [11, 3, 7, 9, 1, 5]
 }

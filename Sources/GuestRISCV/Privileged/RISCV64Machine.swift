@@ -37,6 +37,22 @@ package final class RISCV64Machine: GuestISA {
         user.disassemble(at: address, in: window)
     }
 
+    // MARK: Machine mode
+
+    package let softMemory: SoftMemoryLayout? = SoftMemoryLayout(
+        dataTable: Int32(RISCVState.hartOffset + MemoryLayout<HartStateTail>.offset(of: \.dataTLB)!),
+        codePages: Int32(RISCVState.hartOffset + MemoryLayout<HartStateTail>.offset(of: \.codePages)!))
+
+    package func fillBuffer(_ state: UnsafeMutableRawPointer, address: UInt64, byteCount: UInt64, isWrite: Bool) -> Bool {
+        RISCVHart.of(state).fill(address, byteCount, isWrite ? .write : .read)
+    }
+
+    package func codePage(_ state: UnsafeMutableRawPointer, at address: UInt64) -> CodePageLookup { RISCVHart.of(state).lookUpCode(address) }
+
+    package func admitCodePage(_ state: UnsafeMutableRawPointer, at address: UInt64, number: UInt32) {
+        RISCVHart.of(state).admitCode(address, number)
+    }
+
     package func footprint(of encoding: UInt32) -> InstructionFootprint { user.footprint(of: encoding) }
     package func noOperation(byteCount: Int) -> UInt32? { user.noOperation(byteCount: byteCount) }
 }

@@ -27,7 +27,7 @@ package final class RISCVHart {
     /// Without SD, and with FS as it was written.
     var mstatus = Status.widths
     var mie: UInt64 = 0
-    /// The bits of `mip` that software sets: SSIP, STIP, SEIP.
+    /// The bits of `mip` that only the hart's software sets: STIP, SEIP. SSIP is among the lines, as others raise it, too.
     var softwarePending: UInt64 = 0
     var medeleg: UInt64 = 0, mideleg: UInt64 = 0
     var mtvec: UInt64 = 0, mscratch: UInt64 = 0, mepc: UInt64 = 0, mcause: UInt64 = 0, mtval: UInt64 = 0
@@ -52,6 +52,7 @@ package final class RISCVHart {
     let superpages: UnsafeMutablePointer<UInt8>
     var hasSuperpages = [Bool](repeating: false, count: Context.allCases.count)
     static let tableEntries = SoftTLB.entryCount * Context.allCases.count
+    var codePages = AdmittedCodePages()
 
     package init(id: Int, memory: MachineMemory, clock: HartClock) {
         self.id = id
@@ -60,7 +61,7 @@ package final class RISCVHart {
         lines = .allocate(capacity: 1)
         lines.initialize(to: 0)
         tables = .allocate(capacity: RISCVHart.tableEntries)
-        tables.initialize(repeating: .empty, count: RISCVHart.tableEntries)
+        tables.initialize(repeating: .empty(0), count: RISCVHart.tableEntries)
         superpages = .allocate(capacity: RISCVHart.tableEntries)
         superpages.initialize(repeating: 0, count: RISCVHart.tableEntries)
         state = UnsafeMutableRawPointer(tables)
@@ -71,6 +72,7 @@ package final class RISCVHart {
         memory.unregister(tables)
         tables.deallocate()
         superpages.deallocate()
+        codePages.deallocate()
         lines.deallocate()
     }
 
@@ -99,7 +101,9 @@ package final class RISCVHart {
         protection = PhysicalMemoryProtection()
         clock.timerChanged(hart: id, deadline: .max)
         RISCVState(state).hart.initialize(
-            to: HartStateTail(dataTLB: tables, codeTLB: tables, owner: Unmanaged.passUnretained(self).toOpaque(), floatIsDirty: 0))
+            to: HartStateTail(
+                dataTLB: tables, codeTLB: tables, codePages: codePages.numbers, owner: Unmanaged.passUnretained(self).toOpaque(),
+                floatIsDirty: 0))
         flushTranslations()
         contextChanged()
     }
@@ -149,9 +153,22 @@ package final class RISCVHart {
         tail.pointee.dataTLB = table(dataContext)
         tail.pointee.codeTLB = table(codeContext)
         tail.pointee.floatIsDirty = mstatus & Status.fs == Status.fs ? 1 : 0
+        tail.pointee.codePages = codePages.table(codeContext, floatIsDirty: tail.pointee.floatIsDirty != 0)
     }
 
     // MARK: Interrupts
+
+    /// Sets and clears bits of `mip` by software.
+    func setPending(_ set: UInt64, clear: UInt64) {
+        softwarePending = softwarePending & ~clear | set & ~HartInterrupt.supervisorSoftware
+        let place = UInt64(UInt(bitPattern: lines))
+        // An interrupt that another hart raises meanwhile must not be lost.
+        if set & HartInterrupt.supervisorSoftware != 0 {
+            _ = mynah_atomic(Int32(MYNAH_OR), 8, place, HartInterrupt.supervisorSoftware)
+        } else if clear & HartInterrupt.supervisorSoftware != 0 {
+            _ = mynah_atomic(Int32(MYNAH_AND), 8, place, ~HartInterrupt.supervisorSoftware)
+        }
+    }
 
     /// Raises interrupt lines (bits of `mip`) and has the hart look at them. From any thread.
     package func raise(_ bits: UInt64) {

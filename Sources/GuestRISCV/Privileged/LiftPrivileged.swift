@@ -1,0 +1,17 @@
+// Machine mode in the lifter: what depends on the privileged state is the interpreter's.
+
+import Guest
+import IR
+
+extension SuperblockLifter {
+    /// What becomes of an instruction in machine mode when it is not lifted as in user mode; nil when it is.
+    mutating func leaveToInterpreter(_ i: DecodedInstruction) -> Successor? {
+        switch i.opcode {
+        case .mret, .sret, .wfi, .sfenceVma, .sinvalVma, .sfenceWInval, .sfenceInvalIr, .fenceI: return trap(.modeChanged, at: pc)
+        case .csrrw, .csrrs, .csrrc, .csrrwi, .csrrsi, .csrrci:
+            // Where they change how memory or instructions work, the interpreter's answer leaves the translation.
+            return i.changesRounding ? trap(.modeChanged, at: pc) : interpret()
+        default: return floatIsNoticed && i.opcode.isFloat ? trap(.modeChanged, at: pc) : nil
+        }
+    }
+}
