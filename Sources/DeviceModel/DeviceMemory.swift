@@ -64,6 +64,22 @@ package struct MemoryRange {
             memory: memory, address: address &+ UInt64(start), host: UnsafeMutableRawBufferPointer(rebasing: host[start..<start + length]))
     }
 
+    /// The little-endian word at an offset; the whole word lies in the range.
+    @inline(__always)
+    package func load<Word: FixedWidthInteger>(_ offset: Int, as: Word.Type = Word.self) -> Word {
+        precondition(offset >= 0 && offset <= host.count - MemoryLayout<Word>.size, "outside of the range")
+        let place = UInt64(UInt(bitPattern: host.baseAddress! + offset))
+        return Word(truncatingIfNeeded: mynah_load_word(place, Int32(MemoryLayout<Word>.size)))
+    }
+
+    @inline(__always)
+    package func store<Word: FixedWidthInteger>(_ value: Word, at offset: Int) {
+        precondition(offset >= 0 && offset <= host.count - MemoryLayout<Word>.size, "outside of the range")
+        let place = UInt64(UInt(bitPattern: host.baseAddress! + offset))
+        mynah_store_word(place, Int32(MemoryLayout<Word>.size), UInt64(truncatingIfNeeded: value))
+        memory.didWrite(address &+ UInt64(offset), byteCount: MemoryLayout<Word>.size)
+    }
+
     /// Lets `body` write; tells the machine afterwards, also when it throws.
     package func write<Result>(_ body: (UnsafeMutableRawBufferPointer) throws -> Result) rethrows -> Result {
         defer { memory.didWrite(address, byteCount: host.count) }

@@ -75,7 +75,7 @@ package final class TimerQueue: @unchecked Sendable {
     /// Starts the thread that serves the deadlines in host time.
     package func start() throws(BackendError) {
         guard thread == nil else { return }
-        thread = try HostThread { [unowned self] in serve() }
+        thread = try HostThread { [self] in serve() }
     }
 
     private func serve() {

@@ -38,7 +38,6 @@ package final class Board {
     private(set) var plan: BootPlan
     private var slotsUsed = 0
     private var firmware: BoardFirmware?
-    private var overriddenTree: [UInt8]?
 
     /// - Throws: `BootError`, or what the host refuses.
     package init(_ configuration: BoardConfiguration, console: CharacterBackend?) throws {
@@ -138,13 +137,32 @@ package final class Board {
 
     // MARK: Life
 
+    /// Places everything that is loaded, and gives the tree that says where it is.
+    /// - Throws: `BootError` when something does not fit, or a given tree is none.
+    package func deviceTreeBlob() throws -> [UInt8] {
+        plan = try BootPlan(configuration.files, memory: plan.memory)
+        let given = configuration.files.deviceTree
+        try plan.placeDeviceTree(byteCount: given?.bytes.count ?? deviceTree().flattened().count)
+        if let disk = configuration.files.initialDisk { try plan.placeInitialDisk(disk) }
+        guard let given else { return deviceTree().flattened() }
+        let tree: DeviceTree
+        do { tree = try DeviceTree(flattened: given.bytes) } catch {
+            throw BootError.notBootable("'\(given.path)' is no sound device tree: \(error). Make one from source with: dtc -O dtb")
+        }
+        // As for a tree of our own: the command line and the initial RAM disk belong to this boot.
+        let chosen = tree.root.child("chosen")
+        if let text = configuration.bootArguments { chosen.set("bootargs", .string(text)) }
+        if let disk = plan.initialDisk {
+            chosen.set("linux,initrd-start", .cells64([disk.lowerBound]))
+            chosen.set("linux,initrd-end", .cells64([disk.upperBound]))
+        }
+        return tree.flattened()
+    }
+
     /// Fills memory and starts the harts. The processor is stopped before and after; `processor.start()` runs it.
     /// - Throws: `BootError` when something does not fit.
     package func powerOn() throws {
-        plan = try BootPlan(configuration.files, memory: plan.memory)
-        try plan.placeDeviceTree(byteCount: configuration.files.deviceTree?.bytes.count ?? deviceTree().flattened().count + 256)
-        if let disk = configuration.files.initialDisk { try plan.placeInitialDisk(disk) }
-        try plan.addDeviceTree(configuration.files.deviceTree?.bytes ?? deviceTree().flattened())
+        try plan.addDeviceTree(try deviceTreeBlob())
         plan.load(into: memory)
         if plan.firmware == nil, let kernel = plan.kernel {
             let firmware = BoardFirmware(self)

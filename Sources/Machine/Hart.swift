@@ -279,3 +279,8 @@ package final class Hart {
         }
     }
 }
+
+extension Hart {
+    package func halt() {}
+    package func step() {}
+}

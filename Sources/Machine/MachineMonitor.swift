@@ -145,16 +145,15 @@ package struct MachineMonitor {
         guard processor.harts.indices.contains(hart) else { return "" }
         return session.whilePaused {
             let core = processor.harts[hart].core
-            return format.text(at: start) { address in
+            let read = { (address: UInt64) -> UInt8? in
                 var target = address
                 if !physical && core.privilege != .machine {
                     guard let mapping = core.mapping(of: address) else { return nil }
                     target = mapping.physical &+ (address &- mapping.virtual)
                 }
                 return board.memory.hostPointer(target, byteCount: 1).map { $0.load(as: UInt8.self) }
-            } instruction: { address, read in
-                core.disassemble(at: address, read)
             }
+            return format.text(at: start, read: read) { core.disassemble(at: $0, read) }
         }
     }
 

@@ -25,12 +25,12 @@ struct ExamineFormat: Equatable {
     /// - Parameters:
     ///   - read: the byte at an address; nil when there is none.
     ///   - instruction: text and size in bytes of the instruction at an address.
-    func text(at start: UInt64, read: (UInt64) -> UInt8?, instruction: (UInt64, (UInt64) -> UInt8?) -> (String, Int)?) -> String {
+    func text(at start: UInt64, read: (UInt64) -> UInt8?, instruction: (UInt64) -> (String, Int)?) -> String {
         var text = "", address = start
         let perLine = kind == "c" ? 16 : max(1, 16 / size)
         for index in 0..<count {
             if kind == "i" {
-                guard let (line, size) = instruction(address, read) else { return text + unreadable(address) }
+                guard let (line, size) = instruction(address) else { return text + unreadable(address) }
                 text += "\(hexadecimal(address)): \(line)\n"
                 address &+= UInt64(size)
                 continue

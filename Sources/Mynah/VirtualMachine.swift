@@ -98,11 +98,17 @@ public final class VirtualMachine: @unchecked Sendable {
     /// - Returns: the answer, lines with ends.
     public func monitor(_ line: String) -> String { MachineMonitor(session: session).execute(line) }
 
+    /// One line a hart: mode, program counter, what it waits for.
+    public var hartSummary: String { monitor("info harts") }
+
     /// The device tree that the guest gets, as a blob.
     public var deviceTree: [UInt8] {
         get throws { try VirtualMachine.translatingErrors { try session.board.deviceTreeBlob() } }
     }
 
-    /// What ran so far.
-    public var statistics: MachineStatistics { MachineStatistics(session.board.processor) }
+    /// What the engine did so far.
+    public var statistics: ProgramStatistics {
+        let engine = session.board.processor.engine
+        return ProgramStatistics(engine.statistics, countsEverything: engine.configuration.policy == .interpreter)
+    }
 }
