@@ -46,7 +46,7 @@ let package = Package(
         .testTarget(name: "EngineTests", dependencies: ["Engine", "GuestRISCV", "Guest", "IR", "Optimizer", "Host"]),
         .target(name: "CConfinement", path: "Tests/CConfinement"),
         .testTarget(name: "LinuxUserTests", dependencies: ["LinuxUser", "Guest", "GuestRISCV", "CConfinement"]),
-        .testTarget(name: "MachineTests", dependencies: ["Machine"]),
+        .testTarget(name: "MachineTests", dependencies: ["Machine", "DeviceModel", "Engine", "GuestRISCV", "Guest", "CHost"]),
         .testTarget(name: "DevicesTests", dependencies: ["Devices", "DeviceModel", "CHost"]),
         .testTarget(name: "MynahCLITests", dependencies: ["MynahCLI", "Mynah"]),
     ],
