@@ -122,6 +122,8 @@ final class BootRun: @unchecked Sendable {
                 usleep(1000)
                 continue
             }
+            // Nobody reads any more.
+            if count < 0 && errno == EPIPE && stopReason == nil { stop(.signal(SIGPIPE)) }
             if count <= 0 { return }
             rest = rest.dropFirst(count)
         }

@@ -150,7 +150,7 @@ private let images = String(#filePath.dropLast("Tests/MachineTests/BoardTests.sw
         var text: String { monitor.locked { String(decoding: bytes, as: UTF8.self) } }
     }
 
-    private func session(_ program: String, harts: Int = 1, deterministic: Bool = false, _ transcript: Transcript) throws -> (MachineSession, SerialConsole) {
+    private func makeSession(_ program: String, harts: Int = 1, deterministic: Bool = false, _ transcript: Transcript) throws -> (MachineSession, SerialConsole) {
         var configuration = BoardConfiguration()
         configuration.memoryByteCount = 64 << 20
         configuration.hartCount = harts
@@ -187,14 +187,14 @@ private let images = String(#filePath.dropLast("Tests/MachineTests/BoardTests.sw
     @Test(arguments: ["machine/hello", "machine/traps", "machine/interrupts", "supervisor/paging", "supervisor/sbi", "supervisor/kernel"])
     func programsOfOneHart(program: String) throws {
         let transcript = Transcript()
-        let (session, _) = try session(program, transcript)
+        let (session, _) = try makeSession(program, transcript)
         #expect(try watched(session) { try session.run() } == .poweredOff(code: 0), "\(transcript.text.suffix(2000))")
         #expect(!transcript.text.contains("FAILED"))
     }
 
     @Test(arguments: ["machine/harts", "supervisor/sbi", "supervisor/kernel"], [2, 3]) func programsOfSeveralHarts(program: String, harts: Int) throws {
         let transcript = Transcript()
-        let (session, _) = try session(program, harts: harts, transcript)
+        let (session, _) = try makeSession(program, harts: harts, transcript)
         #expect(try watched(session) { try session.run() } == .poweredOff(code: 0), "\(transcript.text.suffix(2000))")
         #expect(!transcript.text.contains("FAILED"))
     }
@@ -202,7 +202,7 @@ private let images = String(#filePath.dropLast("Tests/MachineTests/BoardTests.sw
     @Test func deterministicRunsAreTheSame() throws {
         func run() throws -> (String, UInt64) {
             let transcript = Transcript()
-            let (session, _) = try session("supervisor/kernel", harts: 2, deterministic: true, transcript)
+            let (session, _) = try makeSession("supervisor/kernel", harts: 2, deterministic: true, transcript)
             #expect(try watched(session) { try session.run() } == .poweredOff(code: 0), "\(transcript.text.suffix(2000))")
             return (transcript.text, session.board.processor.time())
         }
@@ -212,7 +212,7 @@ private let images = String(#filePath.dropLast("Tests/MachineTests/BoardTests.sw
 
     @Test func aMachineThatIsResetStartsAgain() throws {
         let transcript = Transcript()
-        let (session, _) = try session("machine/hello", transcript)
+        let (session, _) = try makeSession("machine/hello", transcript)
         let end = try watched(session) { () throws -> MachineEnd in
             let helper = try HostThread {
                 session.reset()
@@ -227,7 +227,7 @@ private let images = String(#filePath.dropLast("Tests/MachineTests/BoardTests.sw
 
     @Test func theMonitorLooksAndSteps() throws {
         let transcript = Transcript()
-        let (session, _) = try session("machine/hello", transcript)
+        let (session, _) = try makeSession("machine/hello", transcript)
         var answers: [String: String] = [:]
         _ = try watched(session) { () throws -> MachineEnd in
             let helper = try HostThread {
