@@ -53,6 +53,16 @@ private let images = String(#filePath.dropLast("Tests/MachineTests/BoardTests.sw
         #expect(word(40) == 0x4942_534f && word(48) == 2 && word(56) == 0x8020_0000 && word(64) == 1)
     }
 
+    @Test func anEntryIsOnlyANumber() throws {
+        for entry in [UInt64.max, 0, 1 << 63, 0x8020_0001] {
+            let plan = try plan {
+                $0.kernel = BootFile(path: "k", bytes: elf(segments: [ELFSegment(physical: 0x8020_0000, bytes: [1], count: 0x1000)], entry: entry))
+                $0.initialDisk = raw(100)
+            }
+            #expect(plan.kernel?.entry == entry & ~1 && plan.initialDisk?.lowerBound == 0x8420_0000)
+        }
+    }
+
     @Test func whatDoesNotFitIsRefused() {
         func message(_ change: (inout BootFiles) -> Void) -> String {
             do { _ = try plan(change) } catch { return "\(error)" }
@@ -86,8 +96,11 @@ private let images = String(#filePath.dropLast("Tests/MachineTests/BoardTests.sw
         }.deviceTreeBlob())
         let root = tree.root
         func bytes(_ path: String, _ name: String) -> [UInt8]? {
-            if case .bytes(let bytes)? = (path.isEmpty ? root : root.find(path))?.property(name) { return bytes }
-            return nil
+            switch (path.isEmpty ? root : root.find(path))?.property(name) {
+            case .bytes(let bytes)?: return bytes
+            case .cells(let cells)?: return cells.flatMap { cell in (0..<4).map { UInt8(truncatingIfNeeded: cell >> UInt32(24 - 8 * $0)) } }
+            default: return nil
+            }
         }
         let text = { (path: String, name: String) in bytes(path, name).map { String(decoding: $0, as: UTF8.self) } }
         #expect(text("", "compatible") == "riscv-virtio\0")
@@ -109,6 +122,7 @@ private let images = String(#filePath.dropLast("Tests/MachineTests/BoardTests.sw
         #expect(bytes("soc/clint@2000000", "interrupts-extended")?.count == 3 * 2 * 8)
         #expect(bytes("soc/serial@10000000", "interrupts") == [0, 0, 0, 10])
         #expect(bytes("soc/rtc@101000", "interrupts") == [0, 0, 0, 11])
+        #expect(bytes("soc/plic@c000000", "phandle")?.count == 4)
         #expect(bytes("soc/serial@10000000", "interrupt-parent") == bytes("soc/plic@c000000", "phandle"))
         #expect(bytes("poweroff", "regmap") == bytes("soc/test@100000", "phandle") && bytes("reboot", "value") == [0, 0, 0x77, 0x77])
     }
