@@ -279,8 +279,3 @@ package final class Hart {
         }
     }
 }
-
-extension Hart {
-    package func halt() {}
-    package func step() {}
-}

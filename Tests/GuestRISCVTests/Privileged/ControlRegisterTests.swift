@@ -97,7 +97,7 @@ import Testing
         let bench = HartBench(), hart = bench.hart
         _ = hart.setTranslation(9 << 60 | 5)
         _ = hart.setTranslation(11 << 60 | 6)
-        #expect(hart.satp == 9 << 60 | 5)
+        #expect(hart.satp == (9 as UInt64) << 60 | 5)
         bench.x[5] = 3 << 11
         bench.step(Code.csrrs(0, 0x300, 5))
         bench.x[5] = 2 << 11
