@@ -101,16 +101,28 @@ package final class Board {
         placements.append((device, DevicePlacement(address: address, interrupts: interrupts)))
     }
 
-    /// Puts what `make` gives into the next free virtio slot. Before the machine starts.
+    package var freeSlotCount: Int { BoardMap.virtioSlots - slotsUsed }
+
+    /// Puts a device into the next free virtio slot. Before the machine starts.
     /// - Throws: `BootError.badMachine` when all slots are taken.
-    package func attachVirtio(_ make: (InterruptLine) throws -> Device) throws {
-        guard slotsUsed < BoardMap.virtioSlots else {
+    package func attachVirtio(_ device: VirtioDevice) throws {
+        guard freeSlotCount > 0 else {
             throw BootError.badMachine("a machine has \(BoardMap.virtioSlots) slots for virtio devices, which are all taken: leave something out")
         }
         let interrupt = BoardMap.virtioInterrupt(slot: slotsUsed)
-        let device = try make(interruptController.line(forSource: Int(interrupt)))
-        try attach(device, at: BoardMap.virtio + BoardMap.virtioStride * UInt64(slotsUsed), interrupts: [interrupt])
+        let slot = VirtioMMIO(
+            device: device, memory: memory, interrupt: interruptController.line(forSource: Int(interrupt)),
+            runsInline: configuration.processor.isDeterministic)
+        try attach(slot, at: BoardMap.virtio + BoardMap.virtioStride * UInt64(slotsUsed), interrupts: [interrupt])
         slotsUsed += 1
+    }
+
+    /// Programs that look through the slots find that nothing is in the rest of them.
+    private func fillFreeSlots() throws {
+        while freeSlotCount > 0 {
+            try attach(EmptyVirtioSlot(), at: BoardMap.virtio + BoardMap.virtioStride * UInt64(slotsUsed))
+            slotsUsed += 1
+        }
     }
 
     // MARK: Device tree
@@ -162,6 +174,7 @@ package final class Board {
     /// Fills memory and starts the harts. The processor is stopped before and after; `processor.start()` runs it.
     /// - Throws: `BootError` when something does not fit.
     package func powerOn() throws {
+        try fillFreeSlots()
         try plan.addDeviceTree(try deviceTreeBlob())
         plan.load(into: memory)
         if plan.firmware == nil, let kernel = plan.kernel {
@@ -188,4 +201,18 @@ package final class Board {
         processor.stop()
         onEvent?(event)
     }
+}
+
+/// A virtio slot without a device (virtio 1.2, 4.2.3.1.1: device ID 0). It has no node in the device tree.
+private final class EmptyVirtioSlot: Device {
+    let name = "virtio_mmio"
+    let byteCount: UInt64 = 0x1000
+    func reset() {}
+
+    func read(_ offset: UInt64, byteCount: Int) -> UInt64? {
+        let magic: UInt64 = 0x7472_6976, version: UInt64 = 2
+        return offset == 0 ? magic : offset == 4 ? version : 0
+    }
+
+    func write(_ offset: UInt64, byteCount: Int, value: UInt64) -> Bool { true }
 }

@@ -67,7 +67,7 @@ package struct BootFile {
     /// The same, unpacked when it is a gzip file.
     package func unpacked(limit: Int) throws -> BootFile {
         guard Gzip.isGzip(bytes) else { return self }
-        do { return BootFile(path: path, bytes: try Gzip.unpack(bytes, limit: limit)) } catch let error as InflateError {
+        do { return BootFile(path: path, bytes: try Gzip.unpack(bytes, limit: limit)) } catch {
             throw BootError.notBootable("'\(path)': \(error)")
         }
     }

@@ -9,7 +9,7 @@ enum { V = 1, R = 2, W = 4, X = 8, U = 16, G = 32, A = 64, D = 128 };
 
 extern u8 lower_start[], lower_end[], lower_data_start[], lower_data_end[];
 
-static u64 tables[24][512] __attribute__((aligned(4096)));
+static u64 tables[32][512] __attribute__((aligned(4096)));
 static int tables_used;
 static u64 *root;
 static int levels;
@@ -179,15 +179,23 @@ static void address_spaces(u64 window, u64 mode) {
     asm volatile("sfence.vma" : : : "memory");
 }
 
-// Makes small pages around start ..< end, and these themselves pages of U mode.
+// Replaces a large page by a table of the next size. The table is whole before anybody can see it: the program runs from there.
+static void split(u64 address, int level) {
+    u64 *slot = entry(address, level), bytes = 1ul << (12 + 9 * (level - 1)), base = address & ~(512 * bytes - 1);
+    if (!(*slot & R)) return;
+    u64 *table = new_table();
+    for (u64 i = 0; i < 512; i++) table[i] = (base + i * bytes) >> 12 << 10 | V | R | W | X | A | D;
+    *slot = (u64)table >> 12 << 10 | V;
+    asm volatile("sfence.vma" : : : "memory");
+}
+
+// Makes start ..< end pages of U mode.
 static void map_for_lower(u64 start, u64 end) {
-    for (u64 part = start & ~(MEGABYTES2 - 1); part < end; part += MEGABYTES2) {
-        if (*entry(part, 1) & R) {
-            *entry(part, 1) = 0;
-            for (u64 page = part; page < part + MEGABYTES2; page += 4096) *entry(page, 0) = page >> 12 << 10 | V | R | W | X | A | D;
-        }
+    for (u64 page = start; page < end; page += 4096) {
+        split(page, 2);
+        split(page, 1);
+        *entry(page, 0) |= U;
     }
-    for (u64 page = start; page < end; page += 4096) *entry(page, 0) |= U;
 }
 
 static int try_mode(u64 mode, int mode_levels) {
@@ -202,9 +210,6 @@ static int try_mode(u64 mode, int mode_levels) {
     if (csr_read(satp) >> 60 != mode) return 0;
     print("mode %u, %u levels\n", mode, (u64)levels);
     // Pages of U mode must say so: the gigabyte that holds the program becomes small pages around its parts.
-    u64 base = (u64)lower_start & ~(GIGABYTE - 1);
-    *entry(base, 2) = 0;
-    for (u64 start = base; start < base + GIGABYTE; start += MEGABYTES2) *entry(start, 1) = start >> 12 << 10 | V | R | W | X | A | D;
     map_for_lower((u64)lower_start, (u64)lower_end);
     map_for_lower((u64)lower_data_start, (u64)lower_data_end);
     asm volatile("sfence.vma" : : : "memory");

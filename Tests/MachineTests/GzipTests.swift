@@ -2,9 +2,10 @@
 
 import Testing
 
+@testable import DeviceModel
 @testable import Machine
 
-@Suite struct InflateTests {
+@Suite struct GzipTests {
     /// 3162 bytes, compressed with codes of their own.
     private static let words = base64(
         """
@@ -29,8 +30,8 @@ import Testing
             + content + number(Int(Gzip.crc32(content[...])), 4) + number(content.count, 4)
     }
 
-    private func error(_ bytes: [UInt8], limit: Int = 1 << 20) -> InflateError? {
-        do { _ = try Gzip.unpack(bytes, limit: limit) } catch { return error as? InflateError }
+    private func error(_ bytes: [UInt8], limit: Int = 1 << 20) -> (any Error)? {
+        do { _ = try Gzip.unpack(bytes, limit: limit) } catch { return error }
         return nil
     }
 
@@ -54,14 +55,14 @@ import Testing
     }
 
     @Test func theLimitHolds() {
-        #expect(error(Self.words, limit: 3161) == .tooLarge(limit: 3161))
+        #expect(error(Self.words, limit: 3161) as? DeflateError == .tooLarge(limit: 3161))
         #expect(error(Self.words, limit: 3162) == nil)
-        #expect(error(Self.stored([1, 2, 3]), limit: 2) == .tooLarge(limit: 2))
+        #expect(error(Self.stored([1, 2, 3]), limit: 2) as? DeflateError == .tooLarge(limit: 2))
     }
 
     @Test func everyTruncationIsNoticed() {
         for count in 0..<Self.words.count { #expect(error(Array(Self.words.prefix(count))) != nil) }
-        for count in 3..<Self.fixed.count { #expect(error(Array(Self.fixed.prefix(count))) == .truncated) }
+        for count in 3..<Self.fixed.count { #expect(error(Array(Self.fixed.prefix(count))).map { "\($0)".contains("cut off") } == true) }
     }
 
     @Test func damageIsNoticedOrHarmless() {
