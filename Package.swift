@@ -22,7 +22,7 @@ let package = Package(
         .target(name: "IR", dependencies: ["CHost"], swiftSettings: stage),
         .target(name: "Optimizer", dependencies: ["IR"], swiftSettings: stage),
         .target(name: "X86Backend", dependencies: ["IR", "X86", "Host", "CHost"], swiftSettings: stage),
-        .target(name: "Guest", dependencies: ["IR", "CHost"]),
+        .target(name: "Guest", dependencies: ["IR", "CHost"], swiftSettings: stage),
         .target(name: "GuestRISCV", dependencies: ["Guest", "IR", "CHost"], swiftSettings: stage),
         .target(name: "Engine", dependencies: ["Guest", "IR", "Optimizer", "X86Backend", "Host", "CHost"], swiftSettings: stage),
         .target(name: "LinuxUser", dependencies: ["Engine", "Guest", "GuestRISCV", "Host", "CHost"]),

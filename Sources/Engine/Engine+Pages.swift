@@ -31,6 +31,15 @@ struct CodePages {
     func host(_ number: UInt32) -> UInt64 { hosts[Int(number)] }
 }
 
+/// A number that a CPU asked for lately. Numbers never change.
+struct KnownPage {
+    static let count = 512
+    var address = UInt64.max
+    var host: UInt64 = 0
+    var mode = TranslationMode.interpretOnly
+    var number: UInt32 = 0
+}
+
 extension Engine {
     static func softBuffer(_ layout: SoftMemoryLayout) -> SoftBuffer {
         precondition(MemoryLayout<SoftTLBEntry>.stride == 32)
@@ -71,10 +80,19 @@ extension VirtualCPU {
         case .fault: return .fault
         case .uncached: return .uncached
         case .page(let host):
-            let number = engine.locked { engine.pages.number(address, host: host, mode) }
+            let number = pageNumber(address & SoftTLB.pageMask, host)
             engine.isa.admitCodePage(state, at: address, number: number)
             return .page(number)
         }
+    }
+
+    private func pageNumber(_ page: UInt64, _ host: UInt64) -> UInt32 {
+        let place = Int(truncatingIfNeeded: page >> SoftTLB.pageBits) & (KnownPage.count - 1)
+        let known = knownPages[place]
+        if known.address == page && known.host == host && known.mode == mode { return known.number }
+        let number = engine.locked { engine.pages.number(page, host: host, mode) }
+        knownPages[place] = KnownPage(address: page, host: host, mode: mode, number: number)
+        return number
     }
 
     /// What translated code calls for an access that its look-aside buffer does not serve; 0 when it does now.

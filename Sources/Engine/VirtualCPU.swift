@@ -48,11 +48,14 @@ package final class VirtualCPU {
     /// Machine mode, and the number of the page of code that was entered last.
     let isMachine: Bool
     private var page: UInt32 = 0
+    /// Numbers of pages that were looked up last, by address.
+    var knownPages: [KnownPage] = []
 
     init(engine: Engine) {
         self.engine = engine
         let isa = engine.isa
         isMachine = isa.softMemory != nil
+        if isMachine { knownPages = Array(repeating: KnownPage(), count: KnownPage.count) }
         let headerBytes = Int(MYNAH_CPU_HEADER_BYTES)
         let byteCount = headerBytes + VirtualCPU.executionsOffset(isa) + VirtualCPU.executionsPlaces * 4
         block = .allocate(byteCount: byteCount, alignment: 64)
@@ -169,22 +172,31 @@ package final class VirtualCPU {
     private func runTranslated() -> CPUExit? {
         var pc = programCounter.pointee
         var pendingLink = -1
+        // In machine mode what the jump table has checks itself whether it may be entered; if not, it says so.
+        var asksTable = isMachine
         while true {
-            if isMachine {
-                switch admit(pc) {
-                case .page(let number): page = number
-                case .uncached:
-                    programCounter.pointee = pc
-                    return interpretOne()
-                case .fault:
-                    programCounter.pointee = pc
-                    return .trap
+            let target: UInt64
+            if asksTable, tableEntry(pc).pointee.guest == pc {
+                target = tableEntry(pc).pointee.host
+            } else {
+                if isMachine {
+                    switch admit(pc) {
+                    case .page(let number): page = number
+                    case .uncached:
+                        programCounter.pointee = pc
+                        return interpretOne()
+                    case .fault:
+                        programCounter.pointee = pc
+                        return .trap
+                    }
                 }
+                guard let found = codeAddress(pc, pendingLink) else {
+                    programCounter.pointee = pc
+                    return interpretUntranslated()
+                }
+                target = found
             }
-            guard let target = codeAddress(pc, pendingLink) else {
-                programCounter.pointee = pc
-                return interpretUntranslated()
-            }
+            asksTable = false
             guard let word = enterCode(target) else {
                 pendingLink = -1
                 continue

@@ -40,14 +40,15 @@ package struct MachineRAM {
 }
 
 package final class MachineMemory: @unchecked Sendable {
-    package static let hasCode: UInt32 = 1
+    @inlinable @inline(__always) package static var hasCode: UInt32 { 1 }
     /// Some TLB may have a tag for writing the page.
-    package static let mayBeTagged: UInt32 = 2
+    @inlinable @inline(__always) package static var mayBeTagged: UInt32 { 2 }
     private static let oneVersion: UInt32 = 4
 
     // SAFETY: filled before harts run; afterwards only read. RAM lives as long as the object.
     package private(set) var rams: [MachineRAM] = []
     private let ramList: UnsafeMutablePointer<MachineRAM>
+    private var ramCount = 0
     private static let ramLimit = 16
     package var bus: PhysicalBus?
     /// Called, on the writer's thread, when code in a page is written to: the page's physical address. Set before harts run.
@@ -91,6 +92,7 @@ package final class MachineMemory: @unchecked Sendable {
             pages: pages.bindMemory(to: UInt32.self, capacity: byteCount >> 12))
         (ramList + rams.count).initialize(to: ram)
         rams.append(ram)
+        ramCount += 1
     }
 
     // MARK: Finding RAM
@@ -98,10 +100,16 @@ package final class MachineMemory: @unchecked Sendable {
     /// The RAM that holds the whole range; nil when none does.
     @inline(__always)
     package func ram(_ address: UInt64, byteCount: UInt64) -> UnsafeMutablePointer<MachineRAM>? {
-        for index in 0 ..< rams.count {
+        for index in 0 ..< ramCount {
             let offset = address &- ramList[index].address
             if offset < ramList[index].byteCount && ramList[index].byteCount &- offset >= byteCount { return ramList + index }
         }
+        return nil
+    }
+
+    /// The RAM that a host address is in.
+    package func ram(host: UInt64) -> UnsafeMutablePointer<MachineRAM>? {
+        for index in 0 ..< ramCount where host &- UInt64(UInt(bitPattern: ramList[index].host)) < ramList[index].byteCount { return ramList + index }
         return nil
     }
 

@@ -33,12 +33,12 @@ package struct SoftTLBEntry {
 }
 
 package enum SoftTLB {
-    package static let pageBits: UInt64 = 12
-    package static let pageBytes: UInt64 = 4096
-    package static let pageMask: UInt64 = ~4095
+    @inlinable @inline(__always) package static var pageBits: UInt64 { 12 }
+    @inlinable @inline(__always) package static var pageBytes: UInt64 { 4096 }
+    @inlinable @inline(__always) package static var pageMask: UInt64 { ~4095 }
     /// Entries of one table.
-    package static let entryCount = 512
-    package static let indexMask = UInt64(entryCount - 1)
+    @inlinable @inline(__always) package static var entryCount: Int { 512 }
+    @inlinable @inline(__always) package static var indexMask: UInt64 { 511 }
 
     /// The entry that `address` would be in.
     @inlinable @inline(__always)

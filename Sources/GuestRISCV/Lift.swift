@@ -30,6 +30,8 @@ struct SuperblockLifter {
     let limits: LiftLimits
     /// Machine mode: instructions of the privileged architecture leave to the interpreter, as do those that it restricts.
     let isPrivileged: Bool
+    /// `cbo.zero` is permitted.
+    let zeroesBlocks: Bool
     /// Floating-point instructions leave to the interpreter.
     let floatIsNoticed: Bool
     /// Address of the instruction being lifted.
@@ -50,6 +52,7 @@ struct SuperblockLifter {
         self.limits = limits
         currentRounding = UInt8(truncatingIfNeeded: mode.rawValue)
         isPrivileged = mode.rawValue & MachineMode.machine != 0
+        zeroesBlocks = mode.rawValue & MachineMode.zeroesBlocks != 0
         floatIsNoticed = mode.rawValue & MachineMode.floatIsNoticed != 0
         fetcher = CodeFetcher(source: source, onlyPage: isPrivileged ? start & ~4095 : nil)
     }

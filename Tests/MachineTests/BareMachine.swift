@@ -65,7 +65,7 @@ final class BareMachine {
         for level in [2, 1] as [UInt64] {
             let place = table + (address >> (12 + 9 * level) & 511) * 8
             if word(place) == 0 { words([newTable() >> 2 | 1], at: place) }
-            table = word(place) >> 10 << 12
+            table = (word(place) >> 10) << 12
         }
         words([physical >> 2 | flags], at: table + (address >> 12 & 511) * 8)
     }

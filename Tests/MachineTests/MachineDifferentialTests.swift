@@ -106,6 +106,7 @@ import Testing
             Issue.record("seed \(seed) does not end by the interpreter")
             return
         }
+        #expect(reference.registers[Int(Self.counter)] == 0 && reference.registers[Int(Self.accumulator)] != 0, "it runs, and faults")
         for policy in [ExecutionPolicy.block, .region, .auto] {
             let other = try outcome(seed, policy)
             #expect(other == reference, "seed \(seed), \(policy.rawValue)")

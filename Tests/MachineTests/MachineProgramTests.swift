@@ -61,7 +61,8 @@ import Testing
         }
         machine.map(root: root, page, to: 0x8000_7000, 0)
         // The table with the entry, seen at an address of its own.
-        let table = machine.word(machine.word(root) >> 10 << 12 | (page >> 21 & 511) * 8) >> 10 << 12
+        let middle = (machine.word(root) >> 10) << 12
+        let table = (machine.word(middle | (page >> 21 & 511) * 8) >> 10) << 12
         machine.map(root: root, 0x50_0000, to: table, Self.leaf)
         let entry = 0x50_0000 + (page >> 12 & 511) * 8
         machine.words([page, 8 << 60 | root >> 12, entry, 0x8000_7000 >> 2 | Self.leaf, 500, 0x8000_1000], at: BareMachine.constants)

@@ -13,7 +13,8 @@ struct AdmittedCodePages {
     private let sizes: UnsafeMutablePointer<UInt8>
     private static let tableCount = 6
     private static let count = SoftTLB.entryCount * tableCount
-    private var hasSuperpages = false
+    /// The addresses of superpages that were admitted.
+    private var superpages = SuperpageRange()
     private var isEmpty = true
     /// `frm` that the numbers are for: translations differ by it.
     private(set) var roundingMode: UInt32 = 0
@@ -48,13 +49,13 @@ struct AdmittedCodePages {
         addresses[place] = address
         sizes[place] = size
         isEmpty = false
-        if size > 12 { hasSuperpages = true }
+        if size > 12 { superpages.include(address, bits: size) }
     }
 
     mutating func forgetAll() {
         if isEmpty { return }
         numbers.update(repeating: 0, count: AdmittedCodePages.count)
-        hasSuperpages = false
+        superpages = SuperpageRange()
         isEmpty = true
     }
 
@@ -62,9 +63,23 @@ struct AdmittedCodePages {
         if isEmpty { return }
         let place = Int(truncatingIfNeeded: address >> 12 & SoftTLB.indexMask)
         for table in 0 ..< AdmittedCodePages.tableCount { numbers[table * SoftTLB.entryCount + place] = 0 }
-        guard hasSuperpages else { return }
+        guard superpages.contains(address) else { return }
         for index in 0 ..< AdmittedCodePages.count where numbers[index] != 0 {
             if (addresses[index] ^ address) >> UInt64(sizes[index]) == 0 { numbers[index] = 0 }
         }
     }
+}
+
+/// From the lowest to the highest address of some superpages: most addresses that are flushed lie elsewhere.
+struct SuperpageRange {
+    private var low = UInt64.max, high: UInt64 = 0
+    var isEmpty: Bool { low > high }
+
+    mutating func include(_ address: UInt64, bits: UInt8) {
+        let mask: UInt64 = 1 << UInt64(bits) - 1
+        low = min(low, address & ~mask)
+        high = max(high, address | mask)
+    }
+
+    func contains(_ address: UInt64) -> Bool { address >= low && address <= high }
 }

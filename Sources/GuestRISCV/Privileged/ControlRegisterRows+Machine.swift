@@ -33,6 +33,7 @@ extension ControlRegisterRows {
         csr(0x30a, "menvcfg", { $0.menvcfg }) { hart, value in
             hart.menvcfg = RISCVHart.legalEnvironment(value & EnvironmentConfiguration.machineWritable)
             hart.flushTranslations()
+            hart.contextChanged()
             return .context
         }
         word(0x306, "mcounteren", \.mcounteren, mask: ControlRegisterMask.counters)

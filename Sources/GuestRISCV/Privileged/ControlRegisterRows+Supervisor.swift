@@ -17,8 +17,13 @@ extension ControlRegisterRows {
         }
         word(0x106, "scounteren", \.scounteren, mask: ControlRegisterMask.counters)
         csr(0x10a, "senvcfg", { $0.senvcfg }) { hart, value in
-            hart.senvcfg = RISCVHart.legalEnvironment(value & EnvironmentConfiguration.supervisorWritable)
-            return .none
+            let new = RISCVHart.legalEnvironment(value & EnvironmentConfiguration.supervisorWritable)
+            if new == hart.senvcfg { return .none }
+            hart.senvcfg = new
+            // Translations differ by what it permits.
+            hart.flushTranslations()
+            hart.contextChanged()
+            return .context
         }
         word(0x140, "sscratch", \.sscratch)
         word(0x141, "sepc", \.sepc, mask: ~1)

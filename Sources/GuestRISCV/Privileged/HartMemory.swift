@@ -18,10 +18,11 @@ extension RISCVHart {
     // MARK: Flushing
 
     package func flushTranslations() {
-        for index in 0 ..< RISCVHart.tableEntries { tables[index] = .empty(index) }
-        for index in hasSuperpages.indices where hasSuperpages[index] {
-            (superpages + index * SoftTLB.entryCount).update(repeating: 0, count: SoftTLB.entryCount)
-            hasSuperpages[index] = false
+        for context in Context.allCases {
+            table(context).update(from: emptyTable, count: SoftTLB.entryCount)
+            if superpageRanges[context.rawValue].isEmpty { continue }
+            (superpages + context.rawValue * SoftTLB.entryCount).update(repeating: 0, count: SoftTLB.entryCount)
+            superpageRanges[context.rawValue] = SuperpageRange()
         }
         codePages.forgetAll()
     }
@@ -32,7 +33,7 @@ extension RISCVHart {
         for context in Context.allCases where context != .machine {
             let table = table(context), first = context.rawValue * SoftTLB.entryCount
             table[place] = .empty(place)
-            guard hasSuperpages[context.rawValue] else { continue }
+            guard superpageRanges[context.rawValue].contains(address) else { continue }
             for index in 0 ..< SoftTLB.entryCount {
                 let bits = UInt64(superpages[first + index])
                 guard bits != 0 else { continue }
@@ -89,7 +90,7 @@ extension RISCVHart {
         }
         if pageBits > 12 {
             superpages[index] = max(superpages[index], pageBits)
-            hasSuperpages[context.rawValue] = true
+            superpageRanges[context.rawValue].include(address, bits: pageBits)
         }
         switch access {
         case .read: entry.pointee.readTag = page

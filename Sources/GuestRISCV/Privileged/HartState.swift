@@ -16,6 +16,8 @@ package struct HartStateTail {
     package var owner: UnsafeMutableRawPointer
     /// Nonzero while floating-point instructions may run without anybody taking note: `mstatus.FS` is dirty.
     package var floatIsDirty: UInt64
+    /// Nonzero while `cbo.zero` is permitted.
+    package var zeroesBlocks: UInt64
 }
 
 extension RISCVState {

@@ -131,13 +131,7 @@ extension RISCVInterpreter {
             case .cboInval: EnvironmentConfiguration.cbie
             default: EnvironmentConfiguration.cbcfe
             }
-        let isForbidden =
-            switch hart.privilege {
-            case .machine: false
-            case .supervisor: hart.menvcfg & field == 0
-            case .user: hart.menvcfg & field == 0 || hart.senvcfg & field == 0
-            }
-        if isForbidden { return illegal(record, hart) }
+        if !hart.permitsCacheBlock(field) { return illegal(record, hart) }
         let address = state.assumingMemoryBound(to: UInt64.self)[Int(record.pointee.rs1)]
         if record.pointee.opcode == .cboZero {
             let block = address & ~63

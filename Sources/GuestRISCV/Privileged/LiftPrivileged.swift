@@ -11,7 +11,15 @@ extension SuperblockLifter {
         case .csrrw, .csrrs, .csrrc, .csrrwi, .csrrsi, .csrrci:
             // Where they change how memory or instructions work, the interpreter's answer leaves the translation.
             return i.changesRounding ? trap(.modeChanged, at: pc) : interpret()
+        case .cboZero where zeroesBlocks: return zeroBlock(i)
         default: return floatIsNoticed && i.opcode.isFloat ? trap(.modeChanged, at: pc) : nil
         }
+    }
+
+    /// The first store faults, when any of them does: they lie in one page.
+    private mutating func zeroBlock(_ i: DecodedInstruction) -> Successor {
+        let start = binary(.and, .i64, x(i.rs1), builder.i64(-64)), zero = builder.i64(0)
+        for offset in stride(from: 0 as Int64, to: 64, by: 8) { storeValue(.i64, Access(bytes: 8), start, offset: offset, zero) }
+        return .next
     }
 }

@@ -122,21 +122,21 @@ package final class MachineInterpreter: GuestInterpreter {
     /// The block at an address, decoded now if need be; nil raises the exception of fetching it in the hart.
     private static func block(_ pc: UInt64, in blocks: inout InterpreterBlocks, _ source: HartCodeSource) -> UnsafeMutablePointer<InterpreterBlock>? {
         let hart = source.hart
-        guard let first = hart.codePage(pc) else { return nil }
+        guard let host = hart.codeHost(pc) else { return nil }
         let floatIsIllegal: UInt32 = RISCVState(hart.state).hart.pointee.floatIsDirty == 0 ? 1 : 0
-        let salt = first.host >> 12
+        let salt = host >> 12
         if let found = blocks.slot(pc, salt).pointee, found.pointee.address == pc {
             let origin = MachineBlock.of(found)
-            if origin.pointee.host == first.host, origin.pointee.floatIsIllegal == floatIsIllegal {
+            if origin.pointee.host == host, origin.pointee.floatIsIllegal == floatIsIllegal {
                 // The second page may have to be looked up first.
                 if origin.pointee.secondHost != 0, hart.codePage(pc &+ 2) == nil { return nil }
                 if origin.pointee.isCurrent(pc, hart.state) { return found }
             }
         }
+        guard let first = hart.codePage(pc) else { return nil }
         source.start()
         let options = BlockOptions(isPrivileged: true, floatIsIllegal: floatIsIllegal != 0, salt: salt)
         guard let block = blocks.make(pc, source: source, options: options) else {
-            hart.noteFetchFault()
             return nil
         }
         let origin = MachineBlock.of(block)
@@ -159,34 +159,31 @@ struct CodePage {
 }
 
 extension RISCVHart {
-    /// The page from which the instruction at `address` is fetched; nil raises the exception in the hart.
-    func codePage(_ address: UInt64) -> CodePage? {
-        let entry = SoftTLB.entry(RISCVState(state).hart.pointee.codeTLB, address), start = address & SoftTLB.pageMask
-        let host: UInt64
-        if entry.pointee.executeTag == start {
-            host = entry.pointee.host
-        } else {
-            switch resolve(address, 2, .execute) {
-            case .ram(let place): host = place & SoftTLB.pageMask
-            case .device:
-                // Nothing can be executed from devices.
-                trapCause = TrapCause.instructionAccessFault
-                trapValue = address
-                return nil
-            case .fault: return nil
-            }
-        }
-        for ram in memory.rams {
-            let offset = host &- UInt64(UInt(bitPattern: ram.host))
-            if offset < ram.byteCount {
-                return CodePage(host: host, page: ram.pages + Int(offset >> 12), physical: ram.address &+ offset)
-            }
-        }
-        return nil
+    /// The host address of the page from which the instruction at `address` is fetched; nil raises the exception in the hart.
+    @inline(__always)
+    func codeHost(_ address: UInt64) -> UInt64? {
+        let entry = SoftTLB.entry(RISCVState(state).hart.pointee.codeTLB, address)
+        return entry.pointee.executeTag == address & SoftTLB.pageMask ? entry.pointee.host : fetchCode(address)
     }
 
-    /// The fault of a fetch is in the hart already.
-    func noteFetchFault() {}
+    private func fetchCode(_ address: UInt64) -> UInt64? {
+        switch resolve(address, 2, .execute) {
+        case .ram(let place): return place & SoftTLB.pageMask
+        case .device:
+            // Nothing can be executed from devices.
+            trapCause = TrapCause.instructionAccessFault
+            trapValue = address
+            return nil
+        case .fault: return nil
+        }
+    }
+
+    /// The same with the page's word.
+    func codePage(_ address: UInt64) -> CodePage? {
+        guard let host = codeHost(address), let ram = memory.ram(host: host) else { return nil }
+        let offset = host &- UInt64(UInt(bitPattern: ram.pointee.host))
+        return CodePage(host: host, page: ram.pointee.pages + Int(offset >> 12), physical: ram.pointee.address &+ offset)
+    }
 
     /// The encoding of the instruction at an address, where it can be fetched.
     package func encoding(at address: UInt64) -> UInt64? {
@@ -260,9 +257,9 @@ extension RISCVHart {
     }
 
     func lookUpCode(_ address: UInt64) -> CodePageLookup {
-        guard let code = codePage(address) else { return .fault }
+        guard let host = codeHost(address) else { return .fault }
         let entry = SoftTLB.entry(RISCVState(state).hart.pointee.codeTLB, address)
-        return entry.pointee.executeTag == address & SoftTLB.pageMask ? .page(code.host) : .uncached
+        return entry.pointee.executeTag == address & SoftTLB.pageMask ? .page(host) : .uncached
     }
 
     func admitCode(_ address: UInt64, _ number: UInt32) {

@@ -17,12 +17,13 @@ package final class RISCV64Machine: GuestISA {
 
     package func initialize(state: UnsafeMutableRawPointer) { RISCVState(state).reset() }
 
-    /// Bit 8 marks machine mode, bit 9 that floating-point instructions must be noticed.
+    /// See `MachineMode`.
     package func mode(of state: UnsafeMutableRawPointer) -> TranslationMode {
         let mode = RISCVState(state).mode
         if mode == .interpretOnly { return mode }
         let floatBit: UInt32 = RISCVState(state).hart.pointee.floatIsDirty == 0 ? MachineMode.floatIsNoticed : 0
-        return TranslationMode(rawValue: mode.rawValue | MachineMode.machine | floatBit)
+        let zeroBit: UInt32 = RISCVState(state).hart.pointee.zeroesBlocks != 0 ? MachineMode.zeroesBlocks : 0
+        return TranslationMode(rawValue: mode.rawValue | MachineMode.machine | floatBit | zeroBit)
     }
 
     package func lift(
@@ -61,4 +62,5 @@ package final class RISCV64Machine: GuestISA {
 enum MachineMode {
     static let machine: UInt32 = 0x100
     static let floatIsNoticed: UInt32 = 0x200
+    static let zeroesBlocks: UInt32 = 0x400
 }

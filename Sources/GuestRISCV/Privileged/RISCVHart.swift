@@ -50,7 +50,9 @@ package final class RISCVHart {
     let tables: UnsafeMutablePointer<SoftTLBEntry>
     /// log2 of the size of the page that the entry is part of, when that is a superpage; parallel to `tables`.
     let superpages: UnsafeMutablePointer<UInt8>
-    var hasSuperpages = [Bool](repeating: false, count: Context.allCases.count)
+    var superpageRanges = [SuperpageRange](repeating: SuperpageRange(), count: Context.allCases.count)
+    /// A table's worth of empty entries.
+    let emptyTable: UnsafeMutablePointer<SoftTLBEntry>
     static let tableEntries = SoftTLB.entryCount * Context.allCases.count
     var codePages = AdmittedCodePages()
 
@@ -60,8 +62,12 @@ package final class RISCVHart {
         self.clock = clock
         lines = .allocate(capacity: 1)
         lines.initialize(to: 0)
+        emptyTable = .allocate(capacity: SoftTLB.entryCount)
+        for index in 0 ..< SoftTLB.entryCount { (emptyTable + index).initialize(to: .empty(index)) }
         tables = .allocate(capacity: RISCVHart.tableEntries)
-        tables.initialize(repeating: .empty(0), count: RISCVHart.tableEntries)
+        for context in Context.allCases {
+            (tables + context.rawValue * SoftTLB.entryCount).initialize(from: emptyTable, count: SoftTLB.entryCount)
+        }
         superpages = .allocate(capacity: RISCVHart.tableEntries)
         superpages.initialize(repeating: 0, count: RISCVHart.tableEntries)
         state = UnsafeMutableRawPointer(tables)
@@ -72,6 +78,7 @@ package final class RISCVHart {
         memory.unregister(tables)
         tables.deallocate()
         superpages.deallocate()
+        emptyTable.deallocate()
         codePages.deallocate()
         lines.deallocate()
     }
@@ -103,7 +110,7 @@ package final class RISCVHart {
         RISCVState(state).hart.initialize(
             to: HartStateTail(
                 dataTLB: tables, codeTLB: tables, codePages: codePages.numbers, owner: Unmanaged.passUnretained(self).toOpaque(),
-                floatIsDirty: 0))
+                floatIsDirty: 0, zeroesBlocks: 0))
         flushTranslations()
         contextChanged()
     }
@@ -155,7 +162,17 @@ package final class RISCVHart {
         tail.pointee.dataTLB = table(dataContext)
         tail.pointee.codeTLB = table(codeContext)
         tail.pointee.floatIsDirty = mstatus & Status.fs == Status.fs ? 1 : 0
+        tail.pointee.zeroesBlocks = permitsCacheBlock(EnvironmentConfiguration.cbze) ? 1 : 0
         tail.pointee.codePages = codePages.table(codeContext, floatIsDirty: tail.pointee.floatIsDirty != 0)
+    }
+
+    /// Whether `menvcfg` and `senvcfg` permit cache-block instructions of a kind in the present mode.
+    func permitsCacheBlock(_ field: UInt64) -> Bool {
+        switch privilege {
+        case .machine: true
+        case .supervisor: menvcfg & field != 0
+        case .user: menvcfg & field != 0 && senvcfg & field != 0
+        }
     }
 
     // MARK: Interrupts

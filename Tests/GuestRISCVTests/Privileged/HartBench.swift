@@ -97,7 +97,7 @@ final class HartBench {
         for depth in stride(from: hart.pageTableLevels - 1, to: level, by: -1) {
             let place = table + (address >> UInt64(12 + 9 * depth) & 511) * 8
             if word(place) == 0 { store(place, newTable() >> 2 | PageTableEntry.valid) }
-            table = word(place) >> 10 << 12
+            table = (word(place) >> 10) << 12
         }
         return table + (address >> UInt64(12 + 9 * level) & 511) * 8
     }

@@ -28,7 +28,7 @@ import Testing
         let bench = bench(mode)
         for level in 0 ..< bench.hart.pageTableLevels {
             // Each in a part of the address space of its own.
-            let bits = UInt64(12 + 9 * level), base = (UInt64(level) + 1) << 12 << 9 &* 512 & ~(1 << bits - 1)
+            let bits = UInt64(12 + 9 * level), base = (UInt64(level) + 1) << max(bits, 30)
             let frame = (0x8000_0000 as UInt64) & ~(1 << bits - 1)
             bench.map(base, to: frame, Self.all, level: level)
             let result = walk(bench, base + 0x678, .write)
