@@ -5,6 +5,11 @@ import IR
 extension SuperblockLifter {
     /// Emits what the instruction at `pc` does.
     mutating func lift(_ i: DecodedInstruction) -> Successor {
+        if isPrivileged, let left = leaveToInterpreter(i) { return left }
+        return liftOpcode(i)
+    }
+
+    private mutating func liftOpcode(_ i: DecodedInstruction) -> Successor {
         switch i.opcode {
         case .illegal: trap(.illegalInstruction, at: pc)
         // RV64I
@@ -222,6 +227,7 @@ extension SuperblockLifter {
         case .czeroNez: conditionalZero(i, zeroWhenZero: false)
         // Zicbom, Zicboz
         case .cboInval, .cboClean, .cboFlush, .cboZero: interpret()
+        case .mret, .sret, .wfi, .sfenceVma, .sinvalVma, .sfenceWInval, .sfenceInvalIr: trap(.illegalInstruction, at: pc)
         }
     }
 }

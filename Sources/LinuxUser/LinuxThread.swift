@@ -54,6 +54,7 @@ package final class LinuxThread {
             case .illegalInstruction: raiseFault(signal: SIGILL, code: 1, address: process.abi.programCounter(state))
             case .breakpoint where isVforkedProcess && stepOverBreakpoint(): break
             case .breakpoint: raiseFault(signal: SIGTRAP, code: 1, address: process.abi.programCounter(state))
+            case .trap, .waitForInterrupt: preconditionFailure("an exit of machine mode")
             }
             if record.pointee.pending != 0 { deliverSignals() }
         }

@@ -9,7 +9,8 @@ extension Translator {
     private var currentAddress: UInt64 { positions.last?.address ?? function.entry }
 
     private func makeLink(_ target: UInt64, _ kind: LinkKind) -> Int {
-        links.append(LinkSite(field: 0, stub: 0, target: target, kind: kind))
+        let isChecked = softBuffer != nil && !SoftBuffer.areInOnePage(target, function.entry)
+        links.append(LinkSite(field: 0, stub: 0, target: target, kind: kind, isChecked: isChecked))
         return links.count - 1
     }
 
@@ -152,6 +153,8 @@ extension Translator {
     private func landReturn(_ address: Int64) {
         asm.lea(.quad, .rsp, .base(.rsp, 8))
         let link = makeLink(UInt64(bitPattern: address), .jump)
+        // By then the address may be that of other code.
+        links[link].isChecked = softBuffer != nil
         let stub = cold(.exit, payload: link)
         links[link].field = asm.executableAddress(atOffset: asm.alignedJump(stub))
     }
@@ -277,6 +280,8 @@ extension Translator {
                 asm.mov(.quad, RegisterMap.state(map.programCounterOffset), .rax)
                 asm.movImmediate(.rax, UInt64(firstCache + stub.payload) << 3 | ExitKind.cacheMiss.rawValue)
                 asm.jmp(to: stubs.exit)
+            case .softMiss(let flags): emitSoftMiss(stub, flags)
+            case .pageMiss(let address): emitPageMiss(address)
             case .lookup:
                 caches[stub.payload].lookup = asm.executableAddress
                 if let back = stub.back {

@@ -32,6 +32,10 @@ struct ColdStub {
         case lookup
         /// The inline cache `payload` has no target yet; `isCall` with a return address pushed.
         case fillCache(isCall: Bool)
+        /// The look-up of the address in `register`, with the entry in `register2`, missed; back. 1 for a write, and twice the size.
+        case softMiss(Int)
+        /// The processor does not see the page of this guest address as the translation does.
+        case pageMiss(UInt64)
 
         /// It comes from a place where the state may have to be settled.
         var leavesSuperblock: Bool {
@@ -89,6 +93,10 @@ package final class Translator {
     var currentBlock = 0
     /// Writes may be left to those who look: see `DeferredWrite`.
     package var defersWrites = true
+    /// How memory is reached in machine mode; nil where guest addresses are host addresses.
+    package var softBuffer: SoftBuffer?
+    /// The number of the page of code that the next translation is of; 0 where there is none.
+    package var codePage: UInt32 = 0
     /// Polls count down to samples, of which regions are made.
     package var isSampling = false
     /// Offset in the state of a word that counts how often the next block translation is entered, but for transfers backwards.
@@ -168,6 +176,8 @@ package final class Translator {
         begin()
         asm.start(writable: writable, executable: executable, capacity: capacity)
         chooseHomes(functions, weights)
+        if let softBuffer, codePage != 0 { emitPageCheck(codePage, at: functions[0].entry, softBuffer) }
+        let innerEntry = asm.executableAddress
         if let executionsOffset { asm.add(.long, RegisterMap.state(executionsOffset), imm: 1) }
         let loopEntry = asm.executableAddress
         emitDisplacement()
@@ -186,7 +196,7 @@ package final class Translator {
         guard asm.finish(), !outOfSpills else { return nil }
         let homes = displaced.isEmpty ? map.homes : RegisterMap.homes(homes, map.slots)
         return Translation(
-            entry: executable, loopEntry: loopEntry, byteCount: asm.offset, links: links, caches: caches, positions: positions, homes: homes,
+            entry: executable, innerEntry: innerEntry, loopEntry: loopEntry, byteCount: asm.offset, links: links, caches: caches, positions: positions, homes: homes,
             deferredWrites: deferredWrites, deferringCode: deferringCode)
     }
 
