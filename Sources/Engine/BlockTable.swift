@@ -5,6 +5,7 @@ final class BlockTable {
     private struct Place {
         var address: UInt64
         var mode: UInt32
+        var page: UInt32
         /// Number of the block, or `empty` or `removed`.
         var index: Int32
     }
@@ -25,13 +26,13 @@ final class BlockTable {
 
     private static func makePlaces(_ count: Int) -> UnsafeMutablePointer<Place> {
         let places = UnsafeMutablePointer<Place>.allocate(capacity: count)
-        places.initialize(repeating: Place(address: 0, mode: 0, index: empty), count: count)
+        places.initialize(repeating: Place(address: 0, mode: 0, page: 0, index: empty), count: count)
         return places
     }
 
     @inline(__always)
     private func hash(_ key: BlockKey) -> Int {
-        let mixed = (key.address >> 1 ^ UInt64(key.mode.rawValue) << 40) &* 0x9e37_79b9_7f4a_7c15
+        let mixed = (key.address >> 1 ^ UInt64(key.mode.rawValue) << 40 ^ UInt64(key.page) << 24) &* 0x9e37_79b9_7f4a_7c15
         return Int(truncatingIfNeeded: mixed >> 32) & mask
     }
 
@@ -41,7 +42,7 @@ final class BlockTable {
         var position = hash(key)
         while places[position].index != BlockTable.empty {
             let place = places[position]
-            if place.index >= 0 && place.address == key.address && place.mode == key.mode.rawValue { return position }
+            if place.index >= 0 && place.address == key.address && place.mode == key.mode.rawValue && place.page == key.page { return position }
             position = (position &+ 1) & mask
         }
         return position
@@ -64,7 +65,7 @@ final class BlockTable {
                 used += 1
                 count += 1
             }
-            places[found] = Place(address: key.address, mode: key.mode.rawValue, index: Int32(newValue))
+            places[found] = Place(address: key.address, mode: key.mode.rawValue, page: key.page, index: Int32(newValue))
             if used * 2 > mask { rebuild() }
         }
     }
@@ -76,7 +77,7 @@ final class BlockTable {
         mask = capacity - 1
         used = count
         for number in 0 ..< oldCount where old[number].index >= 0 {
-            let key = BlockKey(address: old[number].address, mode: .init(rawValue: old[number].mode))
+            let key = BlockKey(address: old[number].address, mode: .init(rawValue: old[number].mode), page: old[number].page)
             places[position(key)] = old[number]
         }
         old.deallocate()

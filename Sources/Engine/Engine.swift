@@ -16,6 +16,8 @@ import X86Backend
 struct TranslatedBlock {
     var key: BlockKey
     var entry: UInt64
+    /// Where transfers enter that need not check the page.
+    var innerEntry: UInt64
     /// Where transfers backwards enter.
     var loopEntry: UInt64
     var byteCount: Int
@@ -42,6 +44,8 @@ struct TranslatedBlock {
 struct BlockKey: Hashable {
     var address: UInt64
     var mode: TranslationMode
+    /// Machine mode: the number of the page of code, see `Engine+Pages`; 0 in user mode.
+    var page: UInt32 = 0
 }
 
 /// A translation as the lockstep comparison runs it.
@@ -85,6 +89,7 @@ package final class Engine: @unchecked Sendable {
     var deferredWrites: [DeferredWrite] = []
     var cpus: [VirtualCPU] = []
     var isFlushing = false
+    var pages = CodePages()
     var counters = EngineStatistics()
     private static let heatPlaces = 1 << 15
     /// Executions of untranslated code, by a hash of its address.
@@ -113,10 +118,13 @@ package final class Engine: @unchecked Sendable {
             slots: isa.slots.map { SlotLayout(offset: $0.offset, type: $0.type) }, hotIntegers: isa.hotIntegerSlots,
             hotFloats: isa.hotFloatSlots, programCounterOffset: isa.programCounterOffset)
         let helper = unsafeBitCast(VirtualCPU.interpretOneFromCode, to: UInt.self)
+        let fill = unsafeBitCast(VirtualCPU.fillBufferFromCode, to: UInt.self)
         stubs = CodeStubs(
-            writable: code.writable, executable: code.executable, capacity: 8192, map: map, interpretOneFunction: UInt64(helper))
+            writable: code.writable, executable: code.executable, capacity: 8192, map: map, interpretOneFunction: UInt64(helper),
+            fillBufferFunction: isa.softMemory == nil ? 0 : UInt64(fill))
         codeUsed = stubs.byteCount
         translator = Translator(map: map, stubs: stubs, features: configuration.features)
+        translator.softBuffer = isa.softMemory.map(Engine.softBuffer)
         translator.defersWrites = configuration.optimizations.contains(.deferredWrites)
         if configuration.policy.makesRegions {
             translator.isSampling = true
@@ -127,7 +135,7 @@ package final class Engine: @unchecked Sendable {
         lock = .allocate(capacity: 1)
         pthread_mutex_init(lock, nil)
         perfMap = configuration.writesPerfMap ? PerfMap() : nil
-        if let options = configuration.translationCache, configuration.mayCache, let identity = cacheIdentity() {
+        if let options = configuration.translationCache, configuration.mayCache, isa.softMemory == nil, let identity = cacheIdentity() {
             cache = TranslationCache(options: options, identity: identity)
             translator.recordsRelocations = true
             reserveTables()
@@ -207,11 +215,11 @@ package final class Engine: @unchecked Sendable {
 
     /// Code for a guest address, made now if there is none; patches `link` (when not negative) to go there.
     /// - Returns: nil when the address is not to be translated.
-    func codeAddress(_ address: UInt64, _ mode: TranslationMode, link: Int, _ generation: Int) -> UInt64? {
+    func codeAddress(_ address: UInt64, _ mode: TranslationMode, page: UInt32 = 0, link: Int, _ generation: Int) -> UInt64? {
         locked {
             counters.linkExits += link >= 0 ? 1 : 0
             counters.indirectMisses += link < 0 ? 1 : 0
-            let key = BlockKey(address: address, mode: mode)
+            let key = BlockKey(address: address, mode: mode, page: page)
             let known = blockOfKey[key] ?? cachedBlock(key)
             if known == nil, isCold(address), !isWanted(address) { return nil }
             guard let index = known ?? translate(key, configuration.limits) else { return nil }
@@ -272,9 +280,9 @@ package final class Engine: @unchecked Sendable {
     }
 
     /// Lets the inline cache lead to the code of its first target.
-    func fill(cache number: Int, _ address: UInt64, _ mode: TranslationMode, _ generation: Int) {
+    func fill(cache number: Int, _ address: UInt64, _ mode: TranslationMode, page: UInt32 = 0, _ generation: Int) {
         locked {
-            guard generation == counters.flushes, let index = blockOfKey[BlockKey(address: address, mode: mode)] else { return }
+            guard generation == counters.flushes, let index = blockOfKey[BlockKey(address: address, mode: mode, page: page)] else { return }
             let cache = caches[number]
             // Two CPUs may miss at once, with different targets.
             if cache.isUsed { return }
@@ -296,7 +304,8 @@ package final class Engine: @unchecked Sendable {
     }
 
     func entry(of index: Int, for link: Int) -> UInt64 {
-        links[link].isBackward ? blocks[index].loopEntry : blocks[index].entry
+        if links[link].isChecked { return blocks[index].entry }
+        return links[link].isBackward ? blocks[index].loopEntry : blocks[index].innerEntry
     }
 
     func patch(_ field: UInt64, toJumpTo target: UInt64) {
@@ -321,6 +330,7 @@ package final class Engine: @unchecked Sendable {
             if code.byteCount - codeUsed < 64 << 10 { flush() }
             translator.firstLink = links.count
             translator.firstCache = caches.count
+            translator.codePage = key.page
             let translation = translator.translate(
                 function, writable: code.writable + codeUsed, executable: code.executable + UInt64(codeUsed),
                 capacity: code.byteCount - codeUsed)
@@ -356,7 +366,7 @@ package final class Engine: @unchecked Sendable {
         let index = blocks.count
         blocks.append(
             TranslatedBlock(
-                key: key, entry: translation.entry, loopEntry: translation.loopEntry, byteCount: translation.byteCount,
+                key: key, entry: translation.entry, innerEntry: translation.innerEntry, loopEntry: translation.loopEntry, byteCount: translation.byteCount,
                 ranges: codeRanges.count ..< codeRanges.count + ranges.count, firstLink: links.count,
                 linkCount: translation.links.count,
                 positions: positions.count ..< positions.count + translation.positions.count, homes: translation.homes,
@@ -376,7 +386,11 @@ package final class Engine: @unchecked Sendable {
             nextIncoming.append(-1)
         }
         codeRanges += ranges
-        for range in ranges { note(range, of: index) }
+        if key.page != 0 {
+            blocksOfPage.add(index, to: pages.host(key.page) >> 12)
+        } else {
+            for range in ranges { note(range, of: index) }
+        }
         codeUsed += (translation.byteCount + 15) & ~15
         counters.translations += 1
         counters.guestInstructionsTranslated += instructionCount

@@ -44,7 +44,8 @@ struct Region {
         func visit(_ address: UInt64) -> Int? {
             if let known = places[address] { return known }
             guard places.count < engine.configuration.regionBlocks, count < engine.configuration.regionInstructions,
-                let profile = engine.profile(of: BlockKey(address: address, mode: key.mode))
+                (address ^ key.address) >> 12 == 0 || key.page == 0,
+                let profile = engine.profile(of: BlockKey(address: address, mode: key.mode, page: key.page))
             else { return nil }
             let place = places.count
             places[address] = place

@@ -36,8 +36,8 @@
     /// Guest address at which execution enters.
     @usableFromInline package var entry: UInt64 = 0
     /// The code may be elsewhere in another run: what follows from its address is a `guestAddress`. What lies in the lowest 4 GiB was
-    /// linked to run there.
-    @inlinable package var isMovable: Bool { entry >> 32 != 0 }
+    /// linked to run there, and what lies in the upper half, a kernel.
+    @inlinable package var isMovable: Bool { entry >> 32 != 0 && entry >> 63 == 0 }
 
     @usableFromInline package init(capacity: Int = 4096) {
         let instructions = UnsafeMutablePointer<Instruction>.allocate(capacity: max(capacity, 1))

@@ -9,7 +9,8 @@ extension Translator {
     private var currentAddress: UInt64 { positions.last?.address ?? function.entry }
 
     private func makeLink(_ target: UInt64, _ kind: LinkKind) -> Int {
-        links.append(LinkSite(field: 0, stub: 0, target: target, kind: kind))
+        let isChecked = softBuffer != nil && !SoftBuffer.areInOnePage(target, function.entry)
+        links.append(LinkSite(field: 0, stub: 0, target: target, kind: kind, isChecked: isChecked))
         return links.count - 1
     }
 
@@ -63,7 +64,7 @@ extension Translator {
             deferredSlots = 0
             return jumpOut(to: target, isLast: false)
         }
-        let condition = emitCondition(i.a)
+        let comparison = asm.offset, condition = emitCondition(i.a)
         if let label = inside(target) {
             if polls(target) {
                 asm.jcc(condition, cold(.pollAndGo, payload: makeLink(target, .jump), back: label))
@@ -78,8 +79,14 @@ extension Translator {
             let link = makeLink(target, .jump)
             let stub = cold(.exit, payload: link)
             // Aligned so that the displacement can be patched atomically.
-            links[link].field = asm.executableAddress(atOffset: asm.alignedConditionalJump(condition, stub))
+            links[link].field = asm.executableAddress(atOffset: patchable(condition, stub, of: i.a, from: comparison))
         }
+    }
+
+    /// A conditional jump behind the code that sets the flags, from offset `start` on. Code with floats may not be moved.
+    private func patchable(_ condition: X86.Condition, _ stub: Label, of value: Value, from start: Int) -> Int {
+        if function.instructions[Int(value.index)].opcode == .floatCompare { return asm.alignedConditionalJump(condition, stub) }
+        return asm.alignedConditionalJump(condition, stub, behind: start)
     }
 
     /// - Parameter isLast: nothing of the superblock comes behind.
@@ -146,6 +153,8 @@ extension Translator {
     private func landReturn(_ address: Int64) {
         asm.lea(.quad, .rsp, .base(.rsp, 8))
         let link = makeLink(UInt64(bitPattern: address), .jump)
+        // By then the address may be that of other code.
+        links[link].isChecked = softBuffer != nil
         let stub = cold(.exit, payload: link)
         links[link].field = asm.executableAddress(atOffset: asm.alignedJump(stub))
     }
@@ -274,6 +283,8 @@ extension Translator {
                 asm.mov(.quad, RegisterMap.state(map.programCounterOffset), .rax)
                 loadExitWord(firstCache + stub.payload, .cacheMiss)
                 asm.jmp(to: stubs.exit)
+            case .softMiss(let flags): emitSoftMiss(stub, flags)
+            case .pageMiss(let address): emitPageMiss(address)
             case .lookup:
                 caches[stub.payload].lookup = asm.executableAddress
                 if let back = stub.back {

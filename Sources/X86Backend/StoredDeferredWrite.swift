@@ -9,7 +9,7 @@ package struct StoredDeferredWrite: Sendable {
     private var offset: Int32
     private var slot: Int16
     private var kind: UInt8
-    private var originType: UInt8
+    private var reserved: UInt8 = 0
     private var operands: (Int32, Int32, Int32)
     private var opcodes: (UInt8, UInt8, UInt8)
     private var types: (UInt8, UInt8, UInt8)
@@ -20,7 +20,6 @@ package struct StoredDeferredWrite: Sendable {
     package init(_ write: DeferredWrite, of address: UInt64) {
         offset = write.offset
         slot = write.slot
-        originType = write.originType.rawValue
         stepCount = UInt8(write.stepCount)
         let steps = write.steps
         operands = (steps.0.operand, steps.1.operand, steps.2.operand)
@@ -45,12 +44,12 @@ package struct StoredDeferredWrite: Sendable {
         case StoredDeferredWrite.memory: place = .memory(Int32(truncatingIfNeeded: origin))
         default: return nil
         }
-        guard let type = Type(rawValue: originType), let first = step(opcodes.0, types.0, details.0, operands.0),
+        guard let first = step(opcodes.0, types.0, details.0, operands.0),
             let second = step(opcodes.1, types.1, details.1, operands.1), let third = step(opcodes.2, types.2, details.2, operands.2),
             Int(stepCount) <= DeferredWrite.longest
         else { return nil }
         return DeferredWrite(
-            slot: slot, offset: offset, origin: place, originType: type, steps: (first, second, third), stepCount: Int(stepCount))
+            slot: slot, offset: offset, origin: place, steps: (first, second, third), stepCount: Int(stepCount))
     }
 
     private func step(_ opcode: UInt8, _ type: UInt8, _ detail: UInt8, _ operand: Int32) -> DeferredWrite.Step? {

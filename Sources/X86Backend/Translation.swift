@@ -17,13 +17,16 @@ package struct LinkSite: Sendable {
     package var kind: LinkKind
     /// It may close a loop.
     package var isBackward = false
+    /// The target may have another page of memory behind it when the transfer is made: its entry has to check.
+    package var isChecked = false
 
-    package init(field: UInt64, stub: UInt64, target: UInt64, kind: LinkKind, isBackward: Bool = false) {
+    package init(field: UInt64, stub: UInt64, target: UInt64, kind: LinkKind, isBackward: Bool = false, isChecked: Bool = false) {
         self.field = field
         self.stub = stub
         self.target = target
         self.kind = kind
         self.isBackward = isBackward
+        self.isChecked = isChecked
     }
 }
 
@@ -111,6 +114,8 @@ package struct Home: Sendable {
 package struct Translation: Sendable {
     /// Executable address of the entry.
     package var entry: UInt64
+    /// Behind the check of the page, for transfers within the page.
+    package var innerEntry: UInt64
     /// The same for transfers backwards, which are not counted as executions.
     package var loopEntry: UInt64
     package var byteCount: Int

@@ -235,7 +235,7 @@ final class EvaluatorExecutor: Executor {
 
     private static func exit(of result: InterpreterExit, _ state: RISCVState) -> CPUExit? {
         switch result {
-        case .budget, .codeChanged, .modeChanged, .memoryFault, .hot: nil
+        case .budget, .codeChanged, .modeChanged, .memoryFault, .hot, .trap, .waitForInterrupt: nil
         case .systemCall: .systemCall
         case .breakpoint: .breakpoint
         case .illegalInstruction: .illegalInstruction

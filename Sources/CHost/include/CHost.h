@@ -9,6 +9,8 @@
 
 #include "CHostFloat.h"
 #include "CHostLinux.h"
+#include "CHostTerminal.h"
+#include "CHostNetwork.h"
 
 // Size of the header; the guest's own state follows it, and "the state pointer" means the end of the header.
 #define MYNAH_CPU_HEADER_BYTES 1024

@@ -142,7 +142,7 @@ extension Engine {
             let entry = start + UInt64(block.code), index = blocks.count, isNew = blockOfKey[key] == nil
             let range = firstRange + Int(block.firstRange) ..< firstRange + Int(block.firstRange + block.rangeCount)
             var translated = TranslatedBlock(
-                key: key, entry: entry, loopEntry: entry + UInt64(block.loopEntry), byteCount: Int(block.byteCount), ranges: range,
+                key: key, entry: entry, innerEntry: entry, loopEntry: entry + UInt64(block.loopEntry), byteCount: Int(block.byteCount), ranges: range,
                 firstLink: firstLink + Int(block.firstLink), linkCount: Int(block.linkCount),
                 positions: firstPosition + Int(block.positions) ..< firstPosition + Int(block.positions + block.positionByteCount),
                 homes: homes(of: block, unit),
