@@ -8,8 +8,10 @@ import LinuxUser
 import Optimizer
 
 public enum Program {
-    /// Names of the optimisations that can be left out.
+    /// Names of the passes, in the order in which they run.
     public static var passNames: [String] { OptimizerOptions.passNames }
+    /// Names of the optimisations that `ProgramOptions.disabledPasses` takes: the passes, and what is none.
+    public static var optimisationNames: [String] { OptimizerOptions.names }
 
     /// Loads the program and runs it. This process becomes the guest: it ends when the guest ends, with the guest's status or
     /// by the guest's signal.
@@ -137,7 +139,7 @@ package func optimizerOptions(without names: [String]) throws -> OptimizerOption
     var options = OptimizerOptions.all
     for name in names {
         guard let pass = OptimizerOptions(passName: name) else {
-            throw ProgramError.badOption("no optimisation '\(name)'; there are \(OptimizerOptions.passNames.joined(separator: ", "))")
+            throw ProgramError.badOption("no optimisation '\(name)'; there are \(OptimizerOptions.names.joined(separator: ", "))")
         }
         options.subtract(pass)
     }

@@ -16,14 +16,21 @@ package struct OptimizerOptions: OptionSet, Hashable, Sendable {
 
     package static let byteCombining = OptimizerOptions(rawValue: 1 << 8)
 
-    package static let all = Pipeline.passes.reduce(into: OptimizerOptions()) { $0.formUnion($1.option) }
+    /// No pass over a function: it makes another one, see `LoopVectorizer`.
+    package static let vectorLoops = OptimizerOptions(rawValue: 1 << 9)
+    private static let vectorLoopsName = "vector-loops"
 
-    /// The set of the one pass called `name`, or nil when there is none.
+    package static let all = Pipeline.passes.reduce(into: vectorLoops) { $0.formUnion($1.option) }
+
+    /// The set of the one optimisation called `name`, or nil when there is none.
     package init?(passName name: String) {
+        if name == OptimizerOptions.vectorLoopsName { self = .vectorLoops; return }
         guard let pass = Pipeline.passes.first(where: { $0.name == name }) else { return nil }
         self = pass.option
     }
 
     /// Names of all passes, in the order in which they run.
     package static var passNames: [String] { Pipeline.passes.map(\.name) }
+    /// Names of all that can be switched off.
+    package static var names: [String] { passNames + [vectorLoopsName] }
 }

@@ -28,6 +28,8 @@ struct ColdStub {
         case fusedNaN(FloatWidth)
         /// Saturates a float-to-integer conversion that overflowed; back.
         case saturate(FloatWidth, Width)
+        /// Saves floating-point flags for the case of a fault, and where a loop of vectors is, by `register`; back.
+        case saveFlags
         /// The inline cache `payload` missed its target: through the hash look-up; a call then comes back to `back`.
         case lookup
         /// The inline cache `payload` has no target yet; `isCall` with a return address pushed.
@@ -76,6 +78,7 @@ package final class Translator {
     var entries: [UInt64] = []
     var entryLabels: [Label] = []
     var isRegion = false
+    private var vectorLoops: [Function?] = []
     /// Position in `entries` of what is emitted.
     var currentBlock = 0
     /// Polls count down to samples, of which regions are made.
@@ -125,15 +128,19 @@ package final class Translator {
         _ function: Function, writable: UnsafeMutableRawPointer, executable: UInt64, capacity: Int
     ) -> Translation? {
         isRegion = false
+        vectorLoops = []
         return emit([function], [1], writable, executable, capacity)
     }
 
     /// Emits a region: superblocks that are entered at the first and transfer to each other.
     /// - Parameter weights: how often each is expected to run, in proportion.
+    /// - Parameter vectors: for superblocks that are loops, the same as a loop of vectors, which is tried first.
     package func translate(
-        _ functions: [Function], weights: [Int], writable: UnsafeMutableRawPointer, executable: UInt64, capacity: Int
+        _ functions: [Function], weights: [Int], vectors: [Function?] = [], writable: UnsafeMutableRawPointer, executable: UInt64,
+        capacity: Int
     ) -> Translation? {
         isRegion = true
+        vectorLoops = vectors
         return emit(functions, weights, writable, executable, capacity)
     }
 
@@ -153,6 +160,7 @@ package final class Translator {
         for block in functions.indices {
             currentBlock = block
             asm.bind(entryLabels[block])
+            if block < vectorLoops.count, let vectors = vectorLoops[block] { emitVectorLoop(vectors) }
             emit(functions[block])
         }
         emitColdStubs()
