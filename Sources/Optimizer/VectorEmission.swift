@@ -113,6 +113,13 @@ struct VectorEmission {
         var result = i
         result.a = first(i.a)
         if !i.b.isNone { result.b = first(i.b) }
+        let sum = builder.function[result.a]
+        if sum.opcode == .add, builder.function[sum.b].opcode == .constant,
+            let displacement = Int32(exactly: result.immediate &+ builder.function[sum.b].immediate)
+        {
+            result.a = sum.a
+            result.immediate = Int64(displacement)
+        }
         return result
     }
 

@@ -91,7 +91,7 @@ struct VectorLoopPlan {
     }
 
     private func isComparison(_ value: Value) -> Bool {
-        self[value].opcode == .compare && need(self[value].a) + need(self[value].b) <= 3
+        self[value].opcode == .compare && need(self[value].a) + need(self[value].b) <= 4
     }
 
     /// Whether a broadcast can start from the value.
@@ -142,7 +142,8 @@ struct VectorLoopPlan {
     func need(_ value: Value) -> Int {
         let i = self[value]
         switch i.opcode {
-        case .constant, .read, .sumLanes: return 1
+        case .constant: return Int32(exactly: i.immediate) == nil ? 1 : 0
+        case .read, .sumLanes: return 1
         case .truncate, .signExtend, .zeroExtend: return need(i.a)
         case .add, .subtract, .and, .or, .xor: return self[i.b].opcode == .constant ? need(i.a) : max(need(i.a), need(i.b) + 1)
         case .shiftLeft, .shiftRightLogical, .shiftRightArithmetic: return self[i.b].opcode == .constant ? need(i.a) : 9
