@@ -176,4 +176,22 @@
             3
         }
     }
+
+    /// Takes quiet NaNs without looking at which they are.
+    @inlinable package var treatsQuietNaNsAlike: Bool {
+        switch self {
+        case .floatMinimum, .floatMaximum, .floatCompare, .floatToInteger: true
+        default: makesQuietNaNs
+        }
+    }
+
+    /// Arithmetic whose result is any quiet NaN when it is a NaN.
+    @inlinable package var makesQuietNaNs: Bool {
+        switch self {
+        case .floatAdd, .floatSubtract, .floatMultiply, .floatDivide, .floatSquareRoot, .multiplyAdd, .multiplySubtract,
+            .negatedMultiplyAdd, .negatedMultiplySubtract, .floatToFloat, .roundToIntegral:
+            true
+        default: false
+        }
+    }
 }

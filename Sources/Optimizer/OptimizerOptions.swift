@@ -16,21 +16,28 @@ package struct OptimizerOptions: OptionSet, Hashable, Sendable {
 
     package static let byteCombining = OptimizerOptions(rawValue: 1 << 8)
 
-    /// No pass over a function: it makes another one, see `LoopVectorizer`.
-    package static let vectorLoops = OptimizerOptions(rawValue: 1 << 9)
-    private static let vectorLoopsName = "vector-loops"
+    /// Of the back end, which has no passes.
+    package static let deferredWrites = OptimizerOptions(rawValue: 1 << 31)
+    /// Makes another function instead of changing one: see `LoopVectorizer`.
+    package static let vectorLoops = OptimizerOptions(rawValue: 1 << 30)
+    private static let others = [("deferred-writes", deferredWrites), ("vector-loops", vectorLoops)]
 
-    package static let all = Pipeline.passes.reduce(into: vectorLoops) { $0.formUnion($1.option) }
+    package static let all = Pipeline.passes.reduce(into: deferredWrites.union(vectorLoops)) { $0.formUnion($1.option) }
 
     /// The set of the one optimisation called `name`, or nil when there is none.
+    package init?(name: String) {
+        if let other = OptimizerOptions.others.first(where: { $0.0 == name }) { self = other.1 } else { self.init(passName: name) }
+    }
+
+    /// The set of the one pass called `name`, or nil when there is none.
     package init?(passName name: String) {
-        if name == OptimizerOptions.vectorLoopsName { self = .vectorLoops; return }
         guard let pass = Pipeline.passes.first(where: { $0.name == name }) else { return nil }
         self = pass.option
     }
 
     /// Names of all passes, in the order in which they run.
     package static var passNames: [String] { Pipeline.passes.map(\.name) }
-    /// Names of all that can be switched off.
-    package static var names: [String] { passNames + [vectorLoopsName] }
+
+    /// Names of everything that can be left out: the passes, and what is none.
+    package static var names: [String] { passNames + others.map(\.0) }
 }

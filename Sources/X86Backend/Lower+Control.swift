@@ -16,9 +16,14 @@ extension Translator {
     func cold(_ kind: ColdStub.Kind, payload: Int = 0, back: Label? = nil, _ first: UInt8 = 0, _ second: UInt8 = 0) -> Label {
         let label = asm.makeLabel()
         coldStubs.append(
-            ColdStub(kind: kind, label: label, back: back, payload: payload, register: first, register2: second, pending: pending))
+            ColdStub(
+                kind: kind, label: label, back: back, payload: payload, register: first, register2: second, pending: pending,
+                deferred: kind.leavesSuperblock ? noteDeferred() : 0 ..< 0))
         return label
     }
+
+    /// Everybody sees the state that the guest would: nothing is pending or deferred.
+    private var isSettled: Bool { pending.isEmpty && deferredSlots == 0 }
 
     func makeCold(_ kind: ColdStub.Kind, back: Label, _ first: UInt8, _ second: UInt8 = 0) -> Label {
         cold(kind, back: back, first, second)
@@ -48,12 +53,14 @@ extension Translator {
     }
 
     func lowerExitIf(_ i: Instruction) {
+        let target = UInt64(bitPattern: i.immediate), always = constant(i.a)
+        if always == 0 { return }
         record(.observe)
-        let target = UInt64(bitPattern: i.immediate)
-        if let always = constant(i.a) {
-            guard always != 0 else { return }
+        if always != nil {
             settle(pending)
             pending = PendingFloats()
+            emitDeferredWrites(noteDeferred())
+            deferredSlots = 0
             return jumpOut(to: target, isLast: false)
         }
         let condition = emitCondition(i.a)
@@ -61,11 +68,11 @@ extension Translator {
             if polls(target) {
                 asm.jcc(condition, cold(.pollAndGo, payload: makeLink(target, .jump), back: label))
             } else {
-                asm.jcc(condition, pending.isEmpty ? label : cold(.go, back: label))
+                asm.jcc(condition, isSettled ? label : cold(.go, back: label))
             }
         } else if polls(target) {
             asm.jcc(condition, cold(.pollAndExit, payload: makeLink(target, .jump)))
-        } else if !displaced.isEmpty || !pending.isEmpty {
+        } else if !displaced.isEmpty || !isSettled {
             asm.jcc(condition, cold(.restoreAndExit, payload: makeLink(target, .jump)))
         } else {
             let link = makeLink(target, .jump)
@@ -219,12 +226,13 @@ extension Translator {
         while index < coldStubs.count {
             let stub = coldStubs[index]
             asm.bind(stub.label)
-            switch stub.kind {
-            case .go, .exit, .restoreAndExit, .pollAndGo, .pollAndExit: settle(stub.pending)
-            default: break
+            if stub.kind.leavesSuperblock {
+                settle(stub.pending)
+                emitDeferredWrites(stub.deferred)
             }
             // What these lead to has nothing to settle any more.
             pending = PendingFloats()
+            deferredSlots = 0
             switch stub.kind {
             case .go: asm.jmp(stub.back.unsafelyUnwrapped)
             case .exit: emitExitStub(stub.payload)
