@@ -96,6 +96,7 @@ extension Engine {
         uncounted[key] = nil
         takeOver(from: replaced, index)
         counters.regions += 1
+        counters.vectorLoops += translation.vectorLoopCount
         counters.regionInstructions += region.instructionCount
         counters.regionNanoseconds += nanoseconds() - start
         counters.emitNanoseconds += nanoseconds() - emitStart

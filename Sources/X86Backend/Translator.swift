@@ -88,6 +88,7 @@ package final class Translator {
     var entryLabels: [Label] = []
     var isRegion = false
     private var vectorLoops: [Function?] = []
+    var vectorLoopCount = 0
     /// Position in `entries` of what is emitted.
     var currentBlock = 0
     /// Writes may be left to those who look: see `DeferredWrite`.
@@ -194,7 +195,8 @@ package final class Translator {
         guard asm.finish(), !outOfSpills else { return nil }
         let homes = displaced.isEmpty ? map.homes : RegisterMap.homes(homes, map.slots)
         return Translation(
-            entry: executable, loopEntry: loopEntry, byteCount: asm.offset, links: links, caches: caches, positions: positions, homes: homes,
+            entry: executable, loopEntry: loopEntry, byteCount: asm.offset, links: links, caches: caches, positions: positions,
+            vectorLoopCount: vectorLoopCount, homes: homes,
             deferredWrites: deferredWrites, deferringCode: deferringCode)
     }
 
@@ -239,6 +241,7 @@ package final class Translator {
 
     private func begin() {
         outOfSpills = false
+        vectorLoopCount = 0
         coldStubs.removeAll(keepingCapacity: true)
         links.removeAll(keepingCapacity: true)
         caches.removeAll(keepingCapacity: true)

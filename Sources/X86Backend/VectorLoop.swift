@@ -29,6 +29,7 @@ extension Translator {
     /// Emits the loop if it can be; falls through to the scalar code.
     func emitVectorLoop(_ function: Function) {
         guard features.contains(.avx), let plan = VectorLoopPlan(function, self) else { return }
+        vectorLoopCount += 1
         pending = PendingFloats()
         deferredSlots = 0
         positions.append(GuestPosition(codeOffset: UInt32(truncatingIfNeeded: asm.offset), address: function.entry))
