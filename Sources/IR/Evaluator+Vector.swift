@@ -10,7 +10,7 @@ extension Evaluator {
     }
 
     func vectorStep(_ instruction: Instruction, _ frame: inout Frame) -> Step {
-        let a = frame.lanes[Int(instruction.a.index)] ?? []
+        let a = instruction.a.isNone ? [] : frame.lanes[Int(instruction.a.index)]
         switch instruction.opcode {
         case .lane: return .result(a[Int(instruction.detail)])
         case .sumLanes: return .result(a.reduce(0, &+))
@@ -31,7 +31,7 @@ extension Evaluator {
         var one = instruction, lanes: [UInt64] = []
         one.type = instruction.type.element
         for lane in 0 ..< instruction.type.laneCount {
-            let stored = instruction.opcode == .store ? frame.lanes[Int(instruction.c.index)]![lane] : 0
+            let stored = instruction.opcode == .store ? frame.lanes[Int(instruction.c.index)][lane] : 0
             let loaded = memoryResult(of: one, frame[instruction.a], frame[instruction.b], stored)
             lanes.append(loaded & laneMask(instruction.type))
             one.immediate &+= Int64(instruction.access.bytes)
@@ -42,7 +42,7 @@ extension Evaluator {
     private func combined(_ instruction: Instruction, _ frame: Frame) -> [UInt64] {
         var one = instruction
         one.type = instruction.type.element
-        let operands = [instruction.a, instruction.b, instruction.c].prefix(instruction.opcode.operandCount).map { frame.lanes[Int($0.index)]! }
+        let operands = [instruction.a, instruction.b, instruction.c].prefix(instruction.opcode.operandCount).map { frame.lanes[Int($0.index)] }
         return (0 ..< instruction.type.laneCount).map { lane in
             let values = operands.map { $0[lane] } + [0, 0]
             return arithmetic(one, one.type, values[0], values[1], operands.count > 2 ? values[2] : 0) & laneMask(instruction.type)

@@ -59,14 +59,15 @@ package struct Evaluator {
     struct Frame {
         let function: Function
         var values: [UInt64]
-        /// Vectors, by the index of their instruction; each lane as the element type.
-        var lanes: [Int: [UInt64]] = [:]
+        /// Vectors; each lane as the element type. No dictionary: growing one raises floating-point flags.
+        var lanes: [[UInt64]]
         /// Guest address of the latest boundary.
         var programCounter: UInt64 = 0
 
         init(function: Function) {
             self.function = function
             values = Array(repeating: 0, count: function.count)
+            lanes = Array(repeating: [], count: function.count)
         }
 
         subscript(_ value: Value) -> UInt64 { value.isNone ? 0 : values[Int(value.index)] }

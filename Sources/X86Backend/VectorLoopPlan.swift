@@ -63,6 +63,8 @@ struct VectorLoopPlan {
             case .broadcast: hoisted.append(index)
             case .unbox: unboxed.append(index)
             case .store:
+                // Less than a word is not stored at once.
+                if i.access.bytes * i.type.laneCount < 4 { return false }
                 body.append(index)
                 storeIndices.append(index)
             case .nop, .boundary, .exit, .read, .constant, .lane: break
