@@ -63,7 +63,7 @@ extension Translator {
             deferredSlots = 0
             return jumpOut(to: target, isLast: false)
         }
-        let condition = emitCondition(i.a)
+        let comparison = asm.offset, condition = emitCondition(i.a)
         if let label = inside(target) {
             if polls(target) {
                 asm.jcc(condition, cold(.pollAndGo, payload: makeLink(target, .jump), back: label))
@@ -78,8 +78,14 @@ extension Translator {
             let link = makeLink(target, .jump)
             let stub = cold(.exit, payload: link)
             // Aligned so that the displacement can be patched atomically.
-            links[link].field = asm.executableAddress(atOffset: asm.alignedConditionalJump(condition, stub))
+            links[link].field = asm.executableAddress(atOffset: patchable(condition, stub, of: i.a, from: comparison))
         }
+    }
+
+    /// A conditional jump behind the code that sets the flags, from offset `start` on. Code with floats may not be moved.
+    private func patchable(_ condition: X86.Condition, _ stub: Label, of value: Value, from start: Int) -> Int {
+        if function.instructions[Int(value.index)].opcode == .floatCompare { return asm.alignedConditionalJump(condition, stub) }
+        return asm.alignedConditionalJump(condition, stub, behind: start)
     }
 
     /// - Parameter isLast: nothing of the superblock comes behind.

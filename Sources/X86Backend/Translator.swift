@@ -282,6 +282,7 @@ package final class Translator {
         var observer: Int32 = -1
         for index in 0 ..< function.count {
             lookThroughBoxes(instructions + index)
+            lookThroughTruncations(instructions + index)
             let instruction = instructions[index]
             values[index].lastUse = Int32(index)
             values[index].observer = observer
@@ -319,6 +320,10 @@ package final class Translator {
                     values[mask].isDeferred = true
                     extend(function.instructions[mask].a, index)
                 }
+            case .zeroExtend where isZeroExtended(instruction):
+                // No code, when its operand is computed in the home already.
+                let source = Int(instruction.a.index)
+                if values[source].useCount == 1 { values[source].targetWrite = values[index].targetWrite }
             case .canonicalNaN:
                 // Made canonical in place: what it is made from may be computed in the home already.
                 let source = Int(instruction.a.index)
@@ -334,6 +339,32 @@ package final class Translator {
 
     /// Width of the operands of a `floatCompare` or `floatToInteger`.
     func sourceWidth(_ i: Instruction) -> FloatWidth { i.detail2 == Translator.doubleSource ? .double : .single }
+
+    /// In `detail2` of comparisons of integers: the operands are i32.
+    private static let longSource: UInt8 = 1
+
+    /// Width of the operands of a `compare`.
+    func comparedWidth(_ i: Instruction) -> Width { i.detail2 == Translator.longSource ? .long : .quad }
+
+    /// An i32's register may hold anything in its upper half: users of a truncation take its operand, as wide as it is.
+    @inline(__always)
+    private func lookThroughTruncations(_ instruction: UnsafeMutablePointer<Instruction>) {
+        let opcode = instruction.pointee.opcode
+        if opcode == .compare {
+            let isLong = function.instructions[Int(instruction.pointee.a.index)].type == .i32
+            instruction.pointee.detail2 = isLong ? Translator.longSource : 0
+        } else if !opcode.takesWidthFromType || (instruction.pointee.type != .i32 && opcode.operandCount > 1) {
+            return
+        }
+        instruction.pointee.a = whole(instruction.pointee.a)
+        if opcode.operandCount > 1 { instruction.pointee.b = whole(instruction.pointee.b) }
+    }
+
+    @inline(__always)
+    private func whole(_ value: Value) -> Value {
+        let definition = function.instructions[Int(value.index)]
+        return definition.opcode == .truncate ? definition.a : value
+    }
 
     /// A boxed f32 has the bits of the f32's register: users take the f32 itself.
     @inline(__always)
@@ -401,6 +432,13 @@ package final class Translator {
         values[index].lastUse = max(values[index].lastUse, Int32(user))
     }
 
+    /// Whether a zero extension has been done by the 32-bit operation that computes its operand.
+    func isZeroExtended(_ i: Instruction) -> Bool {
+        let operand = function.instructions[Int(i.a.index)]
+        return i.opcode == .zeroExtend && i.detail == 32 && operand.type == .i32 && operand.opcode.takesWidthFromType
+            && operand.opcode != .signExtend
+    }
+
     // MARK: Constants
 
     @inline(__always)
@@ -463,5 +501,17 @@ package final class Translator {
     @inline(__always)
     func record(_ event: @autoclosure () -> AllocationEvent) {
         if recordsEvents { events.append(event()) }
+    }
+}
+
+extension Opcode {
+    /// Integer operations whose operands are as wide as their result (an extension's as its detail says).
+    @inline(__always) var takesWidthFromType: Bool {
+        switch self {
+        case .add, .subtract, .multiply, .and, .or, .xor, .divideSigned, .divideUnsigned, .remainderSigned, .remainderUnsigned,
+            .shiftLeft, .shiftRightLogical, .shiftRightArithmetic, .rotateRight, .signExtend, .zeroExtend:
+            true
+        default: false
+        }
     }
 }
