@@ -56,7 +56,7 @@ private func straightLine(_ count: Int, _ instructions: RandomInstruction, _ ran
         } else if random.chance(oneIn: 30) {
             items.append(exchange(&random))
         } else if random.chance(oneIn: 20) {
-            items += random.chance(oneIn: 2) ? byteCopy(&random) : floatChain(&random)
+            items += idiom(&random)
         } else {
             items.append(plain(instructions, &random))
         }
@@ -140,7 +140,7 @@ private struct ControlFlowMaker {
             let start = items.count
             for _ in 0 ..< 1 + random.below(6) { computation(&random, depth: depth) }
             if random.chance(oneIn: 6) { items.append(exchange(&random)) }
-            if random.chance(oneIn: 6) { items += byteCopy(&random) }
+            if random.chance(oneIn: 4) { items += idiom(&random) }
             if random.chance(oneIn: 4) { chain(&random) }
             if leavesMemory {
                 items.append(walk(&random))

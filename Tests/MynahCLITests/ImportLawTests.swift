@@ -17,8 +17,9 @@ import Testing
         "Guest": ["IR", "CHost"],
         "GuestRISCV": ["Guest", "IR", "CHost"],
         "Engine": ["Guest", "IR", "Optimizer", "X86Backend", "Host", "CHost"],
-        "LinuxUser": ["Engine", "Guest", "GuestRISCV", "Host", "CHost"],
-        "Mynah": ["Engine", "LinuxUser", "Guest", "GuestRISCV", "Optimizer", "X86Backend", "X86", "Host", "IR", "CHost"],
+        "GDBStub": [],
+        "LinuxUser": ["Engine", "GDBStub", "Guest", "GuestRISCV", "Host", "CHost"],
+        "Mynah": ["Engine", "LinuxUser", "GDBStub", "Guest", "GuestRISCV", "Optimizer", "X86Backend", "X86", "Host", "IR", "CHost"],
         "MynahCLI": ["Mynah"],
         "mynah": ["MynahCLI"],
     ]
