@@ -87,23 +87,28 @@ package struct MemoryRange {
     }
 }
 
-/// RAM of its own, for tests and tools that have no machine.
+/// RAM of its own, for tests and tools that have no machine. It lies between pages that fault.
 package final class PlainMemory: DeviceMemory, @unchecked Sendable {
     package let base: UInt64
-    // SAFETY: one allocation of `byteCount` bytes for the life of the object.
+    // SAFETY: one mapping of `byteCount` bytes, whole pages, for the life of the object.
     private let host: UnsafeMutableRawPointer
     private let byteCount: Int
+    private static let guardBytes = 1 << 16
     /// Every write by a device: address and byte count.
     package var onWrite: ((UInt64, Int) -> Void)?
 
     package init(base: UInt64, byteCount: Int) {
         self.base = base
         self.byteCount = byteCount
-        host = .allocate(byteCount: byteCount, alignment: 4096)
-        memset(host, 0, byteCount)
+        precondition(byteCount > 0 && byteCount & 4095 == 0, "whole pages")
+        let whole = mmap(nil, byteCount + 2 * PlainMemory.guardBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+        guard let whole, whole != MAP_FAILED, mprotect(whole + PlainMemory.guardBytes, byteCount, PROT_READ | PROT_WRITE) == 0 else {
+            fatalError("no memory")
+        }
+        host = whole + PlainMemory.guardBytes
     }
 
-    deinit { host.deallocate() }
+    deinit { munmap(host - PlainMemory.guardBytes, byteCount + 2 * PlainMemory.guardBytes) }
 
     package func hostPointer(_ address: UInt64, byteCount count: Int) -> UnsafeMutableRawPointer? {
         let offset = address &- base

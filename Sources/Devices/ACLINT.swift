@@ -114,7 +114,7 @@ package final class ACLINT: Device, Snapshottable, @unchecked Sendable {
     private func replace(_ word: UInt64, _ offset: UInt64, _ byteCount: Int, _ value: UInt64) -> UInt64 {
         if byteCount == 8 { return value }
         let shift = (offset & 4) * 8
-        return word & ~(0xffff_ffff << shift) | value << shift
+        return word & ~(0xffff_ffff << shift) | (value & 0xffff_ffff) << shift
     }
 
     package func write(_ offset: UInt64, byteCount: Int, value: UInt64) -> Bool {

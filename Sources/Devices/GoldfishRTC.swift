@@ -83,6 +83,7 @@ package final class GoldfishRTC: Device, Snapshottable, @unchecked Sendable {
 
     package func write(_ offset: UInt64, byteCount: Int, value: UInt64) -> Bool {
         guard byteCount == 4 else { return false }
+        let value = value & 0xffff_ffff
         monitor.locked {
             switch offset {
             case 0x00:  // TIME_LOW completes a time whose TIME_HIGH was written before

@@ -7,7 +7,7 @@ import Glibc
 package final class ImageFile: @unchecked Sendable {
     package let path: String
     package let isWritable: Bool
-    let descriptor: Int32
+    private(set) var descriptor: Int32
     /// Which file it is, under any name.
     let identity: [UInt64]
 
@@ -49,7 +49,13 @@ package final class ImageFile: @unchecked Sendable {
         identity = []
     }
 
-    deinit { Glibc.close(descriptor) }
+    deinit { close() }
+
+    /// Also gives up the lock.
+    func close() {
+        if descriptor >= 0 { Glibc.close(descriptor) }
+        descriptor = -1
+    }
 
     /// Bytes, of a block device too.
     package var byteCount: UInt64 {

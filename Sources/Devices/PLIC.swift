@@ -181,14 +181,14 @@ package final class PLIC: Device, Snapshottable, @unchecked Sendable {
         guard byteCount == 4 else { return false }
         monitor.locked {
             switch register(offset) {
-            case .priority(let source): if source > 0 { registers.priorities[source] = UInt32(value) & PLIC.highestPriority }
+            case .priority(let source): if source > 0 { registers.priorities[source] = UInt32(truncatingIfNeeded: value) & PLIC.highestPriority }
             case .enable(let context, let word):
                 // Source 0 does not exist, nor do those behind the last.
                 var valid = word == 0 ? ~UInt32(1) : .max
                 let rest = sourceCount - word * 32
                 if rest < 32 { valid &= 1 << UInt32(rest) &- 1 }
-                registers.enables[context][word] = UInt32(value) & valid
-            case .threshold(let context): registers.thresholds[context] = UInt32(value) & PLIC.highestPriority
+                registers.enables[context][word] = UInt32(truncatingIfNeeded: value) & valid
+            case .threshold(let context): registers.thresholds[context] = UInt32(truncatingIfNeeded: value) & PLIC.highestPriority
             case .claim(let context): return complete(context, value)
             case .pending, .reserved: return
             }

@@ -18,7 +18,7 @@ extension DiskImage {
         let l1Count = max(1, (byteCount + clusterBytes * perTable - 1) / (clusterBytes * perTable))
         let l1Clusters = (l1Count * 8 + clusterBytes - 1) / clusterBytes
         // Header, refcount table, refcount blocks, L1 table.
-        let perBlock = clusterBytes * 8 >> UInt64(refcountOrder)
+        let perBlock = (clusterBytes * 8) >> UInt64(refcountOrder)
         var blockCount: UInt64 = 1
         while blockCount * perBlock < 2 + blockCount + l1Clusters { blockCount += 1 }
         guard blockCount <= perTable else { throw BackendError("a disk of \(byteCount) bytes needs larger clusters") }

@@ -300,6 +300,7 @@ package final class Qcow2Disk: BlockBackend {
 
     package func close() {
         try? flush()
+        file.close()
         backing?.close()
     }
 }

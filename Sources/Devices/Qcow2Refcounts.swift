@@ -20,7 +20,7 @@ final class Qcow2Refcounts {
     private static let blockCacheLimit = 1024
 
     private var clusterBytes: UInt64 { 1 << clusterBits }
-    private var entriesPerBlock: UInt64 { clusterBytes * 8 >> order }
+    private var entriesPerBlock: UInt64 { (clusterBytes * 8) >> order }
 
     init(_ file: ImageFile, _ header: Qcow2Header) throws(BackendError) {
         self.file = file

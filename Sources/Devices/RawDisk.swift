@@ -26,5 +26,8 @@ package final class RawDisk: BlockBackend {
             try file.writeZeroes(at: offset, byteCount: byteCount)
         }
     }
-    package func close() { try? flush() }
+    package func close() {
+        try? flush()
+        file.close()
+    }
 }

@@ -77,5 +77,8 @@ package final class SnapshotDisk: BlockBackend {
         }
     }
 
-    package func close() { base.close() }
+    package func close() {
+        file.close()
+        base.close()
+    }
 }

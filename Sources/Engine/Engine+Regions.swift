@@ -89,7 +89,7 @@ extension Engine {
         translator.codePage = key.page
         translator.secondCodePage = 0
         let translation = translator.translate(
-            region.blocks.map(\.function), weights: region.blocks.map(\.weight), writable: code.writable + codeUsed,
+            region.blocks.map(\.function), weights: region.blocks.map(\.weight), vectors: region.blocks.map(\.vectors), writable: code.writable + codeUsed,
             executable: code.executable + UInt64(codeUsed), capacity: code.byteCount - codeUsed)
         guard let translation else { return false }
         let index = install(key, region.ranges, region.instructionCount, translation)
@@ -98,11 +98,12 @@ extension Engine {
         uncounted[key] = nil
         takeOver(from: replaced, index)
         counters.regions += 1
+        counters.vectorLoops += translation.vectorLoopCount
         counters.regionInstructions += region.instructionCount
         counters.regionNanoseconds += nanoseconds() - start
         counters.emitNanoseconds += nanoseconds() - emitStart
         if configuration.observer != nil {
-            report(key, "", region.blocks.map { text(of: $0.function) }.joined(separator: "\n"), translation)
+            report(key, "", region.blocks.map { ($0.vectors.map { text(of: $0) + "\n" } ?? "") + text(of: $0.function) }.joined(separator: "\n"), translation)
         }
         return true
     }

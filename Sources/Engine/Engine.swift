@@ -87,6 +87,7 @@ package final class Engine: @unchecked Sendable {
     private var heat = [UInt8](repeating: 0, count: Engine.heatPlaces)
     /// Kept from region to region, as their buffers are large.
     var regionFunctions: [Function] = []
+    var vectorFunctions: [Function] = []
     /// Addresses of which no region was made.
     var refusedRegions: Set<BlockKey> = []
     /// Block translations in whose place one that counts runs.

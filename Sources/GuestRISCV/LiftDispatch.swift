@@ -52,7 +52,7 @@ extension SuperblockLifter {
         case .srl: registerRegister(.shiftRightLogical, i)
         case .sra: registerRegister(.shiftRightArithmetic, i)
         case .or: logicRegister(.or, i)
-        case .and: registerRegister(.and, i)
+        case .and: logicRegister(.and, i)
         case .addiw: addWordImmediate(i)
         case .slliw: wordImmediate(.shiftLeft, i)
         case .srliw: wordImmediate(.shiftRightLogical, i)

@@ -73,7 +73,7 @@ package struct BootPlan {
         guard !file.bytes.isEmpty else { throw BootError.notBootable("the initial RAM disk '\(file.path)' is empty") }
         let size = UInt64(file.bytes.count), half = UInt64(memory.count) / 2
         let end = max(kernel?.end ?? memory.lowerBound, firmware?.end ?? memory.lowerBound)
-        let wanted = max(aligned(end, to: 4096), (kernel?.entry ?? memory.lowerBound) + min(half, 512 << 20))
+        let wanted = max(aligned(end, to: 4096), (kernel?.segments.map(\.address).min() ?? memory.lowerBound) + min(half, 512 << 20))
         var start = aligned(wanted, to: 4096)
         if start + size > deviceTreeAddress && deviceTreeAddress > size { start = (deviceTreeAddress - size) & ~4095 }
         guard start >= end, start + size <= deviceTreeAddress else {

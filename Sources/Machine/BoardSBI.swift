@@ -52,12 +52,14 @@ final class BoardFirmware: SBIPlatform {
     }
 
     func start(hart: Int, at address: UInt64, opaque: UInt64) -> Bool {
-        processor.harts[hart].start(at: address, opaque: opaque, isSupervisor: true)
+        processor.harts[hart].start(at: address & ~1, opaque: opaque, isSupervisor: true)
     }
 
     func stop(hart: Int) { processor.harts[hart].park() }
 
-    func suspend(hart: Int, resume: (address: UInt64, opaque: UInt64)?) { processor.harts[hart].suspend(resume: resume) }
+    func suspend(hart: Int, resume: (address: UInt64, opaque: UInt64)?) {
+        processor.harts[hart].suspend(resume: resume.map { ($0.address & ~1, $0.opaque) })
+    }
 
     func reset(_ kind: SBIReset, isFailure: Bool) {
         board.end(kind == .shutdown ? .powerOff(code: isFailure ? 1 : 0) : .reboot)

@@ -54,7 +54,8 @@ package struct BootImage {
     fileprivate init(kind: BootImageKind, segments: [BootSegment], entry: UInt64) {
         self.kind = kind
         self.segments = segments
-        self.entry = entry
+        // Instructions begin at even addresses.
+        self.entry = entry & ~1
     }
 }
 

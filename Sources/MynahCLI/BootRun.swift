@@ -113,15 +113,21 @@ final class BootRun: @unchecked Sendable {
         if matcher?.feed(bytes) == true, stopReason == nil { stop(.expected) }
     }
 
+    /// Waits for a slow reader, but not beyond the end of the run.
     private func writeAll(_ bytes: UnsafeRawBufferPointer, to descriptor: Int32) {
         var rest = bytes[...]
         while !rest.isEmpty {
-            let count = write(descriptor, UnsafeRawBufferPointer(rebasing: rest).baseAddress!, rest.count)
-            if count < 0 && errno == EINTR { continue }
-            if count < 0 && errno == EAGAIN {
-                usleep(1000)
+            var room = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+            if poll(&room, 1, 200) == 0 {
+                if stopReason != nil { return }
                 continue
             }
+            // No more than a pipe that has room takes without waiting.
+            let part = rest.prefix(4096)
+            let count = write(descriptor, UnsafeRawBufferPointer(rebasing: part).baseAddress!, part.count)
+            if count < 0 && (errno == EINTR || errno == EAGAIN) { continue }
+            // Nobody reads any more.
+            if count < 0 && errno == EPIPE && stopReason == nil { stop(.signal(SIGPIPE)) }
             if count <= 0 { return }
             rest = rest.dropFirst(count)
         }

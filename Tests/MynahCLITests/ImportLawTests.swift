@@ -17,11 +17,15 @@ import Testing
         "Guest": ["IR", "CHost"],
         "GuestRISCV": ["Guest", "IR", "CHost"],
         "Engine": ["Guest", "IR", "Optimizer", "X86Backend", "Host", "CHost"],
-        "LinuxUser": ["Engine", "Guest", "GuestRISCV", "Host", "CHost"],
+        "GDBStub": [],
+        "LinuxUser": ["Engine", "GDBStub", "Guest", "GuestRISCV", "Host", "CHost"],
         "DeviceModel": ["CHost"],
-        "Machine": ["DeviceModel", "Devices", "Engine", "Guest", "GuestRISCV", "Host", "CHost"],
         "Devices": ["DeviceModel", "CHost"],
-        "Mynah": ["Machine", "Devices", "DeviceModel", "Engine", "LinuxUser", "Guest", "GuestRISCV", "Optimizer", "X86Backend", "X86", "Host", "IR", "CHost"],
+        "Machine": ["DeviceModel", "Devices", "Engine", "Guest", "GuestRISCV", "Host", "CHost"],
+        "Mynah": [
+            "Machine", "Devices", "DeviceModel", "LinuxUser", "GDBStub", "Engine", "Guest", "GuestRISCV", "Optimizer", "X86Backend", "X86",
+            "Host", "IR", "CHost",
+        ],
         "MynahCLI": ["Mynah"],
         "mynah": ["MynahCLI"],
     ]
