@@ -76,6 +76,14 @@ extension VirtualCPU {
 
     /// Finds the page of code at an address, and lets translations there be entered.
     func admit(_ address: UInt64) -> Admission {
+        let first = admitPage(address)
+        secondPage = 0
+        // Perhaps an instruction across the pages.
+        if case .page = first, address & 4095 == 4094, case .page(let number) = admitPage(address &+ 2) { secondPage = number }
+        return first
+    }
+
+    private func admitPage(_ address: UInt64) -> Admission {
         switch engine.isa.codePage(state, at: address) {
         case .fault: return .fault
         case .uncached: return .uncached

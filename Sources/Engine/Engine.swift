@@ -40,6 +40,8 @@ struct BlockKey: Hashable {
     var mode: TranslationMode
     /// Machine mode: the number of the page of code, see `Engine+Pages`; 0 in user mode.
     var page: UInt32 = 0
+    /// The same of the next page, when an instruction across the two is translated.
+    var secondPage: UInt32 = 0
 }
 
 /// A translation as the lockstep comparison runs it.
@@ -183,11 +185,11 @@ package final class Engine: @unchecked Sendable {
 
     /// Code for a guest address, made now if there is none; patches `link` (when not negative) to go there.
     /// - Returns: nil when the address is not to be translated.
-    func codeAddress(_ address: UInt64, _ mode: TranslationMode, page: UInt32 = 0, link: Int, _ generation: Int) -> UInt64? {
+    func codeAddress(_ address: UInt64, _ mode: TranslationMode, page: UInt32 = 0, secondPage: UInt32 = 0, link: Int, _ generation: Int) -> UInt64? {
         locked {
             counters.linkExits += link >= 0 ? 1 : 0
             counters.indirectMisses += link < 0 ? 1 : 0
-            let key = BlockKey(address: address, mode: mode, page: page)
+            let key = BlockKey(address: address, mode: mode, page: page, secondPage: secondPage)
             let known = blockOfKey[key]
             if known == nil, isCold(address) { return nil }
             guard let index = known ?? translate(key, configuration.limits) else { return nil }
@@ -231,9 +233,10 @@ package final class Engine: @unchecked Sendable {
     }
 
     /// Lets the inline cache lead to the code of its first target.
-    func fill(cache number: Int, _ address: UInt64, _ mode: TranslationMode, page: UInt32 = 0, _ generation: Int) {
+    func fill(cache number: Int, _ address: UInt64, _ mode: TranslationMode, page: UInt32 = 0, secondPage: UInt32 = 0, _ generation: Int) {
         locked {
-            guard generation == counters.flushes, let index = blockOfKey[BlockKey(address: address, mode: mode, page: page)] else { return }
+            guard generation == counters.flushes, let index = blockOfKey[BlockKey(address: address, mode: mode, page: page, secondPage: secondPage)]
+            else { return }
             let cache = caches[number]
             // Two CPUs may miss at once, with different targets.
             if cache.isUsed { return }
@@ -269,6 +272,7 @@ package final class Engine: @unchecked Sendable {
     func translate(_ key: BlockKey, _ wantedLimits: LiftLimits) -> Int? {
         guard counters.translations < configuration.translationLimit else { return nil }
         var limits = wantedLimits
+        limits.crossesPage = key.secondPage != 0
         while true {
             let start = nanoseconds()
             function.reset(entry: key.address)
@@ -282,6 +286,7 @@ package final class Engine: @unchecked Sendable {
             translator.firstLink = links.count
             translator.firstCache = caches.count
             translator.codePage = key.page
+            translator.secondCodePage = key.secondPage
             let translation = translator.translate(
                 function, writable: code.writable + codeUsed, executable: code.executable + UInt64(codeUsed),
                 capacity: code.byteCount - codeUsed)
@@ -333,6 +338,7 @@ package final class Engine: @unchecked Sendable {
         for _ in translation.links { linkedTo.append(-1) }
         if key.page != 0 {
             blocksOfPage[pages.host(key.page) >> 12, default: []].append(index)
+            if key.secondPage != 0 { blocksOfPage[pages.host(key.secondPage) >> 12, default: []].append(index) }
         } else {
             for range in ranges where !range.isEmpty {
                 for page in (range.lowerBound >> 12) ... ((range.upperBound &- 1) >> 12) { blocksOfPage[page, default: []].append(index) }

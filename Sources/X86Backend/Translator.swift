@@ -101,6 +101,8 @@ package final class Translator {
     package var softBuffer: SoftBuffer?
     /// The number of the page of code that the next translation is of; 0 where there is none.
     package var codePage: UInt32 = 0
+    /// The same of the page behind it, in which its only instruction ends.
+    package var secondCodePage: UInt32 = 0
     /// Polls count down to samples, of which regions are made.
     package var isSampling = false
     /// Offset in the state of a word that counts how often the next block translation is entered, but for transfers backwards.
@@ -186,6 +188,9 @@ package final class Translator {
         chooseHomes(functions, weights)
         if let softBuffer, codePage != 0 { emitPageCheck(codePage, at: functions[0].entry, softBuffer) }
         let innerEntry = asm.executableAddress
+        if let softBuffer, secondCodePage != 0 {
+            emitPageCheck(secondCodePage, at: functions[0].entry, softBuffer, pagesBehind: 1)
+        }
         if let executionsOffset { asm.add(.long, RegisterMap.state(executionsOffset), imm: 1) }
         let loopEntry = asm.executableAddress
         emitDisplacement()
