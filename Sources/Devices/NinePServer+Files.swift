@@ -16,6 +16,7 @@ extension NinePServer {
     func open(_ message: inout NinePReader) throws(FileError) -> [UInt8] {
         let number: UInt32 = try message.word(), flags: UInt32 = try message.word()
         guard var fid = fids[number], fid.descriptor < 0, fid.attribute == nil else { throw FileError(EBADF) }
+        try checkOpenLimit()
         let kept = Int32(flags & NinePServer.openFlags)
         if kept & (O_ACCMODE | O_TRUNC) != O_RDONLY { try directory.checkWritable() }
         let status = try directory.status(fid.path)
@@ -24,6 +25,7 @@ extension NinePServer {
         } else {
             guard status.st_mode & S_IFMT == S_IFREG else { throw FileError(ENXIO) }
             fid.descriptor = try directory.openFile(fid.path, flags: kept)
+            fid.openFlags = kept
         }
         fids[number] = fid
         return openResult(status)
@@ -35,6 +37,7 @@ extension NinePServer {
         let flags: UInt32 = try message.word(), mode: UInt32 = try message.word(), gid: UInt32 = try message.word()
         guard var fid = fids[number], fid.descriptor < 0, fid.attribute == nil else { throw FileError(EBADF) }
         try directory.checkWritable()
+        try checkOpenLimit()
         let path = fid.path + [name]
         let kept = Int32(flags & NinePServer.openFlags) & ~(O_ACCMODE | O_TRUNC)
         let hostMode = directory.identities == .mapped ? 0o600 : mode_t(mode & 0o7777)
@@ -44,6 +47,7 @@ extension NinePServer {
             let status = try directory.status(path)
             fid.path = path
             fid.descriptor = descriptor
+            fid.openFlags = kept | O_RDWR
             fids[number] = fid
             return openResult(status)
         } catch {

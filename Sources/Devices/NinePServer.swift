@@ -9,6 +9,8 @@ final class NinePServer {
         var path: [FileName]
         var uid: UInt32
         var descriptor: Int32 = -1
+        /// With which it was opened.
+        var openFlags: Int32 = 0
         /// Content of an extended attribute or of their list; written when the fid is clunked if `attributeToSet` is there.
         var attribute: [UInt8]?
         var attributeToSet: (name: FileName, byteCount: Int, flags: Int)?
@@ -21,11 +23,22 @@ final class NinePServer {
     static let ioHeaderBytes = 24
 
     let directory: SharedDirectory
+    /// Of the descriptors that this process may have, the guest gets half.
+    private let openLimit: Int
     var fids: [UInt32: Fid] = [:]
     private(set) var messageSize = 8192
     private var devices: [UInt64: UInt64] = [:]
 
-    init(_ directory: SharedDirectory) { self.directory = directory }
+    init(_ directory: SharedDirectory) {
+        self.directory = directory
+        var limit = rlimit()
+        let isKnown = getrlimit(__rlimit_resource_t(7), &limit) == 0  // RLIMIT_NOFILE
+        openLimit = isKnown ? Int(min(limit.rlim_cur, 1 << 20)) / 2 : 512
+    }
+
+    func checkOpenLimit() throws(FileError) {
+        guard fids.values.lazy.filter({ $0.descriptor >= 0 }).count < openLimit else { throw FileError(EMFILE) }
+    }
 
     deinit { reset() }
 
@@ -34,6 +47,38 @@ final class NinePServer {
         for fid in fids.values where fid.descriptor >= 0 { close(fid.descriptor) }
         fids = [:]
         messageSize = 8192
+    }
+
+    /// What the guest has in its hands: to go on elsewhere with the same directory.
+    struct State: Codable, Equatable {
+        struct Fid: Codable, Equatable {
+            var number: UInt32, path: [FileName], uid: UInt32, isOpen: Bool, openFlags: Int32
+            var attribute: [UInt8]?, attributeName: FileName?, attributeByteCount = 0, attributeFlags = 0
+        }
+        var messageSize = 8192
+        var fids: [Fid] = []
+    }
+
+    /// Files that are gone when it is set stay closed: their fids answer EBADF.
+    var state: State {
+        get {
+            State(messageSize: messageSize, fids: fids.sorted { $0.key < $1.key }.map { number, fid in
+                State.Fid(
+                    number: number, path: fid.path, uid: fid.uid, isOpen: fid.descriptor >= 0, openFlags: fid.openFlags, attribute: fid.attribute,
+                    attributeName: fid.attributeToSet?.name, attributeByteCount: fid.attributeToSet?.byteCount ?? 0,
+                    attributeFlags: fid.attributeToSet?.flags ?? 0)
+            })
+        }
+        set {
+            reset()
+            messageSize = min(max(4096, newValue.messageSize), NinePServer.messageLimit)
+            for saved in newValue.fids.prefix(NinePServer.fidLimit) {
+                var fid = Fid(path: saved.path, uid: saved.uid, openFlags: saved.openFlags, attribute: saved.attribute)
+                if let name = saved.attributeName { fid.attributeToSet = (name, saved.attributeByteCount, saved.attributeFlags) }
+                if saved.isOpen { fid.descriptor = (try? directory.openFile(saved.path, flags: saved.openFlags & ~O_TRUNC)) ?? -1 }
+                fids[saved.number] = fid
+            }
+        }
     }
 
     /// The reply to a message; nil for one that is too short to answer.

@@ -3,7 +3,12 @@
 import DeviceModel
 import Glibc
 
-package final class VirtioBlock: VirtioDevice, @unchecked Sendable {
+package final class VirtioBlock: VirtioDevice, Snapshottable, @unchecked Sendable {
+    package struct State: Codable, Equatable {
+        /// Writes may wait for a flush.
+        package var writesBack = true
+    }
+
     package let deviceID: UInt32 = 2
     package let features: UInt64
     package let queueSizes: [UInt16] = [256]
@@ -39,6 +44,11 @@ package final class VirtioBlock: VirtioDevice, @unchecked Sendable {
         var offered = Feature.segmentLimit | Feature.blockSize | Feature.flush | Feature.writeCache
         offered |= backend.isReadOnly ? Feature.readOnly : Feature.discard | Feature.writeZeroes
         features = offered
+    }
+
+    package var state: State {
+        get { State(writesBack: monitor.locked { writesBack }) }
+        set { monitor.locked { writesBack = newValue.writesBack } }
     }
 
     package func attach(_ transport: VirtioTransport) { self.transport = transport }

@@ -3,7 +3,14 @@
 
 import DeviceModel
 
-package final class VirtioConsole: VirtioDevice, @unchecked Sendable {
+package final class VirtioConsole: VirtioDevice, Snapshottable, @unchecked Sendable {
+    package struct State: Codable, Equatable {
+        /// Ports that a program in the guest has open.
+        package var openPorts: Set<Int> = []
+        /// Control messages for which the guest had no buffer yet.
+        package var messages: [[UInt8]] = []
+    }
+
     /// A port and its host end. Only port 0 may be a console in the guest's eyes; others become /dev/vport0pN with a name.
     package struct Port {
         package let backend: CharacterBackend?
@@ -37,9 +44,7 @@ package final class VirtioConsole: VirtioDevice, @unchecked Sendable {
     private weak var transport: VirtioTransport?
     private var isMultiport = false, offersSize = false
     private var size: (columns: UInt16, rows: UInt16)
-    private var openPorts: Set<Int> = []
-    /// Control messages for which the guest had no buffer yet.
-    private var messages: [[UInt8]] = []
+    private var registers = State()
 
     /// One port without a name makes a plain console.
     package init(ports: [Port], columns: UInt16 = 80, rows: UInt16 = 25) {
@@ -57,6 +62,11 @@ package final class VirtioConsole: VirtioDevice, @unchecked Sendable {
 
     package convenience init(backend: CharacterBackend?) { self.init(ports: [Port(backend: backend, isConsole: true)]) }
 
+    package var state: State {
+        get { monitor.locked { registers } }
+        set { monitor.locked { registers = newValue } }
+    }
+
     package func attach(_ transport: VirtioTransport) { self.transport = transport }
 
     package func start(features: UInt64) {
@@ -68,8 +78,7 @@ package final class VirtioConsole: VirtioDevice, @unchecked Sendable {
 
     package func reset() {
         monitor.locked {
-            openPorts = []
-            messages = []
+            registers = State()
             isMultiport = false
         }
         for input in inputs { input.room() }
@@ -169,7 +178,7 @@ package final class VirtioConsole: VirtioDevice, @unchecked Sendable {
     }
 
     /// A port that the guest has not opened loses its input to nobody.
-    private func accepts(_ port: Int) -> Bool { monitor.locked { !isMultiport || port == 0 || openPorts.contains(port) } }
+    private func accepts(_ port: Int) -> Bool { monitor.locked { !isMultiport || port == 0 || registers.openPorts.contains(port) } }
 
     // MARK: Control messages (section 5.3.6.2)
 
@@ -178,15 +187,15 @@ package final class VirtioConsole: VirtioDevice, @unchecked Sendable {
         message.append(word: UInt32(port))
         message.append(word: event)
         message.append(word: value)
-        monitor.locked { if messages.count < VirtioConsole.controlBacklog { messages.append(message + rest) } }
+        monitor.locked { if registers.messages.count < VirtioConsole.controlBacklog { registers.messages.append(message + rest) } }
         sendMessages()
     }
 
     private func sendMessages() {
         guard let transport else { return }
-        while let message = monitor.locked({ messages.first }) {
+        while let message = monitor.locked({ registers.messages.first }) {
             guard transport.deliver(VirtioConsole.controlReceive, { $0.fill(0, message) }) else { return }
-            monitor.locked { if !messages.isEmpty { messages.removeFirst() } }
+            monitor.locked { if !registers.messages.isEmpty { registers.messages.removeFirst() } }
         }
     }
 
@@ -210,7 +219,7 @@ package final class VirtioConsole: VirtioDevice, @unchecked Sendable {
             if let name = ports[id].name { send(id, Event.portName, 1, Array(name.utf8)) }
             if ports[id].backend != nil { send(id, Event.portOpen, 1) }
         } else if event == Event.portOpen {
-            monitor.locked { if value == 1 { openPorts.insert(id) } else { openPorts.remove(id) } }
+            monitor.locked { if value == 1 { registers.openPorts.insert(id) } else { registers.openPorts.remove(id) } }
             if value == 1 { inputs[id].room() }
         }
     }

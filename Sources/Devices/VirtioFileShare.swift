@@ -2,7 +2,11 @@
 
 import DeviceModel
 
-package final class VirtioFileShare: VirtioDevice {
+package final class VirtioFileShare: VirtioDevice, Snapshottable {
+    package struct State: Codable, Equatable {
+        var server: NinePServer.State
+    }
+
     package let deviceID: UInt32 = 9
     /// MOUNT_TAG.
     package let features: UInt64 = 1
@@ -23,6 +27,12 @@ package final class VirtioFileShare: VirtioDevice {
         bytes.append(string: name)
         configuration = bytes
         server = NinePServer(try SharedDirectory(path: path, identities: identities, isReadOnly: isReadOnly))
+    }
+
+    /// Requests are not under way meanwhile (`VirtioTransport.pause`).
+    package var state: State {
+        get { State(server: server.state) }
+        set { server.state = newValue.server }
     }
 
     package func attach(_ transport: VirtioTransport) { self.transport = transport }

@@ -6,6 +6,7 @@ final class BlockTable {
         var address: UInt64
         var mode: UInt32
         var page: UInt32
+        var secondPage: UInt32
         /// Number of the block, or `empty` or `removed`.
         var index: Int32
     }
@@ -26,7 +27,7 @@ final class BlockTable {
 
     private static func makePlaces(_ count: Int) -> UnsafeMutablePointer<Place> {
         let places = UnsafeMutablePointer<Place>.allocate(capacity: count)
-        places.initialize(repeating: Place(address: 0, mode: 0, page: 0, index: empty), count: count)
+        places.initialize(repeating: Place(address: 0, mode: 0, page: 0, secondPage: 0, index: empty), count: count)
         return places
     }
 
@@ -42,7 +43,11 @@ final class BlockTable {
         var position = hash(key)
         while places[position].index != BlockTable.empty {
             let place = places[position]
-            if place.index >= 0 && place.address == key.address && place.mode == key.mode.rawValue && place.page == key.page { return position }
+            if place.index >= 0, place.address == key.address, place.mode == key.mode.rawValue, place.page == key.page,
+                place.secondPage == key.secondPage
+            {
+                return position
+            }
             position = (position &+ 1) & mask
         }
         return position
@@ -65,7 +70,8 @@ final class BlockTable {
                 used += 1
                 count += 1
             }
-            places[found] = Place(address: key.address, mode: key.mode.rawValue, page: key.page, index: Int32(newValue))
+            places[found] = Place(
+                address: key.address, mode: key.mode.rawValue, page: key.page, secondPage: key.secondPage, index: Int32(newValue))
             if used * 2 > mask { rebuild() }
         }
     }
@@ -77,7 +83,9 @@ final class BlockTable {
         mask = capacity - 1
         used = count
         for number in 0 ..< oldCount where old[number].index >= 0 {
-            let key = BlockKey(address: old[number].address, mode: .init(rawValue: old[number].mode), page: old[number].page)
+            let key = BlockKey(
+                address: old[number].address, mode: .init(rawValue: old[number].mode), page: old[number].page,
+                secondPage: old[number].secondPage)
             places[position(key)] = old[number]
         }
         old.deallocate()

@@ -58,9 +58,8 @@ extension Engine {
             sched_yield()
         }
         defer { pthread_mutex_unlock(lock) }
-        guard let candidates = blocksOfPage.removeValue(forKey: host >> 12) else { return }
         var dropped = false
-        for index in candidates where blocks[index].isValid {
+        for index in blocksOfPage.take(host >> 12) where blocks[index].isValid {
             drop(block: index)
             dropped = true
         }
@@ -76,6 +75,14 @@ extension VirtualCPU {
 
     /// Finds the page of code at an address, and lets translations there be entered.
     func admit(_ address: UInt64) -> Admission {
+        let first = admitPage(address)
+        secondPage = 0
+        // Perhaps an instruction across the pages.
+        if case .page = first, address & 4095 == 4094, case .page(let number) = admitPage(address &+ 2) { secondPage = number }
+        return first
+    }
+
+    private func admitPage(_ address: UInt64) -> Admission {
         switch engine.isa.codePage(state, at: address) {
         case .fault: return .fault
         case .uncached: return .uncached

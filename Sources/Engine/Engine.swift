@@ -46,6 +46,8 @@ struct BlockKey: Hashable {
     var mode: TranslationMode
     /// Machine mode: the number of the page of code, see `Engine+Pages`; 0 in user mode.
     var page: UInt32 = 0
+    /// The same of the next page, when an instruction across the two is translated.
+    var secondPage: UInt32 = 0
 }
 
 /// A translation as the lockstep comparison runs it.
@@ -96,6 +98,7 @@ package final class Engine: @unchecked Sendable {
     private var heat = [UInt8](repeating: 0, count: Engine.heatPlaces)
     /// Kept from region to region, as their buffers are large.
     var regionFunctions: [Function] = []
+    var vectorFunctions: [Function] = []
     /// Addresses of which no region was made.
     var refusedRegions: Set<BlockKey> = []
     /// Block translations in whose place one that counts runs.
@@ -215,11 +218,11 @@ package final class Engine: @unchecked Sendable {
 
     /// Code for a guest address, made now if there is none; patches `link` (when not negative) to go there.
     /// - Returns: nil when the address is not to be translated.
-    func codeAddress(_ address: UInt64, _ mode: TranslationMode, page: UInt32 = 0, link: Int, _ generation: Int) -> UInt64? {
+    func codeAddress(_ address: UInt64, _ mode: TranslationMode, page: UInt32 = 0, secondPage: UInt32 = 0, link: Int, _ generation: Int) -> UInt64? {
         locked {
             counters.linkExits += link >= 0 ? 1 : 0
             counters.indirectMisses += link < 0 ? 1 : 0
-            let key = BlockKey(address: address, mode: mode, page: page)
+            let key = BlockKey(address: address, mode: mode, page: page, secondPage: secondPage)
             let known = blockOfKey[key] ?? cachedBlock(key)
             if known == nil, isCold(address), !isWanted(address) { return nil }
             guard let index = known ?? translate(key, configuration.limits) else { return nil }
@@ -280,9 +283,10 @@ package final class Engine: @unchecked Sendable {
     }
 
     /// Lets the inline cache lead to the code of its first target.
-    func fill(cache number: Int, _ address: UInt64, _ mode: TranslationMode, page: UInt32 = 0, _ generation: Int) {
+    func fill(cache number: Int, _ address: UInt64, _ mode: TranslationMode, page: UInt32 = 0, secondPage: UInt32 = 0, _ generation: Int) {
         locked {
-            guard generation == counters.flushes, let index = blockOfKey[BlockKey(address: address, mode: mode, page: page)] else { return }
+            guard generation == counters.flushes, let index = blockOfKey[BlockKey(address: address, mode: mode, page: page, secondPage: secondPage)]
+            else { return }
             let cache = caches[number]
             // Two CPUs may miss at once, with different targets.
             if cache.isUsed { return }
@@ -318,6 +322,7 @@ package final class Engine: @unchecked Sendable {
     func translate(_ key: BlockKey, _ wantedLimits: LiftLimits) -> Int? {
         guard counters.translations < configuration.translationLimit else { return nil }
         var limits = wantedLimits
+        limits.crossesPage = key.secondPage != 0
         while true {
             let start = nanoseconds(), version = memory.codeVersion
             function.reset(entry: key.address)
@@ -331,6 +336,7 @@ package final class Engine: @unchecked Sendable {
             translator.firstLink = links.count
             translator.firstCache = caches.count
             translator.codePage = key.page
+            translator.secondCodePage = key.secondPage
             let translation = translator.translate(
                 function, writable: code.writable + codeUsed, executable: code.executable + UInt64(codeUsed),
                 capacity: code.byteCount - codeUsed)
@@ -388,6 +394,7 @@ package final class Engine: @unchecked Sendable {
         codeRanges += ranges
         if key.page != 0 {
             blocksOfPage.add(index, to: pages.host(key.page) >> 12)
+            if key.secondPage != 0 { blocksOfPage.add(index, to: pages.host(key.secondPage) >> 12) }
         } else {
             for range in ranges { note(range, of: index) }
         }

@@ -9,6 +9,8 @@ package struct EngineStatistics: Sendable {
     /// Of the translations, regions; and the guest instructions in them.
     package var regions = 0
     package var regionInstructions = 0
+    /// Loops in regions that are executed as vectors.
+    package var vectorLoops = 0
     package var regionNanoseconds: UInt64 = 0
     package var links = 0
     package var linkExits = 0

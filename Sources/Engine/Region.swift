@@ -4,10 +4,14 @@
 // reached so, the superblocks stay that lead back to the start.
 
 import Guest
+import Host
 import IR
+import Optimizer
 
 struct RegionBlock {
     let function: Function
+    /// The same, several iterations at once.
+    var vectors: Function?
     let lifted: LiftedCode
     /// How often it runs, in proportion, as loop depth suggests.
     var weight = 1
@@ -51,15 +55,16 @@ struct Region {
             places[address] = place
             let function = engine.function(ofRegion: place)
             var limits = engine.configuration.limits
-            var lifted = engine.lift(address, key.mode, limits, into: function)
+            var lifted = engine.lift(address, key.mode, limits, into: function), vectors: Function?
             if Region.targets(of: function).contains(address) {
+                vectors = engine.vectorLoop(of: function, place)
                 // One poll for several iterations, which the optimiser sees as one.
                 limits.iterations = min(Region.unrolledIterations, Region.unrolledInstructions / lifted.instructionCount)
                 limits.instructions = Region.unrolledInstructions
                 if limits.iterations > 1 { lifted = engine.lift(address, key.mode, limits, into: function) }
             }
             count += lifted.instructionCount
-            blocks.append(RegionBlock(function: function, lifted: lifted))
+            blocks.append(RegionBlock(function: function, vectors: vectors, lifted: lifted))
             for target in Region.targets(of: function).reversed() where target == address || profile.contains(target) {
                 if let successor = visit(target) { blocks[place].successors.append(successor) }
             }
@@ -140,6 +145,21 @@ extension Engine {
         var targets: Set<UInt64> = []
         for link in block.firstLink ..< block.firstLink + block.linkCount where linkedTo[link] >= 0 { targets.insert(links[link].target) }
         return targets
+    }
+
+    /// The loop that `function` is, of vectors; nil when there is none. Holds the lock.
+    func vectorLoop(of function: Function, _ place: Int) -> Function? {
+        // Its accesses go straight to the guest's memory, and so cannot ask a soft TLB.
+        guard configuration.optimizations.contains(.vectorLoops), configuration.features.contains(.avx), isa.softMemory == nil else {
+            return nil
+        }
+        while vectorFunctions.count <= place { vectorFunctions.append(Function(capacity: 128)) }
+        let target = LoopVectorizer.Target(
+            vectorBytes: configuration.features.contains(.avx2) ? 32 : 16, fuses: configuration.features.contains(.fma))
+        let result = vectorFunctions[place]
+        guard LoopVectorizer.vectorize(function, for: target, into: result, slotTypes: isa.slots.map(\.type)) else { return nil }
+        optimizer.tidy(result)
+        return result
     }
 
     /// Lifts and optimises a superblock. Holds the lock.

@@ -48,6 +48,8 @@ package final class VirtualCPU {
     /// Machine mode, and the number of the page of code that was entered last.
     let isMachine: Bool
     private var page: UInt32 = 0
+    /// And of the page behind it, where an instruction may cross it.
+    var secondPage: UInt32 = 0
     /// Numbers of pages that were looked up last, by address.
     var knownPages: [KnownPage] = []
 
@@ -225,7 +227,7 @@ package final class VirtualCPU {
                     guard case .page(let number) = admit(pc) else { continue }
                     page = number
                 }
-                if codeAddress(pc, -1) != nil { engine.fill(cache: payload, pc, mode, page: page, generation) }
+                if codeAddress(pc, -1) != nil { engine.fill(cache: payload, pc, mode, page: page, secondPage: secondPage, generation) }
             case .trap: return handleTrap(TrapReason(rawValue: UInt8(truncatingIfNeeded: payload)) ?? .illegalInstruction)
             case .fault: return handleFault()
             case .interpreter: return outcome(of: InterpreterExit(rawValue: UInt32(truncatingIfNeeded: payload)) ?? .illegalInstruction)
@@ -241,7 +243,7 @@ package final class VirtualCPU {
             page = number
         }
         // Where everything is known already, ask less often.
-        samplePeriod = engine.sample(target, mode, page: page, executions) ? shortest : min(samplePeriod * 2, shortest * 32)
+        samplePeriod = engine.sample(target, mode, page: page, secondPage: secondPage, executions) ? shortest : min(samplePeriod * 2, shortest * 32)
         header.pointee.ticks = Int32(samplePeriod - 1)
     }
 
@@ -273,7 +275,7 @@ package final class VirtualCPU {
             let entry = tableEntry(pc)
             if entry.pointee.guest == pc { return entry.pointee.host }
         }
-        guard let host = engine.codeAddress(pc, mode, page: page, link: link, generation) else { return nil }
+        guard let host = engine.codeAddress(pc, mode, page: page, secondPage: secondPage, link: link, generation) else { return nil }
         if link < 0 {
             let entry = tableEntry(pc)
             entry.pointee.host = host

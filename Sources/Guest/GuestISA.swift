@@ -116,6 +116,8 @@ package struct LiftLimits: Sendable {
     package var singleStep: Bool
     /// A loop that the superblock is the whole of is lifted so many times, one behind the other.
     package var iterations = 1
+    /// Machine mode: a single instruction, which ends in the next page.
+    package var crossesPage = false
     package init(instructions: Int = 64, followsJumps: Bool = true, singleStep: Bool = false) {
         self.instructions = instructions
         self.followsJumps = followsJumps

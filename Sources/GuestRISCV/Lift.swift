@@ -54,7 +54,7 @@ struct SuperblockLifter {
         isPrivileged = mode.rawValue & MachineMode.machine != 0
         zeroesBlocks = mode.rawValue & MachineMode.zeroesBlocks != 0
         floatIsNoticed = mode.rawValue & MachineMode.floatIsNoticed != 0
-        fetcher = CodeFetcher(source: source, onlyPage: isPrivileged ? start & ~4095 : nil)
+        fetcher = CodeFetcher(source: source, onlyPage: isPrivileged && !limits.crossesPage ? start & ~4095 : nil)
     }
 
     /// What comes after a lifted instruction.
@@ -69,7 +69,7 @@ struct SuperblockLifter {
     mutating func run(from entry: UInt64) -> LiftedCode {
         builder.startBlock()
         self.entry = entry
-        let limit = limits.singleStep ? 1 : max(1, limits.instructions)
+        let limit = limits.singleStep || limits.crossesPage ? 1 : max(1, limits.instructions)
         var address = entry
         while true {
             if instructionCount == limit { builder.exit(to: address); break }

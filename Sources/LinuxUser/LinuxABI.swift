@@ -61,7 +61,7 @@ package protocol LinuxABI: AnyObject {
     /// Whether the guest's own code traps at `address`.
     func isBreakpointInstruction(at address: UInt64) -> Bool
     /// The memory that the instruction at the program counter is about to access; nil for none.
-    func memoryAccess(_ state: UnsafeMutableRawPointer) -> MemoryAccess?
+    func memoryAccess(_ state: UnsafeMutableRawPointer) -> AccessedMemory?
     /// One line on the registers, for crash reports.
     func registerSummary(_ state: UnsafeMutableRawPointer) -> String
 }

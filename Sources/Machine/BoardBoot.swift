@@ -56,7 +56,8 @@ package struct BootPlan {
         for other in segments where other.segment.range.overlaps(segment.range) {
             throw BootError.badMachine(
                 "the \(what) at \(hexadecimal(segment.address)) to \(hexadecimal(segment.range.upperBound)) lies over the \(other.what) at "
-                    + "\(hexadecimal(other.segment.address)) to \(hexadecimal(other.segment.range.upperBound))")
+                    + "\(hexadecimal(other.segment.address)) to \(hexadecimal(other.segment.range.upperBound)); link one of them elsewhere, or give more "
+                    + "memory with -m")
         }
         segments.append((what, segment))
     }

@@ -47,7 +47,9 @@ package struct BootImage {
         for segment in segments where segment.range.lowerBound < memory.lowerBound || segment.range.upperBound > memory.upperBound {
             throw reader.failure(
                 "needs the memory \(hexadecimal(segment.address)) to \(hexadecimal(segment.range.upperBound)), but the machine has "
-                    + "\(hexadecimal(memory.lowerBound)) to \(hexadecimal(memory.upperBound)). Give it more with -m, or link it elsewhere.")
+                    + "\(hexadecimal(memory.lowerBound)) to \(hexadecimal(memory.upperBound)). "
+                    + (segment.address < memory.lowerBound
+                        ? "Link it for there; if it is a program for Linux, run it with: mynah run" : "Give it more with -m, or link it elsewhere."))
         }
     }
 

@@ -25,8 +25,10 @@ package final class MachineSession: @unchecked Sendable {
     /// Requests served, for those who wait.
     private var served = 0, asked = 0
 
-    package init(board: Board) {
+    /// - Parameter startsPaused: nothing runs before `resume`.
+    package init(board: Board, startsPaused: Bool = false) {
         self.board = board
+        isPausedNow = startsPaused
         board.onEvent = { [unowned self] in ask(.guest($0)) }
     }
 
@@ -67,11 +69,10 @@ package final class MachineSession: @unchecked Sendable {
 
     /// Boots, and returns when the machine has ended and everything that belongs to it has stopped.
     /// - Throws: `BootError` and `BackendError`.
-    package func run(isPaused startsPaused: Bool = false) throws -> MachineEnd {
+    package func run() throws -> MachineEnd {
         defer { finish() }
         try board.powerOn()
-        monitor.locked { isPausedNow = startsPaused }
-        if !startsPaused { try start() }
+        if !isPaused { try start() }
         while true {
             let request = monitor.locked { () -> Request in
                 while requests.isEmpty { monitor.wait() }

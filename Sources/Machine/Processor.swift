@@ -52,6 +52,8 @@ package final class Processor: HartClock {
             timers = TimerQueue(clock: clock)
         }
         for id in 0 ..< hartCount { harts.append(Hart(id: id, processor: self, engine: engine)) }
+        let isCounted = options.isDeterministic || options.engine.policy == .interpreter
+        for hart in harts { hart.core.countsHostCycles = !isCounted }
         for hart in harts { hartTimers.append(timers.makeTimer { [unowned hart] in hart.wake() }) }
     }
 

@@ -56,6 +56,8 @@ public enum Program {
         } catch let error as DebugServerError {
             throw ProgramError.badOption("'--gdb': \(error.description)")
         }
+        // A debugger puts breakpoints into the code, and may stop anywhere in it.
+        if settings.debugger != nil { settings.engine.translationCache = nil }
         if settings.debugger != nil, settings.engine.lockstep != nil {
             throw ProgramError.badOption("'--gdb' and '--verify' do not go together: a comparison must not be stopped in between")
         }

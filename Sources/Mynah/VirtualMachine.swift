@@ -19,18 +19,16 @@ public enum VirtualMachineEnd: Equatable, Sendable {
 public final class VirtualMachine: @unchecked Sendable {
     let session: MachineSession
     let console: SerialConsole
-    private let startsPaused: Bool
 
     /// Reads the files, and makes the machine; nothing runs yet.
     /// - Parameter onOutput: called with what the guest writes to its serial port, by one thread at a time.
     /// - Throws: `ProgramError` when a file is missing or cannot be booted, or the machine cannot be made.
     public init(_ options: MachineOptions, onOutput: @escaping @Sendable (UnsafeRawBufferPointer) -> Void) throws {
         console = SerialConsole(output: onOutput)
-        startsPaused = options.startsPaused
         session = try VirtualMachine.translatingErrors { [console] in
             let board = try Board(VirtualMachine.configuration(options), console: console)
             try VirtualMachine.attachDevices(to: board, options)
-            return MachineSession(board: board)
+            return MachineSession(board: board, startsPaused: options.startsPaused)
         }
         session.restarts = options.restarts
     }
@@ -73,7 +71,7 @@ public final class VirtualMachine: @unchecked Sendable {
     /// Boots, and returns when the machine has ended.
     /// - Throws: `ProgramError`.
     public func run() throws -> VirtualMachineEnd {
-        switch try VirtualMachine.translatingErrors({ try session.run(isPaused: startsPaused) }) {
+        switch try VirtualMachine.translatingErrors({ try session.run() }) {
         case .poweredOff(let code): .poweredOff(code: code)
         case .rebooted: .rebooted
         case .stopped: .stopped

@@ -84,7 +84,7 @@ package struct AllocationChecker {
         if let place, !holds(place, .value(origin)) {
             report(position, "%\(value) is made from %\(origin) in \(place), which holds \(list(place))")
         }
-        if place == nil, function[Value(origin)].opcode != .constant { report(position, "%\(origin) is no constant") }
+        if place == nil, function[Value(origin)].opcode != .constant, function[Value(origin)].opcode != .guestAddress { report(position, "%\(origin) is no constant") }
         var node = value
         while node != origin, function[Value(node)].opcode.operandCount > 0, !function[Value(node)].a.isNone {
             node = Int(function[Value(node)].a.index)

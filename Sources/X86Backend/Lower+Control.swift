@@ -8,13 +8,13 @@ extension Translator {
     /// Guest address of the instruction being emitted.
     private var currentAddress: UInt64 { positions.last?.address ?? function.entry }
 
-    private func makeLink(_ target: UInt64, _ kind: LinkKind) -> Int {
+    func makeLink(_ target: UInt64, _ kind: LinkKind) -> Int {
         let isChecked = softBuffer != nil && !SoftBuffer.areInOnePage(target, function.entry)
         links.append(LinkSite(field: 0, stub: 0, target: target, kind: kind, isChecked: isChecked))
         return links.count - 1
     }
 
-    private func cold(_ kind: ColdStub.Kind, payload: Int = 0, back: Label? = nil, _ first: UInt8 = 0, _ second: UInt8 = 0) -> Label {
+    func cold(_ kind: ColdStub.Kind, payload: Int = 0, back: Label? = nil, _ first: UInt8 = 0, _ second: UInt8 = 0) -> Label {
         let label = asm.makeLabel()
         coldStubs.append(
             ColdStub(
@@ -37,7 +37,7 @@ extension Translator {
     private func polls(_ target: UInt64) -> Bool { followedBackwards || target <= currentAddress }
 
     /// Where the superblock of this region that starts at the address does; nil for what is outside.
-    private func inside(_ target: UInt64) -> Label? {
+    func inside(_ target: UInt64) -> Label? {
         for index in entries.indices where entries[index] == target { return entryLabels[index] }
         return nil
     }
@@ -64,7 +64,7 @@ extension Translator {
             deferredSlots = 0
             return jumpOut(to: target, isLast: false)
         }
-        let comparison = asm.offset, condition = emitCondition(i.a)
+        let comparison = asm.offset, known = referenceCount, condition = emitCondition(i.a)
         if let label = inside(target) {
             if polls(target) {
                 asm.jcc(condition, cold(.pollAndGo, payload: makeLink(target, .jump), back: label))
@@ -79,13 +79,16 @@ extension Translator {
             let link = makeLink(target, .jump)
             let stub = cold(.exit, payload: link)
             // Aligned so that the displacement can be patched atomically.
-            links[link].field = asm.executableAddress(atOffset: patchable(condition, stub, of: i.a, from: comparison))
+            links[link].field = asm.executableAddress(
+                atOffset: patchable(condition, stub, of: i.a, from: comparison, isPlain: referenceCount == known))
         }
     }
 
-    /// A conditional jump behind the code that sets the flags, from offset `start` on. Code with floats may not be moved.
-    private func patchable(_ condition: X86.Condition, _ stub: Label, of value: Value, from start: Int) -> Int {
-        if function.instructions[Int(value.index)].opcode == .floatCompare { return asm.alignedConditionalJump(condition, stub) }
+    /// A conditional jump behind the code that sets the flags, from offset `start` on. Code with floats may not be moved, nor may what has
+    /// references in it: where they are has been noted.
+    private func patchable(_ condition: X86.Condition, _ stub: Label, of value: Value, from start: Int, isPlain: Bool) -> Int {
+        let isFloat = function.instructions[Int(value.index)].opcode == .floatCompare
+        if isFloat || !isPlain { return asm.alignedConditionalJump(condition, stub) }
         return asm.alignedConditionalJump(condition, stub, behind: start)
     }
 
@@ -277,6 +280,7 @@ extension Translator {
                 asm.movaps(destination, asm.memory(at: stubs.address(width == .single ? .canonicalSingle : .canonicalDouble)))
                 asm.jmp(stub.back.unsafelyUnwrapped)
             case .fusedNaN(let width): emitFusedNaN(stub, width)
+            case .saveFlags: emitSaveFlags(stub)
             case .saturate(let width, let integer): emitSaturation(stub, width, integer)
             case .fillCache(let isCall):
                 if isCall { asm.lea(.quad, .rsp, .base(.rsp, 8)) }

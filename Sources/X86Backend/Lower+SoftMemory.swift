@@ -107,8 +107,9 @@ extension Translator {
     // MARK: Entry
 
     /// Whoever comes from another page may only go on when the processor still sees this page here.
-    func emitPageCheck(_ number: UInt32, at address: UInt64, _ buffer: SoftBuffer) {
-        let place = Int32(truncatingIfNeeded: address >> UInt64(SoftBuffer.pageBits) & UInt64(buffer.entryCount - 1))
+    func emitPageCheck(_ number: UInt32, at address: UInt64, _ buffer: SoftBuffer, pagesBehind: UInt64 = 0) {
+        let page = address >> UInt64(SoftBuffer.pageBits) &+ pagesBehind
+        let place = Int32(truncatingIfNeeded: page & UInt64(buffer.entryCount - 1))
         let miss = asm.makeLabel()
         coldStubs.append(ColdStub(kind: .pageMiss(address), label: miss))
         asm.mov(.quad, .rcx, RegisterMap.state(buffer.codePages))

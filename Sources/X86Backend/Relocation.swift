@@ -54,6 +54,9 @@ extension Translator {
         note(kind == .link ? .link : .cache)
     }
 
+    /// How many places in the code have been noted.
+    var referenceCount: Int { relocations.count + asm.externalReferences.count }
+
     /// With the references out of the code.
     func allRelocations() -> [Relocation] {
         for offset in asm.externalReferences { relocations.append(Relocation(offset: offset, kind: .stub)) }

@@ -122,6 +122,8 @@ package struct Translation: Sendable {
     package var links: [LinkSite]
     package var caches: [InlineCache]
     package var positions: [GuestPosition]
+    /// Superblocks that have a form of vectors as well.
+    package var vectorLoopCount = 0
     /// What the home registers hold wherever it may fault.
     package var homes: [Home]
     /// They are those between translations.

@@ -28,6 +28,8 @@ struct ColdStub {
         case fusedNaN(FloatWidth)
         /// Saturates a float-to-integer conversion that overflowed; back.
         case saturate(FloatWidth, Width)
+        /// Saves floating-point flags for the case of a fault, and where a loop of vectors is, by `register`; back.
+        case saveFlags
         /// The inline cache `payload` missed its target: through the hash look-up; a call then comes back to `back`.
         case lookup
         /// The inline cache `payload` has no target yet; `isCall` with a return address pushed.
@@ -96,6 +98,8 @@ package final class Translator {
     var entries: [UInt64] = []
     var entryLabels: [Label] = []
     var isRegion = false
+    private var vectorLoops: [Function?] = []
+    var vectorLoopCount = 0
     /// Position in `entries` of what is emitted.
     var currentBlock = 0
     /// Writes may be left to those who look: see `DeferredWrite`.
@@ -104,6 +108,8 @@ package final class Translator {
     package var softBuffer: SoftBuffer?
     /// The number of the page of code that the next translation is of; 0 where there is none.
     package var codePage: UInt32 = 0
+    /// The same of the page behind it, in which its only instruction ends.
+    package var secondCodePage: UInt32 = 0
     /// Polls count down to samples, of which regions are made.
     package var isSampling = false
     /// Offset in the state of a word that counts how often the next block translation is entered, but for transfers backwards.
@@ -163,15 +169,19 @@ package final class Translator {
         _ function: Function, writable: UnsafeMutableRawPointer, executable: UInt64, capacity: Int
     ) -> Translation? {
         isRegion = false
+        vectorLoops = []
         return emit([function], [1], writable, executable, capacity)
     }
 
     /// Emits a region: superblocks that are entered at the first and transfer to each other.
     /// - Parameter weights: how often each is expected to run, in proportion.
+    /// - Parameter vectors: for superblocks that are loops, the same as a loop of vectors, which is tried first.
     package func translate(
-        _ functions: [Function], weights: [Int], writable: UnsafeMutableRawPointer, executable: UInt64, capacity: Int
+        _ functions: [Function], weights: [Int], vectors: [Function?] = [], writable: UnsafeMutableRawPointer, executable: UInt64,
+        capacity: Int
     ) -> Translation? {
         isRegion = true
+        vectorLoops = vectors
         return emit(functions, weights, writable, executable, capacity)
     }
 
@@ -185,6 +195,9 @@ package final class Translator {
         chooseHomes(functions, weights)
         if let softBuffer, codePage != 0 { emitPageCheck(codePage, at: functions[0].entry, softBuffer) }
         let innerEntry = asm.executableAddress
+        if let softBuffer, secondCodePage != 0 {
+            emitPageCheck(secondCodePage, at: functions[0].entry, softBuffer, pagesBehind: 1)
+        }
         if let executionsOffset { asm.add(.long, RegisterMap.state(executionsOffset), imm: 1) }
         let loopEntry = asm.executableAddress
         emitDisplacement()
@@ -197,13 +210,15 @@ package final class Translator {
             // Where a loop starts inside of a cache line made it up to a tenth slower or faster.
             if isRegion, block == 0 || weights[block] > weights[block - 1] { asm.align(to: Translator.cacheLine) }
             asm.bind(entryLabels[block])
+            if block < vectorLoops.count, let vectors = vectorLoops[block] { emitVectorLoop(vectors) }
             emit(functions[block])
         }
         emitColdStubs()
         guard asm.finish(), !outOfSpills else { return nil }
         let homes = displaced.isEmpty ? map.homes : RegisterMap.homes(homes, map.slots)
         return Translation(
-            entry: executable, innerEntry: innerEntry, loopEntry: loopEntry, byteCount: asm.offset, links: links, caches: caches, positions: positions, homes: homes,
+            entry: executable, innerEntry: innerEntry, loopEntry: loopEntry, byteCount: asm.offset, links: links, caches: caches,
+            positions: positions, vectorLoopCount: vectorLoopCount, homes: homes,
             hasUsualHomes: displaced.isEmpty, relocations: recordsRelocations ? allRelocations() : [], isTied: isTied,
             deferredWrites: deferredWrites, deferringCode: deferringCode)
     }
@@ -249,6 +264,7 @@ package final class Translator {
 
     private func begin() {
         outOfSpills = false
+        vectorLoopCount = 0
         coldStubs.removeAll(keepingCapacity: true)
         links.removeAll(keepingCapacity: true)
         caches.removeAll(keepingCapacity: true)
@@ -298,6 +314,7 @@ package final class Translator {
             if !instruction.opcode.effects.isDisjoint(with: .observesState) { observer = Int32(index) }
             // Users of a box name its operand.
             if instruction.opcode == .box { continue }
+            if instruction.opcode.treatsQuietNaNsAlike { noteLenient(instruction) }
             switch instruction.opcode.operandCount {
             case 0: continue
             case 1: note(instruction.a, index)
@@ -314,7 +331,7 @@ package final class Translator {
         takenBehind = .max
         for index in stride(from: function.count - 1, through: 0, by: -1) {
             let instruction = instructions[index]
-            if values[index].needsUpperHalf { spreadUpperHalf(instruction) }
+            if values[index].needsUpperHalf { spreadUpperHalf(index) }
             switch instruction.opcode {
             case .write: analyseWrite(index)
             case .read: overwrittenAt[instruction.slot] = 0
@@ -336,6 +353,7 @@ package final class Translator {
                 // Made canonical in place: what it is made from may be computed in the home already.
                 let source = Int(instruction.a.index)
                 if values[source].useCount == 1 { values[source].targetWrite = values[index].targetWrite }
+                relaxCanonicalNaN(index)
             default: break
             }
         }

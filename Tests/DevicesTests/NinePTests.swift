@@ -13,6 +13,7 @@ private func text(_ string: String) -> [UInt8] { words((2, UInt64(string.utf8.co
 
 private final class NinePClient {
     let driver: VirtioDriver
+    var device: VirtioFileShare { driver.mmio.device as! VirtioFileShare }
     init(_ path: String, identities: FileIdentities = .passthrough, isReadOnly: Bool = false) throws {
         driver = VirtioDriver(try VirtioFileShare(path: path, tag: "share", identities: identities, isReadOnly: isReadOnly))
         driver.start()
@@ -140,6 +141,18 @@ private final class NinePClient {
         #expect(!client.create(4, "escaped") && client.call(72, words((4, 5)) + text("escaped") + words((4, 0o755), (4, 0))) == nil)
         #expect(access(directory.file("escaped"), F_OK) != 0 && readFile(directory.file("secret")) == Array("secret".utf8))
         #expect(client.call(40, words((4, 0), (8, 0), (4, 100))) == nil, "not open")
+    }
+
+    @Test func stateGoesOn() throws {
+        let client = try NinePClient(share)
+        #expect(client.walk(1, "file") && client.open(1, 2) && client.walk(2, "inner"))
+        client.driver.mmio.transport.pause()
+        let saved = client.device.state
+        client.device.reset()
+        client.driver.mmio.transport.resume()
+        #expect(client.read(1) == nil && client.lastError == EBADF)
+        client.device.state = saved
+        #expect(client.read(1) == "content" && client.write(1, "C") && client.read(1) == "Content" && client.open(2) && client.device.state != saved)
     }
 
     @Test func readOnlyShares() throws {

@@ -59,7 +59,7 @@ final class VirtioDriver {
     private func setUp(_ queue: Int) {
         nextAvailable[queue] = 0
         seenUsed[queue] = 0
-        memory.range(descriptors(queue), byteCount: 0x10000)!.write { $0.initializeMemory(as: UInt8.self, repeating: 0) }
+        memory.range(descriptors(queue), byteCount: 0x10000)!.write { _ = $0.initializeMemory(as: UInt8.self, repeating: 0) }
         mmio.write32(0x30, UInt32(queue))
         mmio.write32(0x38, UInt32(size))
         if mmio.transport.isLegacy {

@@ -122,6 +122,12 @@ final class EngineExecutor: Executor {
                 $0.samplePeriod = 1
                 $0.regionSamples = 1
             },
+            EngineExecutor("regions of an older processor", arena) {
+                $0.policy = .region
+                $0.samplePeriod = 1
+                $0.regionSamples = 1
+                $0.features.subtract([.avx2, .fma])
+            },
             EngineExecutor("unoptimised regions", arena) {
                 $0.policy = .region
                 $0.samplePeriod = 1

@@ -103,6 +103,43 @@ final class CacheFolder {
         if number < 4 { #expect(counts.cacheHits > counts.cacheMisses, "\(name): \(counts.cacheHits), \(counts.cacheMisses) missed") }
     }
 
+    /// Addresses of the code in comparisons, whose code is moved to align the jump behind it; and deferred, for exits.
+    @Test(arguments: configurations.indices) func comparisonsHaveTheAddressesOfWhereTheyAre(_ number: Int) {
+        let (name, change) = Self.configurations[number]
+        let home = GuestArena(), abroad = GuestArena(), folder = CacheFolder()
+        let reference = EngineExecutor("interpreter", abroad) { $0.policy = .interpreter }
+        let writer = folder.engine(home, change), reader = folder.engine(abroad, change)
+        func auipc(_ rd: UInt32, _ pages: UInt32 = 0) -> UInt32 { 0x17 | rd << 7 | pages << 12 }
+        var inode: UInt64 = 0
+        for register in 5 ..< 31 as Range<UInt32> {
+            for count in 0 ..< 5 {
+                var list = ItemList()
+                for function in [0, 1, 4, 5, 6, 7] as [UInt32] {
+                    list.words(auipc(register))
+                    for step in 0 ..< count { list.words(Encode.addi(1, 1, Int32(step * 300))) }
+                    list.words(auipc(register + 1, function & 2))
+                    let over = list.branch(function, register, register + 1)
+                    for _ in 0 ..< 8 { list.words(Encode.mul(2, 2, 1), Encode.addi(2, 2, 77)) }
+                    list.land(over)
+                    list.words(auipc(4), Encode.addi(4, 4, 16), Encode.add(3, 3, 4))
+                    let again = list.branch(function, 4, 2)
+                    for _ in 0 ..< 8 { list.words(Encode.mul(2, 2, 1), Encode.addi(2, 2, 78)) }
+                    list.land(again)
+                    list.words(Encode.addi(register, 0, 3), Encode.addi(register + 1, 0, 4), Encode.addi(4, 0, 5))
+                }
+                let code = list.program([1: 3, 2: 5])
+                inode += 1
+                home.inode = inode
+                abroad.inode = inode
+                _ = writer.run(code, home)
+                writer.engine.saveTranslations()
+                let expected = reference.run(code, abroad), actual = reader.run(code, abroad)
+                #expect(actual == expected, "\(name), x\(register), \(count): \(actual.differences(from: expected))")
+            }
+        }
+        if number < 4 { #expect(reader.engine.statistics.cacheHits > 500, "\(name): \(reader.engine.statistics.cacheHits)") }
+    }
+
     private static let loop = nestedLoops()
 
     private func sample() -> GuestProgram {

@@ -164,7 +164,7 @@ private let images = String(#filePath.dropLast("Tests/MachineTests/BoardTests.sw
         var text: String { monitor.locked { String(decoding: bytes, as: UTF8.self) } }
     }
 
-    private func makeSession(_ program: String, harts: Int = 1, deterministic: Bool = false, _ transcript: Transcript) throws -> (MachineSession, SerialConsole) {
+    private func makeSession(_ program: String, harts: Int = 1, deterministic: Bool = false, isPaused: Bool = false, _ transcript: Transcript) throws -> (MachineSession, SerialConsole) {
         var configuration = BoardConfiguration()
         configuration.memoryByteCount = 64 << 20
         configuration.hartCount = harts
@@ -174,7 +174,7 @@ private let images = String(#filePath.dropLast("Tests/MachineTests/BoardTests.sw
         let file = try BootFile(reading: images + program, as: "program")
         if program.hasPrefix("supervisor") { configuration.files.kernel = file } else { configuration.files.firmware = file }
         let console = SerialConsole { transcript.append($0) }
-        return (MachineSession(board: try Board(configuration, console: console)), console)
+        return (MachineSession(board: try Board(configuration, console: console), startsPaused: isPaused), console)
     }
 
     private func watched<Result>(_ session: MachineSession, seconds: Int = 60, _ body: () throws -> Result) throws -> Result {
@@ -226,14 +226,14 @@ private let images = String(#filePath.dropLast("Tests/MachineTests/BoardTests.sw
 
     @Test func aMachineThatIsResetStartsAgain() throws {
         let transcript = Transcript()
-        let (session, _) = try makeSession("machine/hello", transcript)
+        let (session, _) = try makeSession("machine/hello", isPaused: true, transcript)
         let end = try watched(session) { () throws -> MachineEnd in
             let helper = try HostThread {
                 session.reset()
                 session.resume()
             }
             defer { helper.join() }
-            return try session.run(isPaused: true)
+            return try session.run()
         }
         #expect(end == .poweredOff(code: 0))
         #expect(transcript.text.components("Hello from machine mode") == 1)
@@ -241,7 +241,7 @@ private let images = String(#filePath.dropLast("Tests/MachineTests/BoardTests.sw
 
     @Test func theMonitorLooksAndSteps() throws {
         let transcript = Transcript()
-        let (session, _) = try makeSession("machine/hello", transcript)
+        let (session, _) = try makeSession("machine/hello", isPaused: true, transcript)
         var answers: [String: String] = [:]
         _ = try watched(session) { () throws -> MachineEnd in
             let helper = try HostThread {
@@ -253,7 +253,7 @@ private let images = String(#filePath.dropLast("Tests/MachineTests/BoardTests.sw
                 session.stop()
             }
             defer { helper.join() }
-            return try session.run(isPaused: true)
+            return try session.run()
         }
         #expect(answers["info status"] == "paused\n")
         #expect(answers["info registers"]?.contains("pc 0000000000001000") == true || answers["info registers"]?.contains("pc 0000000000000000") == true)

@@ -72,10 +72,14 @@ private final class TerminalChild {
     private(set) var shown: [UInt8] = []
 
     init(_ words: [String]) throws {
-        master = posix_openpt(O_RDWR | O_NOCTTY)
-        grantpt(master)
-        unlockpt(master)
-        slave = open(String(cString: ptsname(master)), O_RDWR | O_NOCTTY)
+        // pts(4); the C library's functions for it are not in Glibc's module.
+        let unlock: UInt = 0x4004_5431, number: UInt = 0x8004_5430 // TIOCSPTLCK, TIOCGPTN
+        master = open("/dev/ptmx", O_RDWR | O_NOCTTY)
+        var isLocked: Int32 = 0, index: Int32 = 0
+        _ = ioctl(master, unlock, &isLocked)
+        _ = ioctl(master, number, &index)
+        slave = open("/dev/pts/\(index)", O_RDWR | O_NOCTTY)
+        try #require(master >= 0 && slave >= 0)
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         for descriptor: Int32 in 0...2 { posix_spawn_file_actions_adddup2(&actions, slave, descriptor) }

@@ -69,7 +69,9 @@ final class CodeGroup {
     func page(of address: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: (address &- origin.base) >> 12) }
 
     /// Where code must be that has addresses in it which do not say so; 0 for anywhere. See `Function.isMovable`.
-    static func fixedBase(of origin: CodeOrigin) -> UInt64 { origin.range.lowerBound >> 32 == 0 ? origin.base | 1 : 0 }
+    static func fixedBase(of origin: CodeOrigin) -> UInt64 {
+        origin.range.lowerBound >> 32 == 0 || origin.range.upperBound >> 63 != 0 ? origin.base | 1 : 0
+    }
 }
 
 final class TranslationCache {

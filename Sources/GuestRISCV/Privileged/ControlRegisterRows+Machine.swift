@@ -1,5 +1,6 @@
 // Rows of the registers of machine mode. Volume II, 3.1 and 3.7.
 
+import CHost
 import Guest
 
 extension ControlRegisterRows {
@@ -111,8 +112,9 @@ extension RISCVHart {
     }
 
     /// `mcycle`: an instruction takes a cycle.
-    var cycles: UInt64 { (mcountinhibit & 1 != 0 ? 0 : executed?.pointee ?? 0) &+ cycleOffset }
-    var retired: UInt64 { (mcountinhibit & 4 != 0 ? 0 : executed?.pointee ?? 0) &+ retiredOffset }
+    var cycles: UInt64 { (mcountinhibit & 1 != 0 ? 0 : counted) &+ cycleOffset }
+    var retired: UInt64 { (mcountinhibit & 4 != 0 ? 0 : counted) &+ retiredOffset }
+    private var counted: UInt64 { countsHostCycles ? mynah_cycle_counter() : executed?.pointee ?? 0 }
 
     /// Whether the counter with this number may be read in the present mode.
     func mayRead(counter: UInt64) -> Bool {

@@ -92,8 +92,9 @@ extension RISCVInterpreter {
         }
         x[Int(i.rd)] = old
         if effect == .none { return InterpreterStatus.next }
-        hart.interruptsChanged()
-        if effect == .interrupts { return InterpreterStatus.next }
+        // An interrupt that is enabled now is taken before the next instruction: the block ends here.
+        let isInterrupted = hart.interruptsChanged()
+        if effect == .interrupts && !isInterrupted { return InterpreterStatus.next }
         x[RISCVRegister.programCounter] &+= UInt64(i.byteCount)
         return InterpreterExit.modeChanged.rawValue
     }

@@ -22,6 +22,8 @@ package final class RISCVHart {
     package private(set) var state: UnsafeMutableRawPointer
     /// Instructions executed, counted by the interpreter.
     var executed: UnsafeMutablePointer<UInt64>?
+    /// Translated code counts no instructions: then the counters follow the host's.
+    package var countsHostCycles = false
 
     package var privilege = PrivilegeMode.machine
     /// Without SD, and with FS as it was written.
@@ -229,8 +231,11 @@ package final class RISCVHart {
     private static func first(_ bits: UInt64) -> UInt64 { HartInterrupt.order.first { bits >> $0 & 1 != 0 } ?? 0 }
 
     /// After an instruction that may have enabled an interrupt: the loop comes out when there is one to take.
-    func interruptsChanged() {
-        if interruptToTake != nil { mynah_request_interrupt(header) }
+    @discardableResult
+    func interruptsChanged() -> Bool {
+        guard interruptToTake != nil else { return false }
+        mynah_request_interrupt(header)
+        return true
     }
 
     package func setTimer(_ deadline: UInt64) {

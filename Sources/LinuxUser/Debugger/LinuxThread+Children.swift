@@ -22,6 +22,7 @@ extension LinuxThread {
         case .instructionFault(let address): raiseFetchFault(address: address)
         case .illegalInstruction: raiseFault(signal: SIGILL, code: 1, address: process.abi.programCounter(state))
         case .breakpoint: raiseFault(signal: SIGTRAP, code: 1, address: process.abi.programCounter(state))
+        case .trap, .waitForInterrupt: preconditionFailure("an exit of machine mode")
         }
         return true
     }

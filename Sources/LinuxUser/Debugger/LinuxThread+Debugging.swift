@@ -77,6 +77,7 @@ extension LinuxThread {
         case .memoryFault(let address, let signal, let code): fault(signal, code, address, entry, debugger)
         case .instructionFault(let address): fault(SIGSEGV, process.memory.isMapped(address) ? 2 : 1, address, entry, debugger)
         case .illegalInstruction: fault(SIGILL, 1, pc, entry, debugger)
+        case .trap, .waitForInterrupt: preconditionFailure("an exit of machine mode")
         }
     }
 

@@ -70,7 +70,7 @@ extension RISCVLinuxABI {
         return low == 0x9002 || low == 0x0073 && readGuest(UInt16.self, at: address &+ 2) == 0x0010
     }
 
-    package func memoryAccess(_ state: UnsafeMutableRawPointer) -> MemoryAccess? {
+    package func memoryAccess(_ state: UnsafeMutableRawPointer) -> AccessedMemory? {
         let pc = RISCVState(state).programCounter
         guard let low = readGuest(UInt16.self, at: pc) else { return nil }
         if low & 3 != 3 { return RISCVDecoder.decode(UInt32(low)).memoryAccess(state) }

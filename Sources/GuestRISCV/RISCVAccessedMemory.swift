@@ -3,7 +3,7 @@
 import Guest
 
 /// What an instruction does with memory, beside being fetched.
-package struct MemoryAccess: Equatable, Sendable {
+package struct AccessedMemory: Equatable, Sendable {
     package var address: UInt64
     package var byteCount: UInt64
     package var isLoad: Bool
@@ -15,25 +15,25 @@ extension DecodedInstruction {
 
     /// The access that executing the instruction in this state makes; nil for none. A store-conditional counts as a store, whether
     /// it will succeed or not.
-    package func memoryAccess(_ state: UnsafeMutableRawPointer) -> MemoryAccess? {
+    package func memoryAccess(_ state: UnsafeMutableRawPointer) -> AccessedMemory? {
         let base = RISCVState(state)[Int(rs1)]
         switch opcode {
-        case .lrW: return MemoryAccess(address: base, byteCount: 4, isLoad: true, isStore: false)
-        case .lrD: return MemoryAccess(address: base, byteCount: 8, isLoad: true, isStore: false)
-        case .scW: return MemoryAccess(address: base, byteCount: 4, isLoad: false, isStore: true)
-        case .scD: return MemoryAccess(address: base, byteCount: 8, isLoad: false, isStore: true)
+        case .lrW: return AccessedMemory(address: base, byteCount: 4, isLoad: true, isStore: false)
+        case .lrD: return AccessedMemory(address: base, byteCount: 8, isLoad: true, isStore: false)
+        case .scW: return AccessedMemory(address: base, byteCount: 4, isLoad: false, isStore: true)
+        case .scD: return AccessedMemory(address: base, byteCount: 8, isLoad: false, isStore: true)
         case .amoswapW, .amoaddW, .amoxorW, .amoandW, .amoorW, .amominW, .amomaxW, .amominuW, .amomaxuW:
-            return MemoryAccess(address: base, byteCount: 4, isLoad: true, isStore: true)
+            return AccessedMemory(address: base, byteCount: 4, isLoad: true, isStore: true)
         case .amoswapD, .amoaddD, .amoxorD, .amoandD, .amoorD, .amominD, .amomaxD, .amominuD, .amomaxuD:
-            return MemoryAccess(address: base, byteCount: 8, isLoad: true, isStore: true)
+            return AccessedMemory(address: base, byteCount: 8, isLoad: true, isStore: true)
         case .cboZero:
-            return MemoryAccess(
+            return AccessedMemory(
                 address: base & ~(Self.cacheBlockBytes - 1), byteCount: Self.cacheBlockBytes, isLoad: false, isStore: true)
         default:
             let footprint = self.footprint
             let byteCount = UInt64(max(footprint.loadedBytes, footprint.storedBytes))
             guard byteCount != 0 else { return nil }
-            return MemoryAccess(
+            return AccessedMemory(
                 address: footprint.address(state), byteCount: byteCount, isLoad: footprint.loadedBytes != 0,
                 isStore: footprint.storedBytes != 0)
         }
