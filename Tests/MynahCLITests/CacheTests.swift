@@ -45,16 +45,31 @@ import Testing
         #expect(hits[0] == 0 && hits[1] > 0 && hits[2] >= hits[1], "\(hits)")
     }
 
-    @Test func theVariableAndTheOptionSayWhere() throws {
-        let folder = Folder(), other = Folder()
-        setenv("MYNAH_CACHE", folder.path, 1)
-        defer { setenv("MYNAH_CACHE", "off", 1) }
-        #expect(try run(["run", Self.images + "/sieve", "1"]).status == 0)
+    /// Writing beyond the limit would end the program by a signal.
+    @Test func limitsOfFilesAreKept() throws {
+        let folder = Folder(), image = Self.images + "/sieve"
+        for limit in ["0", "1"] {
+            let command = "ulimit -f \(limit); exec '\(Self.mynah)' run --cache '\(folder.path)' '\(image)' 1"
+            let result = try ChildProcess.run(["/bin/sh", "-c", command], timeLimit: 60)
+            #expect(result.status == 0)
+            #expect(TranslationCacheStore(.directory(folder.path))?.files.isEmpty == true)
+        }
+        #expect(try run(["run", "--cache", folder.path, image, "1"]).status == 0)
         #expect(TranslationCacheStore(.directory(folder.path))?.files.isEmpty == false)
-        #expect(try run(["run", "--cache", other.path, Self.images + "/sieve", "1"]).status == 0)
+    }
+
+    @Test func theVariableAndTheOptionSayWhere() throws {
+        let folder = Folder(), other = Folder(), sieve = Self.images + "/sieve"
+        // Not by setenv: other tests run programs meanwhile.
+        func run(_ arguments: [String]) throws -> Int32 {
+            try ChildProcess.run(["/usr/bin/env", "MYNAH_CACHE=\(folder.path)", Self.mynah] + arguments, timeLimit: 60).status
+        }
+        #expect(try run(["run", sieve, "1"]) == 0)
+        #expect(TranslationCacheStore(.directory(folder.path))?.files.isEmpty == false)
+        #expect(try run(["run", "--cache", other.path, sieve, "1"]) == 0)
         #expect(TranslationCacheStore(.directory(other.path))?.files.isEmpty == false)
-        #expect(try run(["cache", "clear"]).status == 0)
-        #expect(try run(["run", "--engine", "block", Self.images + "/sieve", "1"]).status == 0)
+        #expect(try run(["cache", "clear"]) == 0)
+        #expect(try run(["run", "--engine", "block", sieve, "1"]) == 0)
         #expect(TranslationCacheStore(.directory(folder.path))?.files.isEmpty == true)
     }
 

@@ -74,7 +74,11 @@ package struct CacheDirectory {
 
     /// Writes a file in the place of an older one; false when that was not possible.
     func write(_ bytes: UnsafeRawBufferPointer, named name: String) -> Bool {
-        withDescriptor(makesIt: true) { directory -> Bool in
+        // Beyond the limit that the guest may have set, writing is answered by a signal.
+        var limit = rlimit()
+        let isKnown = getrlimit(__rlimit_resource_t(1), &limit) == 0  // RLIMIT_FSIZE
+        guard isKnown, UInt64(bytes.count) <= UInt64(limit.rlim_cur) else { return false }
+        return withDescriptor(makesIt: true) { directory -> Bool in
             let temporary = "\(Self.temporaryPrefix)\(getpid())-\(name)"
             unlinkat(directory, temporary, 0)
             let descriptor = openat(directory, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
