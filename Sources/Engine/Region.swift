@@ -149,7 +149,8 @@ extension Engine {
 
     /// The loop that `function` is, of vectors; nil when there is none. Holds the lock.
     func vectorLoop(of function: Function, _ place: Int) -> Function? {
-        guard configuration.optimizations.contains(.vectorLoops), configuration.features.contains(.avx) else { return nil }
+        // Their accesses are not looked up in the buffer of machine mode.
+        guard isa.softMemory == nil, configuration.optimizations.contains(.vectorLoops), configuration.features.contains(.avx) else { return nil }
         while vectorFunctions.count <= place { vectorFunctions.append(Function(capacity: 128)) }
         let target = LoopVectorizer.Target(
             vectorBytes: configuration.features.contains(.avx2) ? 32 : 16, fuses: configuration.features.contains(.fma))

@@ -8,14 +8,9 @@ extension Translator {
     /// Guest address of the instruction being emitted.
     private var currentAddress: UInt64 { positions.last?.address ?? function.entry }
 
-<<<<<<< HEAD
-    private func makeLink(_ target: UInt64, _ kind: LinkKind) -> Int {
+    func makeLink(_ target: UInt64, _ kind: LinkKind) -> Int {
         let isChecked = softBuffer != nil && !SoftBuffer.areInOnePage(target, function.entry)
         links.append(LinkSite(field: 0, stub: 0, target: target, kind: kind, isChecked: isChecked))
-=======
-    func makeLink(_ target: UInt64, _ kind: LinkKind) -> Int {
-        links.append(LinkSite(field: 0, stub: 0, target: target, kind: kind))
->>>>>>> vector
         return links.count - 1
     }
 
