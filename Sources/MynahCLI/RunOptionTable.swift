@@ -67,7 +67,8 @@ extension OptionTable where Settings == RunSettings {
         option(nil, "engine", "NAME", "how to execute: \(EngineChoice.allCases.map(\.rawValue).joined(separator: ", "))") {
             $0.options.engine = try parseEngine($1)
         }
-        option(nil, "cache", "off|DIR", environment: "MYNAH_CACHE", "where translations are kept between runs") {
+        // The variable names a place only: unlike the option, it has no engine use the cache that is asked for by name.
+        option(nil, "cache", "off|DIR", "where translations are kept between runs [MYNAH_CACHE]") {
             $0.options.translationCache = TranslationCacheChoice(text: $1)
         }
         optionalValue("verify", "EVERY", "compare (one of EVERY executions of) each translation with the interpreter; status 3 at a difference") {
