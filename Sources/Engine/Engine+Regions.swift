@@ -63,7 +63,7 @@ extension Engine {
         }
     }
 
-    private func makeRegion(_ key: BlockKey, replacing replaced: Int) -> Bool {
+    func makeRegion(_ key: BlockKey, replacing replaced: Int) -> Bool {
         guard counters.translations < configuration.translationLimit else { return false }
         let start = nanoseconds()
         guard let region = Region(around: key, in: self) else { return false }
@@ -77,6 +77,7 @@ extension Engine {
         guard let translation else { return false }
         let index = install(key, region.ranges, region.instructionCount, translation)
         blocks[index].isRegion = true
+        noteCounted(index, plan: region.plan)
         replacedBlocks[key] = replaced
         takeOver(from: replaced, index)
         counters.regions += 1

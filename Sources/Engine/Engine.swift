@@ -81,6 +81,8 @@ package final class Engine: @unchecked Sendable {
     var refusedRegions: Set<BlockKey> = []
     /// Samples of transfers back to an address.
     var samples: [BlockKey: Int] = [:]
+    /// What translations do, when that is counted.
+    var counts: ExecutionCounts?
     private let perfMap: PerfMap?
     /// Compares what translations do; nil unless that was asked for.
     package internal(set) var lockstep: Lockstep?
@@ -101,6 +103,10 @@ package final class Engine: @unchecked Sendable {
         translator = Translator(map: map, stubs: stubs, features: configuration.features)
         if configuration.policy.makesRegions {
             translator.isSampling = true
+        }
+        if configuration.countsExecutions {
+            counts = ExecutionCounts()
+            translator.counting = CountingWords(VirtualCPU.countingRange(isa))
         }
         builder = Builder(function: function, slotTypes: isa.slots.map(\.type))
         optimizer = Pipeline(options: configuration.optimizations)
@@ -133,6 +139,7 @@ package final class Engine: @unchecked Sendable {
     func remove(_ cpu: VirtualCPU) {
         locked {
             counters.interpretedInstructions += cpu.interpreter.instructionsExecuted
+            retireCounts(of: cpu)
             cpus.removeAll { $0 === cpu }
         }
     }
@@ -207,7 +214,7 @@ package final class Engine: @unchecked Sendable {
         locked { heat[Int(truncatingIfNeeded: address >> 1) & (Engine.heatPlaces - 1)] = .max }
     }
 
-    private func connect(_ link: Int, to index: Int) {
+    func connect(_ link: Int, to index: Int) {
         guard linkedTo[link] < 0, links[link].field != 0 else { return }
         patch(links[link].field, toJumpTo: entry(of: index, for: link))
         linkedTo[link] = Int32(index)
@@ -276,6 +283,7 @@ package final class Engine: @unchecked Sendable {
             }
             let emitEnd = nanoseconds()
             let index = install(key, lifted.ranges, lifted.instructionCount, translation)
+            noteCounted(index, plan: [SuperblockPlan(address: key.address)])
             counters.liftNanoseconds += liftEnd - start
             counters.optimizeNanoseconds += optimizeEnd - liftEnd
             counters.emitNanoseconds += emitEnd - optimizeEnd

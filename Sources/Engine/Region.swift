@@ -11,6 +11,8 @@ struct RegionBlock {
     let lifted: LiftedCode
     /// How often it runs, in proportion, as loop depth suggests.
     var weight = 1
+    /// Iterations of the loop that it is the whole of, which it holds one behind the other.
+    var iterations = 1
     /// Positions of the superblocks that it transfers to.
     var successors: [Int] = []
 }
@@ -19,6 +21,9 @@ struct Region {
     /// In the order of the code; the first is the entry.
     private(set) var blocks: [RegionBlock] = []
     var instructionCount: Int { blocks.reduce(0) { $0 + $1.lifted.instructionCount } }
+    var plan: [SuperblockPlan] {
+        blocks.map { SuperblockPlan(address: $0.function.entry, iterations: $0.iterations, weight: $0.weight) }
+    }
     var ranges: [Range<UInt64>] { blocks.flatMap(\.lifted.ranges) }
 
     /// Executions of a loop's body per execution of what is around it, for `weight`.
@@ -26,7 +31,7 @@ struct Region {
     private static let deepest = 5
 
     /// Iterations of a loop of one superblock that are laid out one behind the other, and guest instructions in them, at most.
-    private static let unrolledIterations = 8, unrolledInstructions = 64
+    static let unrolledIterations = 8, unrolledInstructions = 64
 
     /// The loop that starts at `key`; nil when nothing leads back there. The engine's lock is held.
     init?(around key: BlockKey, in engine: Engine) {
@@ -58,7 +63,7 @@ struct Region {
                 if limits.iterations > 1 { lifted = engine.lift(address, key.mode, limits, into: function) }
             }
             count += lifted.instructionCount
-            blocks.append(RegionBlock(function: function, lifted: lifted))
+            blocks.append(RegionBlock(function: function, lifted: lifted, iterations: limits.iterations))
             for target in Region.targets(of: function).reversed() where target == address || profile.contains(target) {
                 if let successor = visit(target) { blocks[place].successors.append(successor) }
             }

@@ -46,7 +46,8 @@ package final class VirtualCPU {
         self.engine = engine
         let isa = engine.isa
         let headerBytes = Int(MYNAH_CPU_HEADER_BYTES)
-        let byteCount = headerBytes + VirtualCPU.executionsOffset(isa) + VirtualCPU.executionsPlaces * 4
+        let counting = engine.configuration.countsExecutions ? ExecutionCounts.wordCount * 8 : 0
+        let byteCount = headerBytes + VirtualCPU.executionsOffset(isa) + VirtualCPU.executionsPlaces * 4 + counting
         block = .allocate(byteCount: byteCount, alignment: 64)
         block.initializeMemory(as: UInt8.self, repeating: 0, count: byteCount)
         state = block + headerBytes
@@ -77,7 +78,7 @@ package final class VirtualCPU {
         // SAFETY: `executionsPlaces` words behind the guest's state, allocated with it.
         (state + VirtualCPU.executionsOffset(engine.isa)).assumingMemoryBound(to: Int32.self)
     }
-    private static let executionsPlaces = 1 << 10
+    static let executionsPlaces = 1 << 10
     static func executionsPlace(_ address: UInt64) -> Int { Int(truncatingIfNeeded: address >> 1) & (executionsPlaces - 1) }
     static func executionsOffset(_ isa: GuestISA) -> Int { (isa.stateByteCount + 63) & ~63 }
 

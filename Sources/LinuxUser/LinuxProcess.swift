@@ -29,6 +29,8 @@ package struct RunOptions {
     package var symbol: ((_ path: String, _ offset: UInt64) -> (name: String, offset: UInt64)?)?
     /// Called with the exit status when the program ends by itself.
     package var beforeExit: ((Int32) -> Void)?
+    /// Called when a fault is about to end it.
+    package var beforeDeath: (() -> Void)?
     package init() {}
 
     /// The environment of this process.

@@ -1,5 +1,6 @@
 // Translates code of a file that is not running, and keeps every stage: lift, optimise, emit, in one straight line.
 
+import Engine
 import Guest
 import GuestRISCV
 import Host
@@ -52,11 +53,13 @@ package final class Inspector {
                 limits.instructions /= 2
                 continue
             }
-            let host = UnsafeRawBufferPointer(start: code.writable + start, count: translation.byteCount)
+            let host = Array(UnsafeRawBufferPointer(start: code.writable + start, count: translation.byteCount))
+            let listing = HostListing(
+                host, at: translation.entry, entries: [(address, 0)], links: translation.links, isa: isa, stubs: stubs)
             return TranslationView(
                 entry: address, guest: addresses.map(disassembled), lifted: lifted, optimized: printer.text(of: function),
-                host: Array(host), hostAddress: translation.entry,
-                positions: translation.positions.map { (Int($0.codeOffset), $0.address) })
+                host: host, hostAddress: translation.entry, positions: translation.positions.map { (Int($0.codeOffset), $0.address) },
+                listing: listing)
         }
     }
 

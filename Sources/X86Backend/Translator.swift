@@ -43,6 +43,8 @@ struct ColdStub {
     var temporary: UInt8 = 0
     /// Settled before the rest, by those that leave the superblock.
     var pending = PendingFloats()
+    /// Counts how often it is run; see `Translator+Counting`.
+    var counter: Int32?
 }
 
 package final class Translator {
@@ -82,6 +84,13 @@ package final class Translator {
     package var isSampling = false
     /// Offset in the state of a word that counts how often the next block translation is entered, but for transfers backwards.
     package var executionsOffset: Int32?
+    /// Where to count what the next translations do; nil for nowhere. What was counted in the last one is in `counterSites`.
+    package var counting: CountingWords?
+    package internal(set) var counterSites: [CounterSite] = []
+    /// Offset of the code behind the last superblock: exits and slow paths. Of the last translation.
+    package private(set) var coldOffset = 0
+    /// Positions at which the superblocks of the last translation start, by superblock.
+    package private(set) var firstPositions: [Int] = []
     /// What the vector homes lack at the instruction being emitted.
     var pending = PendingFloats()
     /// For each slot of floats the `observation` that its next write came before; see `analyseWrite`.
@@ -153,8 +162,11 @@ package final class Translator {
         for block in functions.indices {
             currentBlock = block
             asm.bind(entryLabels[block])
+            firstPositions.append(positions.count)
+            emitCount(makeCounter(.superblock))
             emit(functions[block])
         }
+        coldOffset = asm.offset
         emitColdStubs()
         guard asm.finish(), !outOfSpills else { return nil }
         let homes = displaced.isEmpty ? map.homes : RegisterMap.homes(homes, map.slots)
@@ -204,6 +216,8 @@ package final class Translator {
         entries.removeAll(keepingCapacity: true)
         entryLabels.removeAll(keepingCapacity: true)
         events.removeAll(keepingCapacity: true)
+        counterSites.removeAll(keepingCapacity: true)
+        firstPositions.removeAll(keepingCapacity: true)
     }
 
     private func prepare(_ function: Function) {
