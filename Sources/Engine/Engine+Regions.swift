@@ -40,6 +40,7 @@ extension Engine {
         defer { translator.executionsOffset = nil }
         let generation = counters.flushes
         blockOfKey[key] = nil
+        counters.probes += 1
         let index = translate(key, configuration.limits)
         guard generation == counters.flushes else { return }
         if let index { takeOver(from: replaced, index) } else { blockOfKey[key] = replaced }
@@ -65,7 +66,7 @@ extension Engine {
 
     func makeRegion(_ key: BlockKey, replacing replaced: Int) -> Bool {
         guard counters.translations < configuration.translationLimit else { return false }
-        let start = nanoseconds()
+        let start = nanoseconds(), optimizedBefore = counters.regionStages.optimize
         guard let region = Region(around: key, in: self) else { return false }
         if code.byteCount - codeUsed < 256 << 10 { return false }
         let emitStart = nanoseconds()
@@ -75,6 +76,10 @@ extension Engine {
             region.blocks.map(\.function), weights: region.blocks.map(\.weight), writable: code.writable + codeUsed,
             executable: code.executable + UInt64(codeUsed), capacity: code.byteCount - codeUsed)
         guard let translation else { return false }
+        let emitEnd = nanoseconds()
+        // The superblocks were optimised one by one, as they were found.
+        counters.regionStages.lift += emitStart - start - (counters.regionStages.optimize - optimizedBefore)
+        counters.regionStages.emit += emitEnd - emitStart
         let index = install(key, region.ranges, region.instructionCount, translation)
         blocks[index].isRegion = true
         noteCounted(index, plan: region.plan)
@@ -82,8 +87,7 @@ extension Engine {
         takeOver(from: replaced, index)
         counters.regions += 1
         counters.regionInstructions += region.instructionCount
-        counters.regionNanoseconds += nanoseconds() - start
-        counters.emitNanoseconds += nanoseconds() - emitStart
+        counters.regionStages.install += nanoseconds() - emitEnd
         if configuration.observer != nil {
             report(key, "", region.blocks.map { text(of: $0.function) }.joined(separator: "\n"), translation)
         }

@@ -138,7 +138,7 @@ package final class Engine: @unchecked Sendable {
 
     func remove(_ cpu: VirtualCPU) {
         locked {
-            counters.interpretedInstructions += cpu.interpreter.instructionsExecuted
+            counters.add(cpu)
             retireCounts(of: cpu)
             cpus.removeAll { $0 === cpu }
         }
@@ -284,10 +284,10 @@ package final class Engine: @unchecked Sendable {
             let emitEnd = nanoseconds()
             let index = install(key, lifted.ranges, lifted.instructionCount, translation)
             noteCounted(index, plan: [SuperblockPlan(address: key.address)])
-            counters.liftNanoseconds += liftEnd - start
-            counters.optimizeNanoseconds += optimizeEnd - liftEnd
-            counters.emitNanoseconds += emitEnd - optimizeEnd
-            counters.installNanoseconds += nanoseconds() - emitEnd
+            counters.blockStages.lift += liftEnd - start
+            counters.blockStages.optimize += optimizeEnd - liftEnd
+            counters.blockStages.emit += emitEnd - optimizeEnd
+            counters.blockStages.install += nanoseconds() - emitEnd
             if configuration.observer != nil { report(key, liftedText, text(of: function), translation) }
             return index
         }
@@ -367,7 +367,7 @@ package final class Engine: @unchecked Sendable {
     package var statistics: EngineStatistics {
         locked {
             var result = counters
-            for cpu in cpus { result.interpretedInstructions += cpu.interpreter.instructionsExecuted }
+            for cpu in cpus { result.add(cpu) }
             return result
         }
     }

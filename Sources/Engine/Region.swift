@@ -151,7 +151,9 @@ extension Engine {
         function.reset(entry: address)
         var builder = Builder(function: function, slotTypes: isa.slots.map(\.type))
         let lifted = isa.lift(at: GuestAddress(address), mode: mode, source: memory, limits: limits, into: &builder)
+        let start = nanoseconds()
         optimizer.optimize(function)
+        counters.regionStages.optimize += nanoseconds() - start
         return lifted
     }
 }

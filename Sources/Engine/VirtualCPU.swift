@@ -41,6 +41,9 @@ package final class VirtualCPU {
     let programCounter: UnsafeMutablePointer<UInt64>
     private var interpreterExit = InterpreterExit.budget
     private var interpreterBudget = 0
+    /// For statistics: traps, calls from translated code for one instruction, time in the interpreter else.
+    private(set) var traps = 0, interpreterCalls = 0
+    private(set) var interpreterNanoseconds: UInt64 = 0
 
     init(engine: Engine) {
         self.engine = engine
@@ -241,6 +244,7 @@ package final class VirtualCPU {
     }
 
     func handleTrap(_ reason: TrapReason) -> CPUExit? {
+        traps += 1
         switch reason {
         case .systemCall: return .systemCall
         case .breakpoint: return .breakpoint
@@ -314,6 +318,8 @@ package final class VirtualCPU {
     }
 
     private func runInterpreter(_ body: @convention(c) (UnsafeMutableRawPointer?) -> Void) -> CPUExit? {
+        let start = engine.configuration.timesInterpreter ? engine.nanoseconds() : 0
+        defer { if start != 0 { interpreterNanoseconds += engine.nanoseconds() - start } }
         let hostControl = mynah_get_mxcsr()
         mynah_set_mxcsr(header.pointee.guest_mxcsr)
         let faulted = mynah_run_recoverable(header, body, Unmanaged.passUnretained(self).toOpaque())
@@ -343,6 +349,7 @@ package final class VirtualCPU {
         let owner = header.pointee.owner!
         let cpu = Unmanaged<VirtualCPU>.fromOpaque(owner).takeUnretainedValue()
         cpu.programCounter.pointee = address
+        cpu.interpreterCalls += 1
         let faulted = mynah_run_recoverable(header, { context in
             let cpu = Unmanaged<VirtualCPU>.fromOpaque(context!).takeUnretainedValue()
             cpu.interpreterExit = cpu.interpreter.step(state: cpu.state)

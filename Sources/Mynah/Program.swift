@@ -126,6 +126,7 @@ public enum Program {
         configuration.optimizations = try optimizerOptions(without: options.disabledPasses)
         configuration.translationLimit = options.translationLimit ?? .max
         configuration.writesPerfMap = options.writesPerfMap
+        configuration.timesInterpreter = options.statistics != nil
         if !options.dumps.isEmpty { configuration.observer = try TranslationDump(options).observer }
         return configuration
     }

@@ -101,11 +101,22 @@ struct ControlFlowDrawing {
 
     /// Around the side, with round corners.
     private func corners(_ points: [(x: Double, y: Double)]) -> String {
-        let start = points[0], lane = points[1].x, end = points[3]
-        let radius = min(10, abs(start.y - end.y) / 2, abs(lane - start.x), abs(lane - end.x)), up = start.y > end.y ? -1.0 : 1.0
-        return "M\(number(start.x)) \(number(start.y)) H\(number(lane - radius)) "
-            + "Q\(number(lane)) \(number(start.y)) \(number(lane)) \(number(start.y + up * radius)) V\(number(end.y - up * radius)) "
-            + "Q\(number(lane)) \(number(end.y)) \(number(lane - radius)) \(number(end.y)) H\(number(end.x))"
+        var text = "M\(number(points[0].x)) \(number(points[0].y))"
+        for index in 1 ..< points.count - 1 {
+            let (before, corner, after) = (points[index - 1], points[index], points[index + 1])
+            let lengths = [abs(before.x - corner.x) + abs(before.y - corner.y), abs(after.x - corner.x) + abs(after.y - corner.y)]
+            let radius = min(9, (lengths.min() ?? 0) / 2)
+            let from = towards(before, from: corner, radius), to = towards(after, from: corner, radius)
+            text += " L\(number(from.x)) \(number(from.y)) Q\(number(corner.x)) \(number(corner.y)) \(number(to.x)) \(number(to.y))"
+        }
+        let last = points[points.count - 1]
+        return text + " L\(number(last.x)) \(number(last.y))"
+    }
+
+    /// A point on the way to another, which is straight above, below or beside.
+    private func towards(_ target: (x: Double, y: Double), from place: (x: Double, y: Double), _ distance: Double) -> (x: Double, y: Double) {
+        if target.x == place.x { return (place.x, place.y + (target.y > place.y ? distance : -distance)) }
+        return (place.x + (target.x > place.x ? distance : -distance), place.y)
     }
 
     private func legend(y: Double) -> String {

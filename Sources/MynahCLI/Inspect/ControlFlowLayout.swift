@@ -260,13 +260,28 @@ struct ControlFlowLayout {
             ends[edge.from, default: 0] += 1
             ends[edge.to + nodes.count, default: 0] += 1
             // The long ways, which come last, arrive above and leave below the short ones, which they so do not cross.
-            let start = (x: from.x + from.width / 2, y: from.y + min(8 + outPlace * 8, from.height / 2 - 4))
-            let end = (x: to.x + to.width / 2, y: to.y - min(6 + inPlace * 9, to.height / 2 - 4))
+            var way = [(x: from.x + from.width / 2, y: from.y + min(8 + outPlace * 8, from.height / 2 - 4))]
+            if hasBox(rightOf: edge.from) {
+                // Below the others of its layer, not through them.
+                let y = layerBottom(from.layer) + 9 + outPlace * 7
+                way = [(from.x + from.width / 2 - 10 - outPlace * 9, from.y + from.height / 2), (from.x + from.width / 2 - 10 - outPlace * 9, y)]
+            }
+            var arrival = [(x: to.x + to.width / 2, y: to.y - min(6 + inPlace * 9, to.height / 2 - 4))]
+            if hasBox(rightOf: edge.to) {
+                let y = layerTop(to.layer) - 9 - inPlace * 7
+                arrival = [(to.x + to.width / 2 - 10 - inPlace * 9, y), (to.x + to.width / 2 - 10 - inPlace * 9, to.y - to.height / 2)]
+            }
+            let start = way[way.count - 1], end = arrival[0]
             edges[index].laneX = x
-            edges[index].points = [start, (x, start.y), (x, end.y), end]
+            edges[index].points = way + [(x, start.y), (x, end.y)] + arrival
             edges[index].labelPlace = (x + 6 + labelWidth / 2, (start.y + end.y) / 2 + (edge.from == edge.to ? 6 : 4))
         }
     }
+
+    private func boxes(_ layer: Int) -> [GraphNode] { rows[layer].compactMap { items[$0].node.map { nodes[$0] } } }
+    private func hasBox(rightOf node: Int) -> Bool { boxes(nodes[node].layer).contains { $0.x > nodes[node].x } }
+    private func layerBottom(_ layer: Int) -> Double { boxes(layer).map { $0.y + $0.height / 2 }.max() ?? 0 }
+    private func layerTop(_ layer: Int) -> Double { boxes(layer).map { $0.y - $0.height / 2 }.min() ?? 0 }
 
     /// Moves everything so that it starts at the margin.
     private mutating func frame() {
