@@ -45,6 +45,7 @@ extension Engine {
         let key = blocks[index].key
         if blockOfKey[key] == index { blockOfKey[key] = nil }
         if replacedBlocks[key] == index { replacedBlocks[key] = nil }
+        if uncounted[key] == index { uncounted[key] = nil }
         samples[key] = nil
         refusedRegions.remove(key)
         for link in blocks[index].incoming where linkedTo[link] == Int32(index) {
@@ -74,6 +75,7 @@ extension Engine {
         blocks.removeAll(keepingCapacity: true)
         blockOfKey.removeAll(keepingCapacity: true)
         replacedBlocks.removeAll(keepingCapacity: true)
+        uncounted.removeAll(keepingCapacity: true)
         refusedRegions.removeAll(keepingCapacity: true)
         samples.removeAll(keepingCapacity: true)
         blocksOfPage.removeAll(keepingCapacity: true)
@@ -81,6 +83,8 @@ extension Engine {
         linkedTo.removeAll(keepingCapacity: true)
         caches.removeAll(keepingCapacity: true)
         positions.removeAll(keepingCapacity: true)
+        deferringCode.removeAll(keepingCapacity: true)
+        deferredWrites.removeAll(keepingCapacity: true)
         codeUsed = stubs.byteCount
         counters.flushes += 1
         isFlushing = false

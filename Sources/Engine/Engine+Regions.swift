@@ -24,12 +24,15 @@ extension Engine {
                 entries[place] = 0
                 probe(key, replaced, place)
             }
-            guard count >= 2 * step, let replaced = blockOfKey[key] else { return true }
+            guard count >= 2 * step, let counting = blockOfKey[key] else { return true }
             samples[key] = nil
             let iterations = step * configuration.samplePeriod / max(1, Int(entries[place]))
             // A single sample tells nothing.
             let iterates = iterations >= configuration.regionIterations || step == 1
-            if !iterates || !makeRegion(key, replacing: replaced) { refusedRegions.insert(key) }
+            if !iterates || !makeRegion(key, replacing: counting) {
+                refusedRegions.insert(key)
+                stopProbing(key, counting)
+            }
             return true
         }
     }
@@ -43,7 +46,19 @@ extension Engine {
         counters.probes += 1
         let index = translate(key, configuration.limits)
         guard generation == counters.flushes else { return }
-        if let index { takeOver(from: replaced, index) } else { blockOfKey[key] = replaced }
+        if let index {
+            takeOver(from: replaced, index)
+            uncounted[key] = replaced
+        } else {
+            blockOfKey[key] = replaced
+        }
+    }
+
+    /// Back to the block translation that does not count.
+    private func stopProbing(_ key: BlockKey, _ counting: Int) {
+        guard let original = uncounted.removeValue(forKey: key), blocks[original].isValid else { return }
+        blockOfKey[key] = original
+        takeOver(from: counting, original)
     }
 
     /// Whoever comes to the one translation now comes to the other.
@@ -84,6 +99,7 @@ extension Engine {
         blocks[index].isRegion = true
         noteCounted(index, plan: region.plan)
         replacedBlocks[key] = replaced
+        uncounted[key] = nil
         takeOver(from: replaced, index)
         counters.regions += 1
         counters.regionInstructions += region.instructionCount

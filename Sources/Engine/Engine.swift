@@ -25,6 +25,7 @@ struct TranslatedBlock {
     /// In the engine's table, which no block has buffers of its own beside: there are many blocks.
     var positions: Range<Int>
     var homes: [Home]
+    var deferringCode: Range<Int>
     var isRegion = false
     var isValid = true
     /// Links and inline caches of other blocks that are patched to jump here.
@@ -69,6 +70,8 @@ package final class Engine: @unchecked Sendable {
     var linkedTo: [Int32] = []
     var caches: [InlineCache] = []
     var positions: [GuestPosition] = []
+    var deferringCode: [DeferringCode] = []
+    var deferredWrites: [DeferredWrite] = []
     var cpus: [VirtualCPU] = []
     var isFlushing = false
     var counters = EngineStatistics()
@@ -79,6 +82,8 @@ package final class Engine: @unchecked Sendable {
     var regionFunctions: [Function] = []
     /// Addresses of which no region was made.
     var refusedRegions: Set<BlockKey> = []
+    /// Block translations in whose place one that counts runs.
+    var uncounted: [BlockKey: Int] = [:]
     /// Samples of transfers back to an address.
     var samples: [BlockKey: Int] = [:]
     /// What translations do, when that is counted.
@@ -101,6 +106,7 @@ package final class Engine: @unchecked Sendable {
             writable: code.writable, executable: code.executable, capacity: 8192, map: map, interpretOneFunction: UInt64(helper))
         codeUsed = stubs.byteCount
         translator = Translator(map: map, stubs: stubs, features: configuration.features)
+        translator.defersWrites = configuration.optimizations.contains(.deferredWrites)
         if configuration.policy.makesRegions {
             translator.isSampling = true
         }
@@ -309,9 +315,16 @@ package final class Engine: @unchecked Sendable {
             TranslatedBlock(
                 key: key, entry: translation.entry, loopEntry: translation.loopEntry, byteCount: translation.byteCount, ranges: ranges, firstLink: links.count,
                 linkCount: translation.links.count,
-                positions: positions.count ..< positions.count + translation.positions.count, homes: translation.homes))
+                positions: positions.count ..< positions.count + translation.positions.count, homes: translation.homes,
+                deferringCode: deferringCode.count ..< deferringCode.count + translation.deferringCode.count))
         blockOfKey[key] = index
         positions += translation.positions
+        for code in translation.deferringCode {
+            let first = deferredWrites.count
+            deferringCode.append(
+                DeferringCode(code: code.code, writes: code.writes.lowerBound + first ..< code.writes.upperBound + first))
+        }
+        deferredWrites += translation.deferredWrites
         links += translation.links
         caches += translation.caches
         for _ in translation.links { linkedTo.append(-1) }
@@ -342,8 +355,8 @@ package final class Engine: @unchecked Sendable {
 
     // MARK: Faults
 
-    /// The guest instruction that a place in the code belongs to, and what the home registers hold there.
-    func guestPosition(ofHost address: UInt64) -> (guest: GuestPosition, homes: [Home]) {
+    /// The guest instruction that a place in the code belongs to, what the home registers hold there, and what they lack.
+    func guestPosition(ofHost address: UInt64) -> (guest: GuestPosition, homes: [Home], deferred: ArraySlice<DeferredWrite>) {
         locked {
             var low = 0, high = blocks.count
             while low < high {
@@ -358,7 +371,8 @@ package final class Engine: @unchecked Sendable {
                 if position.codeOffset > offset { break }
                 result = position
             }
-            return (result, block.homes)
+            let code = deferringCode[block.deferringCode].first { $0.code.contains(offset) }
+            return (result, block.homes, deferredWrites[code?.writes ?? 0 ..< 0])
         }
     }
 

@@ -266,6 +266,12 @@ package final class VirtualCPU {
         programCounter.pointee = position.guest.address
         // SAFETY: register numbers are below 16, and slots lie in the state.
         withUnsafeBytes(of: &header.pointee.registers) { registers in
+            // Before homes are stored: slots may hold what deferred writes are made from.
+            let deferred = position.deferred.map { write in
+                write.value(
+                    register: { registers.load(fromByteOffset: Int($0) * 8, as: UInt64.self) },
+                    memory: { (state + Int($0)).load(as: UInt64.self) })
+            }
             withUnsafeBytes(of: &header.pointee.vectors) { vectors in
                 for home in position.homes {
                     let saved = home.isVector ? vectors : registers
@@ -273,6 +279,9 @@ package final class VirtualCPU {
                     if home.isVector { word = position.guest.pending.settled(word, register: home.register) }
                     (state + Int(home.offset)).storeBytes(of: word, as: UInt64.self)
                 }
+            }
+            for (write, value) in zip(position.deferred, deferred) {
+                (state + Int(write.offset)).storeBytes(of: value, as: UInt64.self)
             }
         }
     }

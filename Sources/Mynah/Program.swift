@@ -8,8 +8,10 @@ import LinuxUser
 import Optimizer
 
 public enum Program {
-    /// Names of the optimisations that can be left out.
+    /// Names of the optimiser's passes.
     public static var passNames: [String] { OptimizerOptions.passNames }
+    /// Names of the optimisations that can be left out: the passes, and what the back end does.
+    public static var optimizationNames: [String] { OptimizerOptions.names }
 
     /// Loads the program and runs it. This process becomes the guest: it ends when the guest ends, with the guest's status or
     /// by the guest's signal.
@@ -154,12 +156,12 @@ public enum Program {
     }
 }
 
-/// - Throws: `ProgramError.badOption` for a name that no pass has.
+/// - Throws: `ProgramError.badOption` for a name that no optimisation has.
 package func optimizerOptions(without names: [String]) throws -> OptimizerOptions {
     var options = OptimizerOptions.all
     for name in names {
-        guard let pass = OptimizerOptions(passName: name) else {
-            throw ProgramError.badOption("no optimisation '\(name)'; there are \(OptimizerOptions.passNames.joined(separator: ", "))")
+        guard let pass = OptimizerOptions(name: name) else {
+            throw ProgramError.badOption("no optimisation '\(name)'; there are \(OptimizerOptions.names.joined(separator: ", "))")
         }
         options.subtract(pass)
     }

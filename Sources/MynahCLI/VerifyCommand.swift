@@ -170,7 +170,7 @@ struct Verification {
         let stages = TranslationStage.allCases.map(\.rawValue).joined(separator: ",")
         let dump = try observe(engine, timeLimit: limit(reference), ["--translation-limit", String(bad), "--dump", stages]).dump
         text += section(bad, of: dump)
-        let cures = try Program.passNames.filter { pass in
+        let cures = try Program.optimizationNames.filter { pass in
             note("without \(pass)")
             return try !differs(["--disable-pass", pass])
         }

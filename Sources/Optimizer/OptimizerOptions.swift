@@ -16,7 +16,16 @@ package struct OptimizerOptions: OptionSet, Hashable, Sendable {
 
     package static let byteCombining = OptimizerOptions(rawValue: 1 << 8)
 
-    package static let all = Pipeline.passes.reduce(into: OptimizerOptions()) { $0.formUnion($1.option) }
+    /// Of the back end, which has no passes.
+    package static let deferredWrites = OptimizerOptions(rawValue: 1 << 31)
+    private static let deferredWritesName = "deferred-writes"
+
+    package static let all = Pipeline.passes.reduce(into: deferredWrites) { $0.formUnion($1.option) }
+
+    /// The set of the one optimisation called `name`, or nil when there is none.
+    package init?(name: String) {
+        if name == OptimizerOptions.deferredWritesName { self = .deferredWrites } else { self.init(passName: name) }
+    }
 
     /// The set of the one pass called `name`, or nil when there is none.
     package init?(passName name: String) {
@@ -26,4 +35,7 @@ package struct OptimizerOptions: OptionSet, Hashable, Sendable {
 
     /// Names of all passes, in the order in which they run.
     package static var passNames: [String] { Pipeline.passes.map(\.name) }
+
+    /// Names of everything that can be left out: the passes, and what the back end does.
+    package static var names: [String] { passNames + [deferredWritesName] }
 }

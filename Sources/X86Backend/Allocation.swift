@@ -2,8 +2,8 @@
 //
 // One forward pass decides and emits at once. A value may be in a scratch register, in a spill slot, or identical with the
 // present content of a guest slot (whose home is a host register or state memory), in any combination; constants are made
-// again where they are needed. Guest slots are always up to date when an observable instruction runs, so there is nothing to
-// repair at exits and faults: precise state costs nothing but the stores of slots without a home.
+// again where they are needed. Guest slots are up to date when an instruction runs that may be observed, but for those whose
+// writes are deferred.
 
 import IR
 import X86
@@ -20,12 +20,18 @@ struct ValueState {
     var needsUpperHalf = false
     /// Computed where it is used: a comparison that fuses with its only user.
     var isDeferred = false
+    /// Computed only by those who look at a deferred write: see `Translator+DeferredWrites`.
+    var isSunk = false
+    /// Computed before its place, together with another value.
+    var isComputed = false
     /// Spill slot, or -1.
     var spill: Int16 = -1
     /// Guest slot whose content the value is, or -1.
     var slot: Int16 = -1
     /// The first `write` that takes the value to a slot with a home: its instruction index, or -1.
     var targetWrite: Int32 = -1
+    /// Of a `write`: the last instruction before it at which the state may be seen, or -1.
+    var observer: Int32 = -1
 }
 
 /// One event of the allocation, recorded for the independent checker.
@@ -41,6 +47,10 @@ package enum AllocationEvent: Equatable, Sendable {
     case clobber(Place)
     /// `write` of the slot took effect: its place must hold the value.
     case commit(slot: Int, value: Int)
-    /// Every guest slot must be up to date here.
+    /// Every guest slot must be up to date here, or deferred.
     case observe
+    /// `write` of the slot is left to those who observe.
+    case suspend(slot: Int, value: Int)
+    /// Whoever observes makes the slot's value from what is in the place (nil for a constant).
+    case promise(slot: Int, value: Int, origin: Int, Place?)
 }

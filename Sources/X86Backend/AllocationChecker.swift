@@ -14,6 +14,9 @@ package struct AllocationChecker {
     private let function: Function
     private var contents: [AllocationEvent.Place: Set<Name>] = [:]
     private var committed: [Name] = []
+    /// Slots whose writes are deferred, and those of them that the last observer has not been promised yet.
+    private var suspended: [Int: Int] = [:]
+    private var due: Set<Int> = []
     private var age = 0
     private var messages: [String] = []
 
@@ -22,6 +25,7 @@ package struct AllocationChecker {
     package static func errors(in events: [AllocationEvent], of function: Function, slotCount: Int) -> [String] {
         var checker = AllocationChecker(function: function, slotCount: slotCount)
         for (position, event) in events.enumerated() { checker.replay(event, position) }
+        checker.settleDue(events.count)
         return checker.messages
     }
 
@@ -44,7 +48,15 @@ package struct AllocationChecker {
             committed[slot] = .unknown(slot: slot, age: age)
             contents[.slot(slot)] = [committed[slot]]
         case .clobber(let place): contents[place] = []
+        case .suspend(let slot, let value):
+            settleDue(position)
+            suspended[slot] = value
+            committed[slot] = .value(value)
+            contents[.slot(slot)] = []
+        case .promise(let slot, let value, let origin, let place): promise(slot, value, origin, place, position)
         case .commit(let slot, let value):
+            settleDue(position)
+            suspended[slot] = nil
             committed[slot] = .value(value)
             if !holds(.slot(slot), .value(value)) { report(position, "slot \(slot) holds \(list(.slot(slot))), not the %\(value) written to it") }
         case .observe: observe(position)
@@ -65,8 +77,30 @@ package struct AllocationChecker {
         contents[place]?.insert(.value(value))
     }
 
+    /// An observer makes the deferred value from its origin.
+    private mutating func promise(_ slot: Int, _ value: Int, _ origin: Int, _ place: AllocationEvent.Place?, _ position: Int) {
+        due.remove(slot)
+        if suspended[slot] != value { report(position, "%\(value) is promised for slot \(slot), which waits for another value") }
+        if let place, !holds(place, .value(origin)) {
+            report(position, "%\(value) is made from %\(origin) in \(place), which holds \(list(place))")
+        }
+        if place == nil, function[Value(origin)].opcode != .constant { report(position, "%\(origin) is no constant") }
+        var node = value
+        while node != origin, function[Value(node)].opcode.operandCount > 0, !function[Value(node)].a.isNone {
+            node = Int(function[Value(node)].a.index)
+        }
+        if node != origin { report(position, "%\(value) is not made from %\(origin)") }
+    }
+
+    private mutating func settleDue(_ position: Int) {
+        for slot in due { report(position, "the deferred write of slot \(slot) was kept from an observer") }
+        due.removeAll()
+    }
+
     private mutating func observe(_ position: Int) {
-        for slot in committed.indices where !holds(.slot(slot), committed[slot]) {
+        settleDue(position)
+        due = Set(suspended.keys)
+        for slot in committed.indices where suspended[slot] == nil && !holds(.slot(slot), committed[slot]) {
             report(position, "slot \(slot) is seen while it holds \(list(.slot(slot))) instead of \(text(committed[slot]))")
         }
     }

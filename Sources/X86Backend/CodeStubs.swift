@@ -122,7 +122,10 @@ package struct CodeStubs {
 
         let leave = asm.makeLabel()
         faultExit = asm.executableAddress
-        for register in RegisterMap.homeRegisters { asm.mov(.quad, RegisterMap.saved(register), register) }
+        // Scratch registers too: deferred writes are made from them.
+        for register in RegisterMap.homeRegisters + RegisterMap.scratchRegisters {
+            asm.mov(.quad, RegisterMap.saved(register), register)
+        }
         for vector in RegisterMap.homeVectors { asm.movs(.double, RegisterMap.saved(vector), vector) }
         asm.movImmediate(.rax, ExitKind.fault.rawValue)
         asm.jmp(leave)

@@ -20,9 +20,12 @@ extension Translator {
         coldStubs.append(
             ColdStub(
                 kind: kind, label: label, back: back, payload: payload, register: first, register2: second, pending: pending,
-                counter: counter))
+                deferred: kind.leavesSuperblock ? noteDeferred() : 0 ..< 0, counter: counter))
         return label
     }
+
+    /// Everybody sees the state that the guest would: nothing is pending or deferred.
+    private var isSettled: Bool { pending.isEmpty && deferredSlots == 0 }
 
     func makeCold(_ kind: ColdStub.Kind, back: Label, _ first: UInt8, _ second: UInt8 = 0) -> Label {
         cold(kind, back: back, first, second)
@@ -52,12 +55,14 @@ extension Translator {
     }
 
     func lowerExitIf(_ i: Instruction) {
+        let target = UInt64(bitPattern: i.immediate), always = constant(i.a)
+        if always == 0 { return }
         record(.observe)
-        let target = UInt64(bitPattern: i.immediate)
-        if let always = constant(i.a) {
-            guard always != 0 else { return }
+        if always != nil {
             settle(pending)
             pending = PendingFloats()
+            emitDeferredWrites(noteDeferred())
+            deferredSlots = 0
             return jumpOut(to: target, isLast: false)
         }
         let condition = emitCondition(i.a)
@@ -67,12 +72,12 @@ extension Translator {
                 asm.jcc(condition, cold(.pollAndGo, payload: link, back: label, counter: makeCounter(.transfer, target, polls: true)))
             } else {
                 let counter = makeCounter(.transfer, target)
-                asm.jcc(condition, pending.isEmpty && counter == nil ? label : cold(.go, back: label, counter: counter))
+                asm.jcc(condition, isSettled && counter == nil ? label : cold(.go, back: label, counter: counter))
             }
         } else if polls(target) {
             let link = makeLink(target, .jump)
             asm.jcc(condition, cold(.pollAndExit, payload: link, counter: makeCounter(.transfer, target, link: link, polls: true)))
-        } else if !displaced.isEmpty || !pending.isEmpty || counting != nil {
+        } else if !displaced.isEmpty || !isSettled || counting != nil {
             let link = makeLink(target, .jump)
             asm.jcc(condition, cold(.restoreAndExit, payload: link, counter: makeCounter(.transfer, target, link: link)))
         } else {
@@ -236,12 +241,13 @@ extension Translator {
             asm.bind(stub.label)
             if case .lookup = stub.kind { caches[stub.payload].lookup = asm.executableAddress }
             emitCount(stub.counter)
-            switch stub.kind {
-            case .go, .exit, .restoreAndExit, .pollAndGo, .pollAndExit: settle(stub.pending)
-            default: break
+            if stub.kind.leavesSuperblock {
+                settle(stub.pending)
+                emitDeferredWrites(stub.deferred)
             }
             // What these lead to has nothing to settle any more.
             pending = PendingFloats()
+            deferredSlots = 0
             switch stub.kind {
             case .go: asm.jmp(stub.back.unsafelyUnwrapped)
             case .exit: emitExitStub(stub.payload)

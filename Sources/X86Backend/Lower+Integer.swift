@@ -51,6 +51,7 @@ extension Translator {
     }
 
     func lowerMultiply(_ i: Instruction, _ index: Int) {
+        if i.type == .i64, let high = otherHalf(of: index) { return lowerWholeProduct(low: index, high: high) }
         let a = use(i.a), b = operand(i.b), width = i.type.width
         let destination = define(index, reusing: i.a)
         switch b {
@@ -63,93 +64,6 @@ extension Translator {
             if destination != a { asm.mov(width, destination, a) }
             asm.imul(width, destination, memory)
         }
-    }
-
-    // MARK: rax and rdx
-
-    /// Brings b somewhere outside rax and rdx and a into rax, and empties both of values that live on.
-    private func setUpWideOperation(_ a: Value, _ b: Value) -> Register {
-        var second = use(b)
-        if second == .rax || second == .rdx {
-            let other: Register = isLocked(.rcx) ? .rdi : .rcx
-            claim(other)
-            record(.move(from: .register(second.rawValue), to: .register(other.rawValue)))
-            asm.mov(.quad, other, second)
-            second = other
-        }
-        let first = use(a)
-        for register in [Register.rax, .rdx] where registerOwner[Int(register.rawValue)] >= 0 {
-            locked |= 1 << UInt32(Register.rax.rawValue) | 1 << UInt32(Register.rdx.rawValue)
-            evict(register)
-        }
-        if first != .rax { asm.mov(.quad, .rax, first) }
-        // a is in rax now: its own register is free for a temporary, unless b is there too.
-        if first != second { locked &= ~(1 << UInt32(first.rawValue)) }
-        lock(.rax)
-        lock(.rdx)
-        record(.clobber(.register(Register.rax.rawValue)))
-        record(.clobber(.register(Register.rdx.rawValue)))
-        return second
-    }
-
-    /// A result that is in a scratch register: becomes the value's place, or moves to the home it is meant for.
-    func finish(_ index: Int, in register: Register) {
-        if let slot = directTarget(index) {
-            takeOver(slot, index)
-            asm.mov(.quad, Register(rawValue: homes[slot]).unsafelyUnwrapped, register)
-            record(.define(value: index, .slot(slot)))
-        } else {
-            define(index, in: register)
-        }
-    }
-
-    func lowerMultiplyHigh(_ i: Instruction, _ index: Int) {
-        let b = setUpWideOperation(i.a, i.b)
-        switch i.opcode {
-        case .multiplyHighSigned: asm.imul(.quad, b)
-        case .multiplyHighUnsigned: asm.mul(.quad, b)
-        default:
-            // High part with a signed: the unsigned product counts 2^64 * b too much when a is negative.
-            let sign: Register = isLocked(.rcx) ? .rdi : .rcx
-            claim(sign)
-            asm.mov(.quad, sign, .rax)
-            asm.sar(.quad, sign, imm: 63)
-            asm.and(.quad, sign, b)
-            asm.mul(.quad, b)
-            asm.sub(.quad, .rdx, sign)
-        }
-        finish(index, in: .rdx)
-    }
-
-    func lowerDivision(_ i: Instruction, _ index: Int) {
-        let width = i.type.width
-        let signed = i.opcode == .divideSigned || i.opcode == .remainderSigned
-        let quotient = i.opcode == .divideSigned || i.opcode == .divideUnsigned
-        let b = setUpWideOperation(i.a, i.b)
-        let byZero = asm.makeLabel(), byMinusOne = asm.makeLabel(), done = asm.makeLabel()
-        asm.test(width, b, b)
-        asm.jcc(.e, byZero)
-        if signed {
-            asm.cmp(width, b, imm: -1)
-            asm.jcc(.e, byMinusOne)
-            if width == .quad { asm.cqo() } else { asm.cdq() }
-            asm.idiv(width, b)
-        } else {
-            asm.xor(.long, .rdx, .rdx)
-            asm.div(width, b)
-        }
-        asm.jmp(done)
-        if signed {
-            asm.bind(byMinusOne)
-            asm.xor(.long, .rdx, .rdx)
-            asm.neg(width, .rax)
-            asm.jmp(done)
-        }
-        asm.bind(byZero)
-        asm.mov(width, .rdx, .rax)
-        asm.movImmediate(.rax, UInt64.max)
-        asm.bind(done)
-        finish(index, in: quotient ? .rax : .rdx)
     }
 
     // MARK: Shifts
@@ -264,13 +178,17 @@ extension Translator {
     // MARK: Extensions
 
     func lowerExtend(_ i: Instruction, _ index: Int) {
-        let from: Width = i.detail == 8 ? .byte : i.detail == 16 ? .word : .long
-        let signed = i.opcode == .signExtend
         let a = use(i.a), destination = define(index, reusing: i.a)
+        emitExtension(signed: i.opcode == .signExtend, from: i.detail, i.type, destination, a)
+    }
+
+    /// `destination` = the low `bits` (8, 16, 32) of a, extended to `type`.
+    func emitExtension(signed: Bool, from bits: UInt8, _ type: Type, _ destination: Register, _ a: Register) {
+        let from: Width = bits == 8 ? .byte : bits == 16 ? .word : .long
         switch (signed, from) {
-        case (true, .long) where i.type == .i64: asm.movsxd(destination, a)
+        case (true, .long) where type == .i64: asm.movsxd(destination, a)
         case (_, .long): asm.mov(.long, destination, a)
-        case (true, _): asm.movsx(i.type.width, destination, from: from, a)
+        case (true, _): asm.movsx(type.width, destination, from: from, a)
         case (false, _): asm.movzx(.long, destination, from: from, a)
         }
     }

@@ -116,6 +116,11 @@ extension Translator {
 
     func lowerWrite(_ i: Instruction, _ index: Int) {
         let slot = i.slot, value = Int(i.a.index)
+        resume(slot, keeping: value)
+        if i.detail2 & Translator.isDeferredWrite != 0, slotHolder[slot] != Int32(value) || values[value].slot != Int16(slot) {
+            if suspend(slot, value) { return }
+            materialise(value)
+        }
         defer {
             record(.commit(slot: slot, value: value))
             if map.slots[slot].type.isFloat, homes[slot] != RegisterMap.none { notePending(i, home: homes[slot]) }

@@ -92,4 +92,7 @@ package struct Translation: Sendable {
     package var positions: [GuestPosition]
     /// What the home registers hold wherever it may fault.
     package var homes: [Home]
+    /// What homes and slots lack where it may fault: code in ascending order.
+    package var deferredWrites: [DeferredWrite] = []
+    package var deferringCode: [DeferringCode] = []
 }

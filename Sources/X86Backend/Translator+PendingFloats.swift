@@ -16,17 +16,20 @@ extension Translator {
     func analyseWrite(_ index: Int) {
         let write = function.instructions + index, slot = write.pointee.slot
         let hasHome = homes[slot] != RegisterMap.none
+        let isOverwritten = overwrittenAt[slot] == observation
+        overwrittenAt[slot] = observation
+        write.pointee.detail2 = 0
         if map.slots[slot].type.isFloat {
-            let isPending = hasHome && overwrittenAt[slot] == observation
-            overwrittenAt[slot] = observation
-            write.pointee.detail2 = 0
-            if isPending {
+            if hasHome && isOverwritten {
                 leavePending(write, index)
             } else if function.instructions[Int(write.pointee.a.index)].type == .f32 {
                 values[Int(write.pointee.a.index)].needsUpperHalf = true
             }
+        } else if isOverwritten, defersWrites, takenBehind > overwrittenBy[slot] {
+            deferWrite(index, until: overwrittenBy[slot])
         }
-        if hasHome { values[Int(write.pointee.a.index)].targetWrite = Int32(index) }
+        overwrittenBy[slot] = Int32(index)
+        if hasHome, write.pointee.detail2 & Translator.isDeferredWrite == 0 { values[Int(write.pointee.a.index)].targetWrite = Int32(index) }
     }
 
     private func leavePending(_ write: UnsafeMutablePointer<Instruction>, _ index: Int) {

@@ -57,7 +57,9 @@ extension Engine {
             defer { translator.counting = counting }
             translator.firstLink = 0
             translator.firstCache = 0
-            let writable = code.writable + codeUsed, executable = code.executable + UInt64(codeUsed), capacity = code.byteCount - codeUsed
+            // Always in the same place of a cache line, as loops are aligned to one.
+            let start = (codeUsed + 63) & ~63
+            let writable = code.writable + start, executable = code.executable + UInt64(start), capacity = code.byteCount - start
             let translation = isRegion
                 ? translator.translate(functions, weights: plan.map(\.weight), writable: writable, executable: executable, capacity: capacity)
                 : translator.translate(functions[0], writable: writable, executable: executable, capacity: capacity)

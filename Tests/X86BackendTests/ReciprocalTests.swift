@@ -1,0 +1,69 @@
+// Divisions by constants, and both halves of a product from one multiplication.
+
+import Host
+import IR
+import Testing
+import X86Backend
+
+@Suite struct ReciprocalTests {
+    private static let small: [UInt64] = [0, 1, 2, 3, 5, 6, 7, 9, 10, 11, 12, 25, 60, 100, 125, 127, 625, 641, 1000, 10_000, 65_537]
+    private static let large: [UInt64] = [
+        86_400, 1_000_000, 6_700_417, 1_000_000_007, 0x7fff_ffff, 0x8000_0000, 0x8000_0001, 0xffff_fffe, 0xffff_ffff, 0x1_0000_0001,
+        0x4000_0000_0000_0000, 0x7fff_ffff_ffff_ffff, 0x8000_0000_0000_0000, 0x8000_0000_0000_0001,
+    ]
+    private static var divisors: [UInt64] { small + large + (small + large).map { 0 &- $0 } }
+
+    /// Blocks whose slots 1 to 15 are random numbers, of which slot n becomes its quotient or remainder.
+    @Test(arguments: [Opcode.divideSigned, .divideUnsigned, .remainderSigned, .remainderUnsigned], [Type.i32, .i64])
+    func constantDivisorsAreExact(_ opcode: Opcode, _ type: Type) throws {
+        let machine = try BackendMachine(features: .host)
+        for (number, divisor) in ReciprocalTests.divisors.enumerated() {
+            let function = Function()
+            function.reset(entry: 0x1000)
+            var builder = Builder(function: function, slotTypes: RandomBlock.slotTypes)
+            builder.startBlock()
+            builder.boundary(0x1000)
+            let constant = builder.constant(type, Int64(bitPattern: type == .i32 ? UInt64(bitPattern: Int64(Int32(truncatingIfNeeded: divisor))) : divisor))
+            for slot in 1 ..< RandomBlock.integerSlots {
+                let whole = builder.read(slot)
+                let dividend = type == .i32 ? builder.unary(.truncate, .i32, whole) : whole
+                let result = builder.binary(opcode, type, dividend, constant)
+                builder.write(slot, type == .i32 ? builder.signExtend(result, bits: 32) : result)
+            }
+            builder.exit(to: 0x2000)
+            for seed in 1 ... UInt64(40) { try compare(machine, function, seed &+ UInt64(number) &* 1000, "\(opcode) by \(divisor)") }
+        }
+    }
+
+    @Test(arguments: [Opcode.multiplyHighSigned, .multiplyHighUnsigned], [false, true])
+    func halvesOfAProductAreThoseOfOne(_ high: Opcode, isHighFirst: Bool) throws {
+        let machine = try BackendMachine(features: .host)
+        for distance in [1, 3] {
+            let function = Function()
+            function.reset(entry: 0x1000)
+            var builder = Builder(function: function, slotTypes: RandomBlock.slotTypes)
+            builder.startBlock()
+            builder.boundary(0x1000)
+            var pending: [(Int, Value)] = []
+            for slot in 1 ..< 12 {
+                let a = builder.read(slot), b = builder.read(slot + 3)
+                let first = builder.binary(isHighFirst ? high : .multiply, .i64, a, b)
+                let between = (0 ..< distance).reduce(first) { value, _ in builder.binary(.add, .i64, value, b) }
+                let second = builder.binary(isHighFirst ? .multiply : high, .i64, b, a)
+                pending.append((slot, builder.binary(.xor, .i64, between, second)))
+                builder.write(slot, first)
+            }
+            for (slot, value) in pending { builder.write(slot, value) }
+            builder.exit(to: 0x2000)
+            for seed in 1 ... UInt64(40) { try compare(machine, function, seed, "\(high), \(distance) apart") }
+        }
+    }
+
+    private func compare(_ machine: BackendMachine, _ function: Function, _ seed: UInt64, _ label: String) throws {
+        let expected = machine.evaluate(function, seed: seed, mxcsr: 0x1f80)
+        let translation = try #require(machine.translate(function))
+        let errors = AllocationChecker.errors(in: machine.translator.events, of: function, slotCount: RandomBlock.slotTypes.count)
+        #expect(errors.isEmpty, "\(label): \(errors.prefix(2))")
+        #expect(machine.execute(translation, seed: seed, mxcsr: 0x1f80).slots == expected.slots, "\(label), seed \(seed)")
+    }
+}
