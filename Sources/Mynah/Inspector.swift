@@ -1,6 +1,5 @@
 // Translates code of a file that is not running, and keeps every stage: lift, optimise, emit, in one straight line.
 
-import Engine
 import Guest
 import GuestRISCV
 import Host
@@ -55,7 +54,8 @@ package final class Inspector {
             }
             let host = Array(UnsafeRawBufferPointer(start: code.writable + start, count: translation.byteCount))
             let listing = HostListing(
-                host, at: translation.entry, entries: [(address, 0)], links: translation.links, isa: isa, stubs: stubs)
+                host, at: translation.entry, entries: [(address, 0)], links: translation.links,
+                slots: isa.slots.map { ($0.offset, $0.name) }, programCounterOffset: isa.programCounterOffset, stubs: stubs)
             return TranslationView(
                 entry: address, guest: addresses.map(disassembled), lifted: lifted, optimized: printer.text(of: function),
                 host: host, hostAddress: translation.entry, positions: translation.positions.map { (Int($0.codeOffset), $0.address) },

@@ -1,8 +1,8 @@
 // A translation with its stages side by side, aligned by guest instruction.
 
-import Engine
 import Guest
 import X86
+import X86Backend
 
 /// One translation, ready to be shown.
 package struct TranslationView {

@@ -17,6 +17,7 @@ import Guest
 import GuestRISCV
 import Host
 import Testing
+import X86Backend
 
 private let directory = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("PinnedCode")
 private let updatesGoldens = ProcessInfo.processInfo.environment["MYNAH_UPDATE_GOLDENS"] != nil

@@ -76,8 +76,8 @@ extension Engine {
         let positions = translation.positions, starts = translator.firstPositions + [positions.count]
         func offset(_ position: Int) -> Int { position < positions.count ? Int(positions[position].codeOffset) : translator.coldOffset }
         let listing = HostListing(
-            code, at: translation.entry, entries: plan.indices.map { (plan[$0].address, offset(starts[$0])) }, links: translation.links, isa: isa,
-            stubs: stubs)
+            code, at: translation.entry, entries: plan.indices.map { (plan[$0].address, offset(starts[$0])) }, links: translation.links,
+            slots: isa.slots.map { ($0.offset, $0.name) }, programCounterOffset: isa.programCounterOffset, stubs: stubs)
         result.prologue = listing.lines(0 ..< offset(0))
         for (number, block) in plan.enumerated() {
             let before = TranslationDetail.instructions(lifted[number]), after = TranslationDetail.instructions(optimized[number])

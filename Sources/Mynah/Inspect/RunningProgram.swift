@@ -4,6 +4,7 @@ import Engine
 import Glibc
 import Guest
 import LinuxUser
+import X86Backend
 
 package final class RunningProgram {
     private let engine: Engine

@@ -1,9 +1,7 @@
 // Host code of a translation as lines of text, with names for what it refers to: guest registers in the state, stubs,
 // exits by the guest address that they lead to. The text depends neither on where code and stubs are nor on the machine.
 
-import Guest
 import X86
-import X86Backend
 
 /// An instruction of host code, or a label.
 package struct HostLine: Equatable, Sendable {
@@ -20,9 +18,11 @@ package struct HostListing {
 
     /// - Parameters:
     ///   - address: where the code is executed.
+    ///   - slots: the guest's registers in the state.
     ///   - entries: offsets in the code at which superblocks start, by guest address.
     package init(
-        _ code: [UInt8], at address: UInt64, entries: [(address: UInt64, offset: Int)], links: [LinkSite], isa: GuestISA, stubs: CodeStubs
+        _ code: [UInt8], at address: UInt64, entries: [(address: UInt64, offset: Int)], links: [LinkSite], slots: [(offset: Int32, name: String)],
+        programCounterOffset: Int32, stubs: CodeStubs
     ) {
         let end = address &+ UInt64(code.count)
         var names: [UInt64: String] = [:]
@@ -35,14 +35,14 @@ package struct HostListing {
         }
         let disassembler = Disassembler { names[$0] ?? stubs.name(of: $0) }
         let instructions = disassembler.instructions(code, at: address)
-        let slots = Dictionary(isa.slots.map { (Int($0.offset), $0.name) }, uniquingKeysWith: { first, _ in first })
+        let slots = Dictionary(slots.map { (Int($0.offset), $0.name) }, uniquingKeysWith: { first, _ in first })
         var lines: [HostLine] = []
         for (index, instruction) in instructions.enumerated() {
             let offset = Int(instruction.address &- address)
             if let name = names[instruction.address] {
                 lines.append(HostLine(offset: offset, text: name + ":", isLabel: true, startsSuperblock: name.hasPrefix("block-")))
             }
-            var text = HostListing.named(instruction.text, slots, Int(isa.programCounterOffset))
+            var text = HostListing.named(instruction.text, slots, Int(programCounterOffset))
             if index + 1 < instructions.count, let target = instructions[index + 1].target, stubs.callsHelper(target),
                 text.hasPrefix("movabs rax,") {
                 text = "movabs rax,helper"
