@@ -22,11 +22,20 @@ let package = Package(
         .target(name: "IR", dependencies: ["CHost"], swiftSettings: stage),
         .target(name: "Optimizer", dependencies: ["IR"], swiftSettings: stage),
         .target(name: "X86Backend", dependencies: ["IR", "X86", "Host", "CHost"], swiftSettings: stage),
-        .target(name: "Guest", dependencies: ["IR", "CHost"]),
+        .target(name: "Guest", dependencies: ["IR", "CHost"], swiftSettings: stage),
         .target(name: "GuestRISCV", dependencies: ["Guest", "IR", "CHost"], swiftSettings: stage),
         .target(name: "Engine", dependencies: ["Guest", "IR", "Optimizer", "X86Backend", "Host", "CHost"], swiftSettings: stage),
-        .target(name: "LinuxUser", dependencies: ["Engine", "Guest", "GuestRISCV", "Host", "CHost"]),
-        .target(name: "Mynah", dependencies: ["Engine", "LinuxUser", "Guest", "GuestRISCV", "Optimizer", "X86Backend", "X86", "Host", "IR"]),
+        .target(name: "GDBStub"),
+        .target(name: "LinuxUser", dependencies: ["Engine", "GDBStub", "Guest", "GuestRISCV", "Host", "CHost"]),
+        .target(name: "DeviceModel", dependencies: ["CHost"]),
+        .target(name: "Devices", dependencies: ["DeviceModel", "CHost"]),
+        .target(name: "Machine", dependencies: ["DeviceModel", "Devices", "Engine", "Guest", "GuestRISCV", "Host", "CHost"]),
+        .target(
+            name: "Mynah",
+            dependencies: [
+                "Machine", "Devices", "DeviceModel", "LinuxUser", "GDBStub", "Engine", "Guest", "GuestRISCV", "Optimizer", "X86Backend",
+                "X86", "Host", "IR",
+            ]),
         .target(
             name: "MynahCLI",
             dependencies: ["Mynah", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
@@ -42,8 +51,11 @@ let package = Package(
         .testTarget(name: "GuestRISCVTests", dependencies: ["GuestRISCV", "Guest", "IR", "CHost"], exclude: ["Vectors"]),
         .testTarget(name: "EngineTests", dependencies: ["Engine", "GuestRISCV", "Guest", "IR", "Optimizer", "Host"], exclude: ["PinnedCode"]),
         .target(name: "CConfinement", path: "Tests/CConfinement"),
+        .testTarget(name: "GDBStubTests", dependencies: ["GDBStub"]),
         .testTarget(name: "LinuxUserTests", dependencies: ["LinuxUser", "Guest", "GuestRISCV", "CConfinement"]),
-        .testTarget(name: "MynahCLITests", dependencies: ["MynahCLI", "Mynah"]),
+        .testTarget(name: "MachineTests", dependencies: ["Machine", "DeviceModel", "Engine", "GuestRISCV", "Guest", "CHost"]),
+        .testTarget(name: "DevicesTests", dependencies: ["Devices", "DeviceModel", "CHost"]),
+        .testTarget(name: "MynahCLITests", dependencies: ["MynahCLI", "Mynah", "GDBStub"]),
     ],
     swiftLanguageModes: [.v5]
 )

@@ -7,6 +7,7 @@ uint32_t mynah_cpu_features(void) {
     if (__builtin_cpu_supports("sse4.1")) f |= MYNAH_SSE41;
     if (__builtin_cpu_supports("popcnt")) f |= MYNAH_POPCNT;
     if (__builtin_cpu_supports("avx")) f |= MYNAH_AVX;
+    if (__builtin_cpu_supports("avx2")) f |= MYNAH_AVX2;
     if (__builtin_cpu_supports("fma")) f |= MYNAH_FMA;
     if (__builtin_cpu_supports("bmi")) f |= MYNAH_BMI1;
     if (__builtin_cpu_supports("bmi2")) f |= MYNAH_BMI2;

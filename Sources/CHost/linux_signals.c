@@ -80,6 +80,13 @@ static int queue_signal(mynah_signal_record *record, int signal_number, const si
     return 1;
 }
 
+// A system call that has not begun, or that the kernel would begin again, is not made.
+static void abandon_call(ucontext_t *context) {
+    greg_t *pc = &context->uc_mcontext.gregs[REG_RIP];
+    if ((uint64_t)*pc >= (uint64_t)mynah_safe_syscall_start && (uint64_t)*pc <= (uint64_t)mynah_safe_syscall_instruction)
+        *pc = (greg_t)mynah_safe_syscall_interrupted;
+}
+
 static void handle_signal(int signal_number, siginfo_t *info, void *raw_context) {
     int saved_errno = errno;
     ucontext_t *context = raw_context;
@@ -89,15 +96,38 @@ static void handle_signal(int signal_number, siginfo_t *info, void *raw_context)
         syscall(SYS_rt_sigqueueinfo, getpid(), signal_number, info);
     uint64_t all = ~NEVER_BLOCKED;
     memcpy(&context->uc_sigmask, &all, sizeof all);
-    greg_t *pc = &context->uc_mcontext.gregs[REG_RIP];
-    if ((uint64_t)*pc >= (uint64_t)mynah_safe_syscall_start && (uint64_t)*pc <= (uint64_t)mynah_safe_syscall_instruction)
-        *pc = (greg_t)mynah_safe_syscall_interrupted;
+    abandon_call(context);
     errno = saved_errno;
+}
+
+// A signal that never reaches the guest: it brings a thread out of a system call. SIGBUS, since that is never blocked.
+static char kick_mark;
+
+void mynah_kick(int thread) {
+    siginfo_t info;
+    memset(&info, 0, sizeof info);
+    info.si_signo = SIGBUS;
+    info.si_code = SI_QUEUE;
+    info.si_pid = getpid();
+    info.si_uid = getuid();
+    info.si_value.sival_ptr = &kick_mark;
+    syscall(SYS_rt_tgsigqueueinfo, getpid(), thread, SIGBUS, &info);
+}
+
+static int take_kick(const siginfo_t *info, ucontext_t *context) {
+    if (info->si_code != SI_QUEUE || info->si_value.sival_ptr != &kick_mark || info->si_pid != getpid()) return 0;
+    mynah_signal_record *record = current_record;
+    if (!record) return 1;
+    record->pending = 1;
+    if (record->cpu) mynah_request_interrupt(record->cpu);
+    abandon_call(context);
+    return 1;
 }
 
 // SIGSEGV and SIGBUS that somebody sent: the handler in faults.c owns these signals.
 static int foreign_fault(int signal_number, void *info, void *context) {
     if (((siginfo_t *)info)->si_code > 0) return 0;
+    if (signal_number == SIGBUS && take_kick(info, context)) return 1;
     int disposition = fault_disposition[signal_number == SIGBUS];
     if (disposition == MYNAH_SIGNAL_IGNORE) return 1;
     if (disposition != MYNAH_SIGNAL_CATCH || !current_record) return 0;

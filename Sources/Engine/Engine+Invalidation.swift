@@ -40,7 +40,7 @@ extension Engine {
         return dropped
     }
 
-    private func drop(block index: Int) {
+    func drop(block index: Int) {
         blocks[index].isValid = false
         let key = blocks[index].key
         if blockOfKey[key] == index { blockOfKey[key] = nil }

@@ -13,10 +13,10 @@ extension Engine {
     /// One transfer back to the address, of many. When there have been several, the block there is made to count how often it is
     /// entered from elsewhere; several later that tells how often the loop iterates, and whether a region pays.
     /// - Returns: whether more of them are wanted.
-    func sample(_ address: UInt64, _ mode: TranslationMode, _ entries: UnsafeMutablePointer<Int32>) -> Bool {
+    func sample(_ address: UInt64, _ mode: TranslationMode, page: UInt32, secondPage: UInt32, _ entries: UnsafeMutablePointer<Int32>) -> Bool {
         let place = VirtualCPU.executionsPlace(address), step = configuration.regionSamples
         return locked {
-            let key = BlockKey(address: address, mode: mode)
+            let key = BlockKey(address: address, mode: mode, page: page, secondPage: secondPage)
             guard let replaced = blockOfKey[key], !blocks[replaced].isRegion, !refusedRegions.contains(key) else { return false }
             let count = (samples[key] ?? 0) + 1
             samples[key] = count
@@ -87,8 +87,10 @@ extension Engine {
         let emitStart = nanoseconds()
         translator.firstLink = links.count
         translator.firstCache = caches.count
+        translator.codePage = key.page
+        translator.secondCodePage = 0
         let translation = translator.translate(
-            region.blocks.map(\.function), weights: region.blocks.map(\.weight), writable: code.writable + codeUsed,
+            region.blocks.map(\.function), weights: region.blocks.map(\.weight), vectors: region.blocks.map(\.vectors), writable: code.writable + codeUsed,
             executable: code.executable + UInt64(codeUsed), capacity: code.byteCount - codeUsed)
         guard let translation else { return false }
         let emitEnd = nanoseconds()
@@ -102,10 +104,11 @@ extension Engine {
         uncounted[key] = nil
         takeOver(from: replaced, index)
         counters.regions += 1
+        counters.vectorLoops += translation.vectorLoopCount
         counters.regionInstructions += region.instructionCount
         counters.regionStages.install += nanoseconds() - emitEnd
         if configuration.observer != nil {
-            report(key, "", region.blocks.map { text(of: $0.function) }.joined(separator: "\n"), translation)
+            report(key, "", region.blocks.map { ($0.vectors.map { text(of: $0) + "\n" } ?? "") + text(of: $0.function) }.joined(separator: "\n"), translation)
         }
         return true
     }

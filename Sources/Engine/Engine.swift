@@ -16,6 +16,8 @@ import X86Backend
 struct TranslatedBlock {
     var key: BlockKey
     var entry: UInt64
+    /// Where transfers enter that need not check the page.
+    var innerEntry: UInt64
     /// Where transfers backwards enter.
     var loopEntry: UInt64
     var byteCount: Int
@@ -36,6 +38,10 @@ struct TranslatedBlock {
 struct BlockKey: Hashable {
     var address: UInt64
     var mode: TranslationMode
+    /// Machine mode: the number of the page of code, see `Engine+Pages`; 0 in user mode.
+    var page: UInt32 = 0
+    /// The same of the next page, when an instruction across the two is translated.
+    var secondPage: UInt32 = 0
 }
 
 /// A translation as the lockstep comparison runs it.
@@ -74,12 +80,14 @@ package final class Engine: @unchecked Sendable {
     var deferredWrites: [DeferredWrite] = []
     var cpus: [VirtualCPU] = []
     var isFlushing = false
+    var pages = CodePages()
     var counters = EngineStatistics()
     private static let heatPlaces = 1 << 15
     /// Executions of untranslated code, by a hash of its address.
     private var heat = [UInt8](repeating: 0, count: Engine.heatPlaces)
     /// Kept from region to region, as their buffers are large.
     var regionFunctions: [Function] = []
+    var vectorFunctions: [Function] = []
     /// Addresses of which no region was made.
     var refusedRegions: Set<BlockKey> = []
     /// Block translations in whose place one that counts runs.
@@ -102,10 +110,13 @@ package final class Engine: @unchecked Sendable {
             slots: isa.slots.map { SlotLayout(offset: $0.offset, type: $0.type) }, hotIntegers: isa.hotIntegerSlots,
             hotFloats: isa.hotFloatSlots, programCounterOffset: isa.programCounterOffset)
         let helper = unsafeBitCast(VirtualCPU.interpretOneFromCode, to: UInt.self)
+        let fill = unsafeBitCast(VirtualCPU.fillBufferFromCode, to: UInt.self)
         stubs = CodeStubs(
-            writable: code.writable, executable: code.executable, capacity: 8192, map: map, interpretOneFunction: UInt64(helper))
+            writable: code.writable, executable: code.executable, capacity: 8192, map: map, interpretOneFunction: UInt64(helper),
+            fillBufferFunction: isa.softMemory == nil ? 0 : UInt64(fill))
         codeUsed = stubs.byteCount
         translator = Translator(map: map, stubs: stubs, features: configuration.features)
+        translator.softBuffer = isa.softMemory.map(Engine.softBuffer)
         translator.defersWrites = configuration.optimizations.contains(.deferredWrites)
         if configuration.policy.makesRegions {
             translator.isSampling = true
@@ -181,11 +192,11 @@ package final class Engine: @unchecked Sendable {
 
     /// Code for a guest address, made now if there is none; patches `link` (when not negative) to go there.
     /// - Returns: nil when the address is not to be translated.
-    func codeAddress(_ address: UInt64, _ mode: TranslationMode, link: Int, _ generation: Int) -> UInt64? {
+    func codeAddress(_ address: UInt64, _ mode: TranslationMode, page: UInt32 = 0, secondPage: UInt32 = 0, link: Int, _ generation: Int) -> UInt64? {
         locked {
             counters.linkExits += link >= 0 ? 1 : 0
             counters.indirectMisses += link < 0 ? 1 : 0
-            let key = BlockKey(address: address, mode: mode)
+            let key = BlockKey(address: address, mode: mode, page: page, secondPage: secondPage)
             let known = blockOfKey[key]
             if known == nil, isCold(address) { return nil }
             guard let index = known ?? translate(key, configuration.limits) else { return nil }
@@ -229,9 +240,10 @@ package final class Engine: @unchecked Sendable {
     }
 
     /// Lets the inline cache lead to the code of its first target.
-    func fill(cache number: Int, _ address: UInt64, _ mode: TranslationMode, _ generation: Int) {
+    func fill(cache number: Int, _ address: UInt64, _ mode: TranslationMode, page: UInt32 = 0, secondPage: UInt32 = 0, _ generation: Int) {
         locked {
-            guard generation == counters.flushes, let index = blockOfKey[BlockKey(address: address, mode: mode)] else { return }
+            guard generation == counters.flushes, let index = blockOfKey[BlockKey(address: address, mode: mode, page: page, secondPage: secondPage)]
+            else { return }
             let cache = caches[number]
             // Two CPUs may miss at once, with different targets.
             if cache.isUsed { return }
@@ -253,7 +265,8 @@ package final class Engine: @unchecked Sendable {
     }
 
     func entry(of index: Int, for link: Int) -> UInt64 {
-        links[link].isBackward ? blocks[index].loopEntry : blocks[index].entry
+        if links[link].isChecked { return blocks[index].entry }
+        return links[link].isBackward ? blocks[index].loopEntry : blocks[index].innerEntry
     }
 
     func patch(_ field: UInt64, toJumpTo target: UInt64) {
@@ -266,6 +279,7 @@ package final class Engine: @unchecked Sendable {
     func translate(_ key: BlockKey, _ wantedLimits: LiftLimits) -> Int? {
         guard counters.translations < configuration.translationLimit else { return nil }
         var limits = wantedLimits
+        limits.crossesPage = key.secondPage != 0
         while true {
             let start = nanoseconds()
             function.reset(entry: key.address)
@@ -278,6 +292,8 @@ package final class Engine: @unchecked Sendable {
             if code.byteCount - codeUsed < 64 << 10 { flush() }
             translator.firstLink = links.count
             translator.firstCache = caches.count
+            translator.codePage = key.page
+            translator.secondCodePage = key.secondPage
             let translation = translator.translate(
                 function, writable: code.writable + codeUsed, executable: code.executable + UInt64(codeUsed),
                 capacity: code.byteCount - codeUsed)
@@ -313,7 +329,7 @@ package final class Engine: @unchecked Sendable {
         let index = blocks.count
         blocks.append(
             TranslatedBlock(
-                key: key, entry: translation.entry, loopEntry: translation.loopEntry, byteCount: translation.byteCount, ranges: ranges, firstLink: links.count,
+                key: key, entry: translation.entry, innerEntry: translation.innerEntry, loopEntry: translation.loopEntry, byteCount: translation.byteCount, ranges: ranges, firstLink: links.count,
                 linkCount: translation.links.count,
                 positions: positions.count ..< positions.count + translation.positions.count, homes: translation.homes,
                 deferringCode: deferringCode.count ..< deferringCode.count + translation.deferringCode.count))
@@ -328,8 +344,13 @@ package final class Engine: @unchecked Sendable {
         links += translation.links
         caches += translation.caches
         for _ in translation.links { linkedTo.append(-1) }
-        for range in ranges where !range.isEmpty {
-            for page in (range.lowerBound >> 12) ... ((range.upperBound &- 1) >> 12) { blocksOfPage[page, default: []].append(index) }
+        if key.page != 0 {
+            blocksOfPage[pages.host(key.page) >> 12, default: []].append(index)
+            if key.secondPage != 0 { blocksOfPage[pages.host(key.secondPage) >> 12, default: []].append(index) }
+        } else {
+            for range in ranges where !range.isEmpty {
+                for page in (range.lowerBound >> 12) ... ((range.upperBound &- 1) >> 12) { blocksOfPage[page, default: []].append(index) }
+            }
         }
         codeUsed += (translation.byteCount + 15) & ~15
         counters.translations += 1

@@ -11,6 +11,8 @@ package struct EngineStatistics: Sendable {
     package var regionInstructions = 0
     /// Translations of which only how often they are entered is wanted, before a region takes their place.
     package var probes = 0
+    /// Loops in regions that are executed as vectors.
+    package var vectorLoops = 0
     package var links = 0
     package var linkExits = 0
     package var indirectMisses = 0
@@ -29,6 +31,8 @@ package struct EngineStatistics: Sendable {
 
     package var blockInstructions: Int { guestInstructionsTranslated - regionInstructions }
     package var regionNanoseconds: UInt64 { regionStages.total }
+    package var translationNanoseconds: UInt64 { blockStages.total + regionStages.total }
+
     /// What a CPU counts by itself.
     mutating func add(_ cpu: VirtualCPU) {
         interpretedInstructions += cpu.interpreter.instructionsExecuted
@@ -36,8 +40,6 @@ package struct EngineStatistics: Sendable {
         interpreterNanoseconds += cpu.interpreterNanoseconds
         traps += cpu.traps
     }
-
-    package var translationNanoseconds: UInt64 { blockStages.total + regionStages.total }
 }
 
 /// Nanoseconds that translating took, by stage.

@@ -4,10 +4,14 @@
 // reached so, the superblocks stay that lead back to the start.
 
 import Guest
+import Host
 import IR
+import Optimizer
 
 struct RegionBlock {
     let function: Function
+    /// The same, several iterations at once.
+    var vectors: Function?
     let lifted: LiftedCode
     /// How often it runs, in proportion, as loop depth suggests.
     var weight = 1
@@ -49,21 +53,23 @@ struct Region {
         func visit(_ address: UInt64) -> Int? {
             if let known = places[address] { return known }
             guard places.count < engine.configuration.regionBlocks, count < engine.configuration.regionInstructions,
-                let profile = engine.profile(of: BlockKey(address: address, mode: key.mode))
+                (address ^ key.address) >> 12 == 0 || key.page == 0,
+                let profile = engine.profile(of: BlockKey(address: address, mode: key.mode, page: key.page))
             else { return nil }
             let place = places.count
             places[address] = place
             let function = engine.function(ofRegion: place)
             var limits = engine.configuration.limits
-            var lifted = engine.lift(address, key.mode, limits, into: function)
+            var lifted = engine.lift(address, key.mode, limits, into: function), vectors: Function?
             if Region.targets(of: function).contains(address) {
+                vectors = engine.vectorLoop(of: function, place)
                 // One poll for several iterations, which the optimiser sees as one.
                 limits.iterations = min(Region.unrolledIterations, Region.unrolledInstructions / lifted.instructionCount)
                 limits.instructions = Region.unrolledInstructions
                 if limits.iterations > 1 { lifted = engine.lift(address, key.mode, limits, into: function) }
             }
             count += lifted.instructionCount
-            blocks.append(RegionBlock(function: function, lifted: lifted, iterations: limits.iterations))
+            blocks.append(RegionBlock(function: function, vectors: vectors, lifted: lifted, iterations: limits.iterations))
             for target in Region.targets(of: function).reversed() where target == address || profile.contains(target) {
                 if let successor = visit(target) { blocks[place].successors.append(successor) }
             }
@@ -73,7 +79,7 @@ struct Region {
     }
 
     /// Where a superblock transfers to directly, without a call.
-    private static func targets(of function: Function) -> [UInt64] {
+    static func targets(of function: Function) -> [UInt64] {
         (0 ..< function.count).compactMap { index in
             let instruction = function.instructions[index]
             switch instruction.opcode {
@@ -144,6 +150,21 @@ extension Engine {
         var targets: Set<UInt64> = []
         for link in block.firstLink ..< block.firstLink + block.linkCount where linkedTo[link] >= 0 { targets.insert(links[link].target) }
         return targets
+    }
+
+    /// The loop that `function` is, of vectors; nil when there is none. Holds the lock.
+    func vectorLoop(of function: Function, _ place: Int) -> Function? {
+        // Its accesses go straight to the guest's memory, and so cannot ask a soft TLB.
+        guard configuration.optimizations.contains(.vectorLoops), configuration.features.contains(.avx), isa.softMemory == nil else {
+            return nil
+        }
+        while vectorFunctions.count <= place { vectorFunctions.append(Function(capacity: 128)) }
+        let target = LoopVectorizer.Target(
+            vectorBytes: configuration.features.contains(.avx2) ? 32 : 16, fuses: configuration.features.contains(.fma))
+        let result = vectorFunctions[place]
+        guard LoopVectorizer.vectorize(function, for: target, into: result, slotTypes: isa.slots.map(\.type)) else { return nil }
+        optimizer.tidy(result)
+        return result
     }
 
     /// Lifts and optimises a superblock. Holds the lock.

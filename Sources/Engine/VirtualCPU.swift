@@ -18,6 +18,10 @@ package enum CPUExit: Equatable, Sendable {
     case instructionFault(address: UInt64)
     /// Somebody asked for it, perhaps for reasons that are gone.
     case interrupted
+    /// Machine mode: an exception that the guest's privileged state describes, at the program counter.
+    case trap
+    /// Machine mode: nothing to do until an interrupt is pending.
+    case waitForInterrupt
 }
 
 package final class VirtualCPU {
@@ -44,10 +48,19 @@ package final class VirtualCPU {
     /// For statistics: traps, calls from translated code for one instruction, time in the interpreter else.
     private(set) var traps = 0, interpreterCalls = 0
     private(set) var interpreterNanoseconds: UInt64 = 0
+    /// Machine mode, and the number of the page of code that was entered last.
+    let isMachine: Bool
+    private var page: UInt32 = 0
+    /// And of the page behind it, where an instruction may cross it.
+    var secondPage: UInt32 = 0
+    /// Numbers of pages that were looked up last, by address.
+    var knownPages: [KnownPage] = []
 
     init(engine: Engine) {
         self.engine = engine
         let isa = engine.isa
+        isMachine = isa.softMemory != nil
+        if isMachine { knownPages = Array(repeating: KnownPage(), count: KnownPage.count) }
         let headerBytes = Int(MYNAH_CPU_HEADER_BYTES)
         let counting = engine.configuration.countsExecutions ? ExecutionCounts.wordCount * 8 : 0
         let byteCount = headerBytes + VirtualCPU.executionsOffset(isa) + VirtualCPU.executionsPlaces * 4 + counting
@@ -150,7 +163,8 @@ package final class VirtualCPU {
             }
             if mode != self.mode {
                 self.mode = mode
-                clearJumpTable()
+                // In machine mode entries check the number of their page, in which the mode is.
+                if !isMachine { clearJumpTable() }
             }
             if let lockstep = engine.lockstep, lockstep.isActive {
                 if let exit = runInLockstep(lockstep) { return exit }
@@ -164,11 +178,31 @@ package final class VirtualCPU {
     private func runTranslated() -> CPUExit? {
         var pc = programCounter.pointee
         var pendingLink = -1
+        // In machine mode what the jump table has checks itself whether it may be entered; if not, it says so.
+        var asksTable = isMachine
         while true {
-            guard let target = codeAddress(pc, pendingLink) else {
-                programCounter.pointee = pc
-                return interpretUntranslated()
+            let target: UInt64
+            if asksTable, tableEntry(pc).pointee.guest == pc {
+                target = tableEntry(pc).pointee.host
+            } else {
+                if isMachine {
+                    switch admit(pc) {
+                    case .page(let number): page = number
+                    case .uncached:
+                        programCounter.pointee = pc
+                        return interpretOne()
+                    case .fault:
+                        programCounter.pointee = pc
+                        return .trap
+                    }
+                }
+                guard let found = codeAddress(pc, pendingLink) else {
+                    programCounter.pointee = pc
+                    return interpretUntranslated()
+                }
+                target = found
             }
+            asksTable = false
             guard let word = enterCode(target) else {
                 pendingLink = -1
                 continue
@@ -190,7 +224,11 @@ package final class VirtualCPU {
             case .cacheMiss:
                 pc = programCounter.pointee
                 pendingLink = -1
-                if codeAddress(pc, -1) != nil { engine.fill(cache: payload, pc, mode, generation) }
+                if isMachine {
+                    guard case .page(let number) = admit(pc) else { continue }
+                    page = number
+                }
+                if codeAddress(pc, -1) != nil { engine.fill(cache: payload, pc, mode, page: page, secondPage: secondPage, generation) }
             case .trap: return handleTrap(TrapReason(rawValue: UInt8(truncatingIfNeeded: payload)) ?? .illegalInstruction)
             case .fault: return handleFault()
             case .interpreter: return outcome(of: InterpreterExit(rawValue: UInt32(truncatingIfNeeded: payload)) ?? .illegalInstruction)
@@ -201,8 +239,12 @@ package final class VirtualCPU {
 
     private func takeSample(_ target: UInt64) {
         let shortest = engine.configuration.samplePeriod
+        if isMachine {
+            guard case .page(let number) = admit(target) else { return }
+            page = number
+        }
         // Where everything is known already, ask less often.
-        samplePeriod = engine.sample(target, mode, executions) ? shortest : min(samplePeriod * 2, shortest * 32)
+        samplePeriod = engine.sample(target, mode, page: page, secondPage: secondPage, executions) ? shortest : min(samplePeriod * 2, shortest * 32)
         header.pointee.ticks = Int32(samplePeriod - 1)
     }
 
@@ -230,11 +272,11 @@ package final class VirtualCPU {
     /// Code for the address, translated if need be; links the way here, or fills the jump table.
     @inline(__always)
     private func codeAddress(_ pc: UInt64, _ link: Int) -> UInt64? {
-        if link < 0 {
+        if link < 0, !isMachine {
             let entry = tableEntry(pc)
             if entry.pointee.guest == pc { return entry.pointee.host }
         }
-        guard let host = engine.codeAddress(pc, mode, link: link, generation) else { return nil }
+        guard let host = engine.codeAddress(pc, mode, page: page, secondPage: secondPage, link: link, generation) else { return nil }
         if link < 0 {
             let entry = tableEntry(pc)
             entry.pointee.host = host
@@ -251,7 +293,9 @@ package final class VirtualCPU {
         case .illegalInstruction: return .illegalInstruction
         case .codeChanged: return nil
         case .modeChanged: return interpretOne()
-        case .instructionFetch: return .instructionFault(address: programCounter.pointee)
+        case .instructionFetch:
+            // In machine mode it may be the page that ends in the middle of the instruction.
+            return isMachine ? interpretOne() : .instructionFault(address: programCounter.pointee)
         }
     }
 
@@ -301,8 +345,9 @@ package final class VirtualCPU {
 
     // MARK: Interpreting
 
-    private func interpret() -> CPUExit? {
-        interpreterBudget = 1 << 20
+    /// About `budget` instructions by the interpreter; nil when it may simply go on.
+    package func interpret(budget: Int = 1 << 20) -> CPUExit? {
+        interpreterBudget = budget
         return runInterpreter { context in
             let cpu = Unmanaged<VirtualCPU>.fromOpaque(context!).takeUnretainedValue()
             cpu.interpreterExit = cpu.interpreter.run(state: cpu.state, budget: cpu.interpreterBudget)
@@ -349,6 +394,8 @@ package final class VirtualCPU {
         case .illegalInstruction: return .illegalInstruction
         case .instructionFetch: return .instructionFault(address: programCounter.pointee)
         case .memoryFault: return memoryFault()
+        case .trap: return .trap
+        case .waitForInterrupt: return .waitForInterrupt
         }
     }
 

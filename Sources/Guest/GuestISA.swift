@@ -91,6 +91,8 @@ package struct LiftLimits: Sendable {
     package var singleStep: Bool
     /// A loop that the superblock is the whole of is lifted so many times, one behind the other.
     package var iterations = 1
+    /// Machine mode: a single instruction, which ends in the next page.
+    package var crossesPage = false
     package init(instructions: Int = 64, followsJumps: Bool = true, singleStep: Bool = false) {
         self.instructions = instructions
         self.followsJumps = followsJumps
@@ -116,6 +118,10 @@ package enum InterpreterExit: UInt32, Sendable {
     case memoryFault
     /// The next block has been executed `heatLimit` times: it is worth a translation.
     case hot
+    /// Machine mode: the instruction at the program counter raised an exception that the privileged state describes.
+    case trap
+    /// Machine mode: the hart may sleep until an interrupt is pending; the program counter is past the instruction.
+    case waitForInterrupt
 }
 
 /// A decoded-code interpreter of one virtual CPU, with its cache of decoded blocks.
@@ -173,4 +179,23 @@ package protocol GuestISA: AnyObject, Sendable {
     func footprint(of encoding: UInt32) -> InstructionFootprint
     /// The encoding of an instruction of `byteCount` bytes that does nothing; nil when there is none of that size.
     func noOperation(byteCount: Int) -> UInt32?
+
+    // Machine mode, where a processor has its own view of memory.
+
+    /// How translated code reaches memory; nil where guest addresses are host addresses.
+    var softMemory: SoftMemoryLayout? { get }
+    /// Brings the look-aside buffer to where an access of so many bytes hits; false when it cannot: then the interpreter executes
+    /// the instruction.
+    func fillBuffer(_ state: UnsafeMutableRawPointer, address: UInt64, byteCount: UInt64, isWrite: Bool) -> Bool
+    /// The page of code at an address.
+    func codePage(_ state: UnsafeMutableRawPointer, at address: UInt64) -> CodePageLookup
+    /// After `codePage`: translated code may go to the address's page under this number until the processor forgets its translations.
+    func admitCodePage(_ state: UnsafeMutableRawPointer, at address: UInt64, number: UInt32)
+}
+
+extension GuestISA {
+    package var softMemory: SoftMemoryLayout? { nil }
+    package func fillBuffer(_ state: UnsafeMutableRawPointer, address: UInt64, byteCount: UInt64, isWrite: Bool) -> Bool { false }
+    package func codePage(_ state: UnsafeMutableRawPointer, at address: UInt64) -> CodePageLookup { .uncached }
+    package func admitCodePage(_ state: UnsafeMutableRawPointer, at address: UInt64, number: UInt32) {}
 }

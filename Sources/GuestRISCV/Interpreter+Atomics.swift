@@ -5,19 +5,21 @@ import Guest
 import Glibc
 
 extension RISCVInterpreter {
-    /// - Returns: `next`, or `memoryFault` for a misaligned address, which the manual lets raise an exception.
-    static func executeAtomic(_ record: UnsafeMutablePointer<InterpreterRecord>, _ state: UnsafeMutableRawPointer) -> UInt32 {
+    /// - Returns: `next`, or what the memory model says of an access that faults.
+    static func executeAtomic<Memory: InterpreterMemory>(
+        _ memory: Memory.Type, _ record: UnsafeMutablePointer<InterpreterRecord>, _ state: UnsafeMutableRawPointer
+    ) -> UInt32 {
         let i = record.pointee
         let x = state.assumingMemoryBound(to: UInt64.self)
         let address = x[Int(i.rs1)]
         let operand = x[Int(i.rs2)]
         let isDouble = i.opcode.rawValue >= RISCVOpcode.lrD.rawValue
         let width: UInt64 = isDouble ? 8 : 4
-        if address & (width - 1) != 0 { return misaligned(address, state) }
         let tail = RISCVState(state).tail
         switch i.opcode {
         case .lrW, .lrD:
-            let value = isDouble ? load(address, UInt64.self) : UInt64(load(address, UInt32.self))
+            guard let place = Memory.atomicPlace(address, width, .read, state) else { return Memory.atomicFault }
+            let value = isDouble ? load(place, UInt64.self) : UInt64(load(place, UInt32.self))
             tail.pointee.reservationAddress = address
             tail.pointee.reservationValue = value
             x[Int(i.rd)] = isDouble ? value : extended(low(value))
@@ -25,24 +27,16 @@ extension RISCVInterpreter {
             let isReserved = tail.pointee.reservationAddress == address
             let expected = isDouble ? tail.pointee.reservationValue : UInt64(low(tail.pointee.reservationValue))
             tail.pointee.reservationAddress = RISCVState.noReservation
-            let isStored = isReserved && mynah_compare_exchange(Int32(width), address, expected, operand) == expected
+            guard let place = Memory.atomicPlace(address, width, .write, state) else { return Memory.atomicFault }
+            let isStored = isReserved && mynah_compare_exchange(Int32(width), place, expected, operand) == expected
             x[Int(i.rd)] = isStored ? 0 : 1
         default:
             let kind = atomicKind(i.opcode)
-            let old = mynah_atomic(kind, Int32(width), address, operand)
+            guard let place = Memory.atomicPlace(address, width, .write, state) else { return Memory.atomicFault }
+            let old = mynah_atomic(kind, Int32(width), place, operand)
             x[Int(i.rd)] = isDouble ? old : extended(low(old))
         }
         return InterpreterStatus.next
-    }
-
-    private static func misaligned(_ address: UInt64, _ state: UnsafeMutableRawPointer) -> UInt32 {
-        let busError: Int32 = 7
-        let misalignedAddress: Int32 = 1
-        let header = mynah_cpu_of(state)
-        header.pointee.fault_address = address
-        header.pointee.fault_signal = busError
-        header.pointee.fault_code = misalignedAddress
-        return InterpreterExit.memoryFault.rawValue
     }
 
     private static func atomicKind(_ opcode: RISCVOpcode) -> Int32 {

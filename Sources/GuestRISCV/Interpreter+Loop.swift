@@ -1,15 +1,16 @@
 // The loop: one function over raw pointers, one switch. What is common lies here; the rest is in functions of its own.
 //
 // Nothing here may own anything: a memory fault abandons the frame. The program counter is therefore stored before every
-// access to memory. Guest addresses are host addresses.
+// access to memory. How guest memory is reached is the memory model's: see `InterpreterMemory`.
 
 import CHost
 import Guest
 
 extension RISCVInterpreter {
     /// Runs from `first` on until the budget is used up, something needs the outside, or a block is not linked yet.
-    static func execute(
-        _ context: UnsafeMutablePointer<InterpreterContext>, _ first: UnsafeMutablePointer<InterpreterBlock>,
+    @inline(__always)
+    static func executeBlocks<Memory: InterpreterMemory>(
+        _ memory: Memory.Type, _ context: UnsafeMutablePointer<InterpreterContext>, _ first: UnsafeMutablePointer<InterpreterBlock>,
         _ state: UnsafeMutableRawPointer
     ) -> UInt32 {
         let x = state.assumingMemoryBound(to: UInt64.self)
@@ -75,43 +76,52 @@ extension RISCVInterpreter {
                     break instructions
                 case .lb:
                     x[RISCVRegister.programCounter] = base &+ UInt64(i.offset)
-                    rd.pointee = UInt64(bitPattern: Int64(load(a &+ immediate, Int8.self)))
+                    guard let word = Memory.load(a &+ immediate, Int8.self, state) else { return stop(InterpreterExit.trap.rawValue, context, block, record) }
+                    rd.pointee = UInt64(bitPattern: Int64(word))
                 case .lh:
                     x[RISCVRegister.programCounter] = base &+ UInt64(i.offset)
-                    rd.pointee = UInt64(bitPattern: Int64(load(a &+ immediate, Int16.self)))
+                    guard let word = Memory.load(a &+ immediate, Int16.self, state) else { return stop(InterpreterExit.trap.rawValue, context, block, record) }
+                    rd.pointee = UInt64(bitPattern: Int64(word))
                 case .lw:
                     x[RISCVRegister.programCounter] = base &+ UInt64(i.offset)
-                    rd.pointee = UInt64(bitPattern: Int64(load(a &+ immediate, Int32.self)))
+                    guard let word = Memory.load(a &+ immediate, Int32.self, state) else { return stop(InterpreterExit.trap.rawValue, context, block, record) }
+                    rd.pointee = UInt64(bitPattern: Int64(word))
                 case .ld:
                     x[RISCVRegister.programCounter] = base &+ UInt64(i.offset)
-                    rd.pointee = load(a &+ immediate, UInt64.self)
+                    guard let word = Memory.load(a &+ immediate, UInt64.self, state) else { return stop(InterpreterExit.trap.rawValue, context, block, record) }
+                    rd.pointee = word
                 case .lbu:
                     x[RISCVRegister.programCounter] = base &+ UInt64(i.offset)
-                    rd.pointee = UInt64(load(a &+ immediate, UInt8.self))
+                    guard let word = Memory.load(a &+ immediate, UInt8.self, state) else { return stop(InterpreterExit.trap.rawValue, context, block, record) }
+                    rd.pointee = UInt64(word)
                 case .lhu:
                     x[RISCVRegister.programCounter] = base &+ UInt64(i.offset)
-                    rd.pointee = UInt64(load(a &+ immediate, UInt16.self))
+                    guard let word = Memory.load(a &+ immediate, UInt16.self, state) else { return stop(InterpreterExit.trap.rawValue, context, block, record) }
+                    rd.pointee = UInt64(word)
                 case .lwu:
                     x[RISCVRegister.programCounter] = base &+ UInt64(i.offset)
-                    rd.pointee = UInt64(load(a &+ immediate, UInt32.self))
+                    guard let word = Memory.load(a &+ immediate, UInt32.self, state) else { return stop(InterpreterExit.trap.rawValue, context, block, record) }
+                    rd.pointee = UInt64(word)
                 case .fld:
                     x[RISCVRegister.programCounter] = base &+ UInt64(i.offset)
-                    rd.pointee = load(a &+ immediate, UInt64.self)
+                    guard let word = Memory.load(a &+ immediate, UInt64.self, state) else { return stop(InterpreterExit.trap.rawValue, context, block, record) }
+                    rd.pointee = word
                 case .flw:
                     x[RISCVRegister.programCounter] = base &+ UInt64(i.offset)
-                    rd.pointee = FloatBits.boxed(load(a &+ immediate, UInt32.self))
+                    guard let word = Memory.load(a &+ immediate, UInt32.self, state) else { return stop(InterpreterExit.trap.rawValue, context, block, record) }
+                    rd.pointee = FloatBits.boxed(word)
                 case .sb:
                     x[RISCVRegister.programCounter] = base &+ UInt64(i.offset)
-                    store(a &+ immediate, UInt8(truncatingIfNeeded: b))
+                    if !Memory.store(a &+ immediate, UInt8(truncatingIfNeeded: b), state) { return stop(InterpreterExit.trap.rawValue, context, block, record) }
                 case .sh:
                     x[RISCVRegister.programCounter] = base &+ UInt64(i.offset)
-                    store(a &+ immediate, UInt16(truncatingIfNeeded: b))
+                    if !Memory.store(a &+ immediate, UInt16(truncatingIfNeeded: b), state) { return stop(InterpreterExit.trap.rawValue, context, block, record) }
                 case .sw, .fsw:
                     x[RISCVRegister.programCounter] = base &+ UInt64(i.offset)
-                    store(a &+ immediate, UInt32(truncatingIfNeeded: b))
+                    if !Memory.store(a &+ immediate, UInt32(truncatingIfNeeded: b), state) { return stop(InterpreterExit.trap.rawValue, context, block, record) }
                 case .sd, .fsd:
                     x[RISCVRegister.programCounter] = base &+ UInt64(i.offset)
-                    store(a &+ immediate, UInt64(truncatingIfNeeded: b))
+                    if !Memory.store(a &+ immediate, UInt64(truncatingIfNeeded: b), state) { return stop(InterpreterExit.trap.rawValue, context, block, record) }
                 case .addi: rd.pointee = a &+ immediate
                 case .slti: rd.pointee = signed(a) < signed(immediate) ? 1 : 0
                 case .sltiu: rd.pointee = a < immediate ? 1 : 0
@@ -176,22 +186,16 @@ extension RISCVInterpreter {
                 default:
                     // SAFETY of order: the program counter first, as these may access memory, too.
                     x[RISCVRegister.programCounter] = base &+ UInt64(i.offset)
-                    let status = executeOther(record, state)
-                    if status != InterpreterStatus.next {
-                        let done = record - firstRecord(block) + (endsBehind(status) ? 1 : 0)
-                        let undone = Int(block.pointee.count) - done
-                        context.pointee.executed &-= UInt64(bitPattern: Int64(undone))
-                        context.pointee.budget &+= undone
-                        return status
-                    }
+                    let status = executeOther(memory, record, state)
+                    if status != InterpreterStatus.next { return stop(status, context, block, record) }
                 }
                 record += 1
             }
             x[RISCVRegister.programCounter] = target
             if context.pointee.budget <= 0 || header.pointee.interrupt_pending != 0 { return InterpreterExit.budget.rawValue }
-            if slot == 1 && block.pointee.nextAddress.1 == target, let next = block.pointee.next.1 {
+            if slot == 1 && block.pointee.nextAddress.1 == target, let next = block.pointee.next.1, Memory.mayEnter(next, from: block, state) {
                 block = next
-            } else if slot == 0 && block.pointee.nextAddress.0 == target, let next = block.pointee.next.0 {
+            } else if slot == 0 && block.pointee.nextAddress.0 == target, let next = block.pointee.next.0, Memory.mayEnter(next, from: block, state) {
                 block = next
             } else {
                 context.pointee.missBlock = block
@@ -200,6 +204,18 @@ extension RISCVInterpreter {
             }
             if isHot(block, context) { return InterpreterExit.hot.rawValue }
         }
+    }
+
+    /// The end at an instruction in the middle of a block: what is behind it has not been executed.
+    static func stop(
+        _ status: UInt32, _ context: UnsafeMutablePointer<InterpreterContext>, _ block: UnsafeMutablePointer<InterpreterBlock>,
+        _ record: UnsafeMutablePointer<InterpreterRecord>
+    ) -> UInt32 {
+        let done = record - firstRecord(block) + (endsBehind(status) ? 1 : 0)
+        let undone = Int(block.pointee.count) - done
+        context.pointee.executed &-= UInt64(bitPattern: Int64(undone))
+        context.pointee.budget &+= undone
+        return status
     }
 
     /// Counts that the block is come to from another one.
@@ -221,13 +237,14 @@ extension RISCVInterpreter {
         direct &>> UInt32(i.rounding) & 1 != 0
     }
 
-    private static func firstRecord(_ block: UnsafeMutablePointer<InterpreterBlock>) -> UnsafeMutablePointer<InterpreterRecord> {
+    static func firstRecord(_ block: UnsafeMutablePointer<InterpreterBlock>) -> UnsafeMutablePointer<InterpreterRecord> {
         UnsafeMutableRawPointer(block).advanced(by: InterpreterBlock.recordsOffset).assumingMemoryBound(to: InterpreterRecord.self)
     }
 
     /// Whether an instruction that ended with this status has been executed.
     private static func endsBehind(_ status: UInt32) -> Bool {
         status == InterpreterExit.codeChanged.rawValue || status == InterpreterExit.modeChanged.rawValue
+            || status == InterpreterExit.waitForInterrupt.rawValue
     }
 
     @inline(__always)

@@ -6,12 +6,24 @@ import Guest
 extension RISCVInterpreter {
     /// Executes what the loop has no case for. The program counter is stored.
     @inline(never)
-    static func executeOther(_ record: UnsafeMutablePointer<InterpreterRecord>, _ state: UnsafeMutableRawPointer) -> UInt32 {
+    static func executeOther<Memory: InterpreterMemory>(
+        _ memory: Memory.Type, _ record: UnsafeMutablePointer<InterpreterRecord>, _ state: UnsafeMutableRawPointer
+    ) -> UInt32 {
         let opcode = record.pointee.opcode
         if isFloat(opcode) { return executeFloat(record, state) }
-        if isAtomic(opcode) { return executeAtomic(record, state) }
+        if isAtomic(opcode) { return executeAtomic(memory, record, state) }
+        if Memory.isPrivileged {
+            switch opcode {
+            case .illegal: return executeIllegal(record, state)
+            case .cboZero, .cboInval, .cboClean, .cboFlush: return executeCacheBlock(record, state)
+            case .csrrw, .csrrs, .csrrc, .csrrwi, .csrrsi, .csrrci: return executePrivilegedControlRegister(record, state)
+            case .fenceI: RISCVHart.of(state).memory.settleCode()
+            default: if isPrivileged(opcode) { return executePrivileged(record, state) }
+            }
+        }
         switch opcode {
-        case .illegal: return InterpreterExit.illegalInstruction.rawValue
+        case .illegal, .mret, .sret, .wfi, .sfenceVma, .sinvalVma, .sfenceWInval, .sfenceInvalIr:
+            return InterpreterExit.illegalInstruction.rawValue
         case .ebreak: return InterpreterExit.breakpoint.rawValue
         case .fence:
             mynah_fence()
@@ -30,9 +42,7 @@ extension RISCVInterpreter {
         }
     }
 
-    private static func isFloat(_ opcode: RISCVOpcode) -> Bool {
-        opcode.rawValue >= RISCVOpcode.flw.rawValue && opcode.rawValue <= RISCVOpcode.fcvtmodWD.rawValue
-    }
+    private static func isFloat(_ opcode: RISCVOpcode) -> Bool { opcode.isFloat }
 
     private static func isAtomic(_ opcode: RISCVOpcode) -> Bool {
         opcode.rawValue >= RISCVOpcode.lrW.rawValue && opcode.rawValue <= RISCVOpcode.amomaxuD.rawValue

@@ -25,6 +25,16 @@ struct InterpreterRecord {
     static let unrounded: UInt8 = 8
 }
 
+/// What a block depends on beside its address.
+struct BlockOptions {
+    /// In machine mode accesses to control registers end a block, too: they may change how the next instruction is fetched.
+    var isPrivileged = false
+    /// Floating-point instructions decode as illegal.
+    var floatIsIllegal = false
+    /// Tells blocks at the same address apart.
+    var salt: UInt64 = 0
+}
+
 /// A block's head; its records follow it.
 struct InterpreterBlock {
     var address: UInt64
@@ -47,9 +57,13 @@ struct InterpreterBlocks {
     private let arena: UnsafeMutableRawPointer
     private let table: UnsafeMutablePointer<UnsafeMutablePointer<InterpreterBlock>?>
     private var used = 0
+    /// Changes when all blocks are forgotten.
+    private(set) var resetCount = 0
     private let arenaByteCount: Int
     private let tableMask: UInt64
     private let recordLimit: Int
+    /// Bytes in front of every block that belong to whoever made it.
+    private let prefixByteCount: Int
     // SAFETY: `heatPlaces` elements; `heatPlace` of every block is below that.
     let heat: UnsafeMutablePointer<Int32>
     private static let heatPlaces = 1 << 16
@@ -57,7 +71,8 @@ struct InterpreterBlocks {
     private static let pageByteCount: UInt64 = 4096
 
     /// - Parameter recordLimit: instructions in a block at most.
-    init(tableSize: Int, arenaByteCount: Int, recordLimit: Int) {
+    init(tableSize: Int, arenaByteCount: Int, recordLimit: Int, prefixByteCount: Int = 0) {
+        self.prefixByteCount = prefixByteCount
         precondition(tableSize & (tableSize - 1) == 0)
         precondition(MemoryLayout<InterpreterRecord>.stride == 16)
         precondition(MemoryLayout<InterpreterBlock>.stride == InterpreterBlock.recordsOffset)
@@ -83,12 +98,13 @@ struct InterpreterBlocks {
     mutating func reset() {
         guard used != 0 else { return }
         used = 0
+        resetCount &+= 1
         table.update(repeating: nil, count: Int(tableMask) + 1)
     }
 
     @inline(__always)
-    private func slot(_ address: UInt64) -> UnsafeMutablePointer<UnsafeMutablePointer<InterpreterBlock>?> {
-        table + Int(truncatingIfNeeded: (address >> 1 ^ address >> 13) & tableMask)
+    func slot(_ address: UInt64, _ salt: UInt64 = 0) -> UnsafeMutablePointer<UnsafeMutablePointer<InterpreterBlock>?> {
+        table + Int(truncatingIfNeeded: (address >> 1 ^ address >> 13 ^ salt) & tableMask)
     }
 
     @inline(__always)
@@ -98,14 +114,15 @@ struct InterpreterBlocks {
     }
 
     /// Decodes the block at `address`; nil when its first instruction cannot be fetched. May forget all other blocks.
-    mutating func make(_ address: UInt64, source: CodeSource) -> UnsafeMutablePointer<InterpreterBlock>? {
+    mutating func make(_ address: UInt64, source: CodeSource, options: BlockOptions = BlockOptions()) -> UnsafeMutablePointer<InterpreterBlock>? {
         // The guest's MXCSR is live, and the source may compute with floats (the growth of a hash table does).
         let control = mynah_get_mxcsr()
         defer { mynah_set_mxcsr(control) }
-        let largest = InterpreterBlock.recordsOffset + (recordLimit + 1) * 16
+        let largest = prefixByteCount + InterpreterBlock.recordsOffset + (recordLimit + 1) * 16
         if used + largest > arenaByteCount { reset() }
-        let block = (arena + used).bindMemory(to: InterpreterBlock.self, capacity: 1)
-        let records = (arena + used + InterpreterBlock.recordsOffset).bindMemory(
+        let start = used + prefixByteCount
+        let block = (arena + start).bindMemory(to: InterpreterBlock.self, capacity: 1)
+        let records = (arena + start + InterpreterBlock.recordsOffset).bindMemory(
             to: InterpreterRecord.self, capacity: recordLimit + 1)
         var count = 0
         var pc = address
@@ -114,9 +131,13 @@ struct InterpreterBlocks {
         let pageEnd = (address & ~(InterpreterBlocks.pageByteCount - 1)) &+ InterpreterBlocks.pageByteCount
         while isOpen && count < recordLimit && (pc < pageEnd || count == 0) {
             guard let bits = fetcher.fetch(pc) else { break }
-            let instruction = RISCVDecoder.decode(bits)
+            var instruction = RISCVDecoder.decode(bits)
+            // In machine mode an instruction across pages has a block to itself, so that a block has code in one page or is that.
+            if options.isPrivileged, count > 0, pc &+ UInt64(instruction.byteCount) > pageEnd { break }
+            if options.floatIsIllegal && instruction.opcode.isFloat { instruction.opcode = .illegal }
+            if instruction.opcode == .illegal { instruction.immediate = Int32(bitPattern: instruction.byteCount == 2 ? bits & 0xffff : bits) }
             records[count] = InterpreterBlocks.record(instruction, offset: UInt32(truncatingIfNeeded: pc &- address))
-            isOpen = !InterpreterBlocks.endsBlock(instruction.opcode)
+            isOpen = !InterpreterBlocks.endsBlock(instruction, options)
             pc = pc &+ UInt64(instruction.byteCount)
             count += 1
         }
@@ -127,8 +148,8 @@ struct InterpreterBlocks {
             to: InterpreterBlock(
                 address: address, nextAddress: (InterpreterBlock.nowhere, InterpreterBlock.nowhere), next: (nil, nil),
                 count: Int32(count), heatPlace: Int32(truncatingIfNeeded: (address >> 1 ^ address >> 17) & UInt64(InterpreterBlocks.heatPlaces - 1))))
-        used += InterpreterBlock.recordsOffset + (count + 1) * 16
-        slot(address).pointee = block
+        used = start + InterpreterBlock.recordsOffset + (count + 1) * 16
+        slot(address, options.salt).pointee = block
         return block
     }
 
@@ -141,8 +162,10 @@ struct InterpreterBlocks {
             offset: offset)
     }
 
-    private static func endsBlock(_ opcode: RISCVOpcode) -> Bool {
-        switch opcode {
+    private static func endsBlock(_ instruction: DecodedInstruction, _ options: BlockOptions) -> Bool {
+        switch instruction.opcode {
+        case .csrrw, .csrrs, .csrrc, .csrrwi, .csrrsi, .csrrci: options.isPrivileged
+        case .mret, .sret, .wfi, .sfenceVma, .sinvalVma, .sfenceWInval, .sfenceInvalIr: true
         case .jal, .jalr, .beq, .bne, .blt, .bge, .bltu, .bgeu, .ecall, .ebreak, .illegal, .fenceI: true
         default: false
         }

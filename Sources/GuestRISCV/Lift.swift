@@ -12,7 +12,7 @@ package enum RISCVLifter {
     package static func lift(
         at: GuestAddress, mode: TranslationMode, source: CodeSource, limits: LiftLimits, into builder: inout Builder
     ) -> LiftedCode {
-        var lifter = SuperblockLifter(builder: builder, mode: mode, source: source, limits: limits)
+        var lifter = SuperblockLifter(builder: builder, mode: mode, source: source, limits: limits, start: at.rawValue)
         let code = lifter.run(from: at.rawValue)
         builder = lifter.builder
         return code
@@ -28,6 +28,12 @@ struct SuperblockLifter {
     /// The rounding mode that is current wherever this translation runs, as in `frm`.
     let currentRounding: UInt8
     let limits: LiftLimits
+    /// Machine mode: instructions of the privileged architecture leave to the interpreter, as do those that it restricts.
+    let isPrivileged: Bool
+    /// `cbo.zero` is permitted.
+    let zeroesBlocks: Bool
+    /// Floating-point instructions leave to the interpreter.
+    let floatIsNoticed: Bool
     /// Address of the instruction being lifted.
     var pc: UInt64 = 0
     /// Address behind it.
@@ -41,11 +47,14 @@ struct SuperblockLifter {
     private var iterations = 1
     private var earlierRanges: [Range<UInt64>] = []
 
-    init(builder: Builder, mode: TranslationMode, source: CodeSource, limits: LiftLimits) {
+    init(builder: Builder, mode: TranslationMode, source: CodeSource, limits: LiftLimits, start: UInt64) {
         self.builder = builder
         self.limits = limits
         currentRounding = UInt8(truncatingIfNeeded: mode.rawValue)
-        fetcher = CodeFetcher(source: source)
+        isPrivileged = mode.rawValue & MachineMode.machine != 0
+        zeroesBlocks = mode.rawValue & MachineMode.zeroesBlocks != 0
+        floatIsNoticed = mode.rawValue & MachineMode.floatIsNoticed != 0
+        fetcher = CodeFetcher(source: source, onlyPage: isPrivileged && !limits.crossesPage ? start & ~4095 : nil)
     }
 
     /// What comes after a lifted instruction.
@@ -60,7 +69,7 @@ struct SuperblockLifter {
     mutating func run(from entry: UInt64) -> LiftedCode {
         builder.startBlock()
         self.entry = entry
-        let limit = limits.singleStep ? 1 : max(1, limits.instructions)
+        let limit = limits.singleStep || limits.crossesPage ? 1 : max(1, limits.instructions)
         var address = entry
         while true {
             if instructionCount == limit { builder.exit(to: address); break }

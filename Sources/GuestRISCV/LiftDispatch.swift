@@ -5,6 +5,11 @@ import IR
 extension SuperblockLifter {
     /// Emits what the instruction at `pc` does.
     mutating func lift(_ i: DecodedInstruction) -> Successor {
+        if isPrivileged, let left = leaveToInterpreter(i) { return left }
+        return liftOpcode(i)
+    }
+
+    private mutating func liftOpcode(_ i: DecodedInstruction) -> Successor {
         switch i.opcode {
         case .illegal: trap(.illegalInstruction, at: pc)
         // RV64I
@@ -47,7 +52,7 @@ extension SuperblockLifter {
         case .srl: registerRegister(.shiftRightLogical, i)
         case .sra: registerRegister(.shiftRightArithmetic, i)
         case .or: logicRegister(.or, i)
-        case .and: registerRegister(.and, i)
+        case .and: logicRegister(.and, i)
         case .addiw: addWordImmediate(i)
         case .slliw: wordImmediate(.shiftLeft, i)
         case .srliw: wordImmediate(.shiftRightLogical, i)
@@ -222,6 +227,7 @@ extension SuperblockLifter {
         case .czeroNez: conditionalZero(i, zeroWhenZero: false)
         // Zicbom, Zicboz
         case .cboInval, .cboClean, .cboFlush, .cboZero: interpret()
+        case .mret, .sret, .wfi, .sfenceVma, .sinvalVma, .sfenceWInval, .sfenceInvalIr: trap(.illegalInstruction, at: pc)
         }
     }
 }

@@ -11,8 +11,13 @@ struct CodeFetcher {
     private var window: CodeWindow?
     /// Start of the page that was watched last; code is watched before it is read, so that no write between goes unnoticed.
     private var watchedPage: UInt64 = 1
+    /// The only page that code may be taken from, where each page may be mapped anew.
+    private let onlyPage: UInt64?
 
-    init(source: CodeSource) { self.source = source }
+    init(source: CodeSource, onlyPage: UInt64? = nil) {
+        self.source = source
+        self.onlyPage = onlyPage
+    }
 
     /// The 16 or 32 bits of the instruction at `address`, or nil when part of it cannot be fetched.
     mutating func fetch(at address: UInt64) -> UInt32? {
@@ -23,6 +28,7 @@ struct CodeFetcher {
     }
 
     private mutating func halfWord(at address: UInt64) -> UInt16? {
+        if let onlyPage, address & ~(CodeFetcher.pageBytes - 1) != onlyPage { return nil }
         if !windowHolds(address) { window = source.codeWindow(at: GuestAddress(address)) }
         guard windowHolds(address), let window else { return nil }
         watch(address, in: window)

@@ -96,15 +96,19 @@ extension SuperblockLifter {
             set(i.rd, x(i.rs1))
             return .next
         }
-        return registerImmediate(opcode, i)
+        let result = logic(opcode, x(i.rs1), immediate(i))
+        set(i.rd, result)
+        return .next
     }
 
-    /// `or` and `xor` of registers, one of which may be x0.
+    /// `and`, `or` and `xor` of registers, one of which may be x0.
     mutating func logicRegister(_ opcode: Opcode, _ i: DecodedInstruction) -> Successor {
         if i.rs2 == 0 || i.rs1 == 0 {
-            set(i.rd, x(i.rs1 | i.rs2))
+            set(i.rd, opcode == .and ? builder.i64(0) : x(i.rs1 | i.rs2))
             return .next
         }
-        return registerRegister(opcode, i)
+        let result = logic(opcode, x(i.rs1), x(i.rs2))
+        set(i.rd, result)
+        return .next
     }
 }

@@ -61,6 +61,39 @@ extension SuperblockLifter {
         return binary(.shiftLeft, .i64, a, builder.i64(amount))
     }
 
+    /// `and`, `or`, `xor`. Of sign-extended words it is the sign extension of the words' own, which later words then use.
+    mutating func logic(_ opcode: Opcode, _ a: Value, _ b: Value) -> Value {
+        guard let left = extendedWord(a), let right = extendedWord(b) else { return logic(opcode, .i64, a, b) }
+        let word = logic(opcode, .i32, left.isNone ? low32(a) : left, right.isNone ? low32(b) : right)
+        return signExtend(word, bits: 32)
+    }
+
+    private mutating func logic(_ opcode: Opcode, _ type: Type, _ a: Value, _ b: Value) -> Value {
+        if opcode != .and, let amount = rotation(type, a, b) {
+            let amount = type == .i32 ? builder.i32(Int32(amount)) : builder.i64(amount)
+            return binary(.rotateRight, type, builder.function[a].a, amount)
+        }
+        return binary(opcode, type, a, b)
+    }
+
+    /// The word that a value is the sign extension of; none for a constant that fits, nil for anything else.
+    private func extendedWord(_ value: Value) -> Value? {
+        let definition = builder.function[value]
+        if definition.opcode == .constant { return Int32(exactly: definition.immediate) == nil ? nil : Value.none }
+        let isWord = definition.opcode == .signExtend && definition.detail == 32 && builder.function[definition.a].type == .i32
+        return isWord ? definition.a : nil
+    }
+
+    /// How far to the right something is rotated whose parts, shifted left and right, are `a` and `b`.
+    private func rotation(_ type: Type, _ a: Value, _ b: Value) -> Int64? {
+        let left = builder.function[a], right = builder.function[b], width = Int64(type.byteCount * 8)
+        if left.opcode == .shiftRightLogical, right.opcode == .shiftLeft { return rotation(type, b, a) }
+        guard left.opcode == .shiftLeft, right.opcode == .shiftRightLogical, left.a == right.a,
+            let up = constantValue(of: left.b), let down = constantValue(of: right.b), up > 0, up < width, up + down == width
+        else { return nil }
+        return down
+    }
+
     mutating func zeroExtend32(_ a: Value) -> Value {
         if let constant = constantValue(of: a) { return builder.i64(Int64(UInt32(truncatingIfNeeded: constant))) }
         return zeroExtend(a, bits: 32)

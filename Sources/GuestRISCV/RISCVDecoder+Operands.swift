@@ -54,6 +54,9 @@ extension RISCVDecoder {
             result.immediate = Int32(bitPattern: bits >> 25 & 3)
         case .cacheBlock:
             result.rs1 = rs1
+        case .addressFence:
+            result.rs1 = rs1
+            result.rs2 = rs2
         case .floatLoad:
             result.rd = rd + floatFile
             result.rs1 = rs1

@@ -50,6 +50,7 @@ package enum RISCVDisassembler {
         case .branch: return "\(rs1),\(rs2),\(target(i, address))"
         case .upper: return "\(rd),0x\(hex(UInt64(UInt32(bitPattern: i.immediate) >> 12)))"
         case .jump: return "\(rd),\(target(i, address))"
+        case .addressFence: return i.rs2 == 0 && i.rs1 == 0 ? "" : i.rs2 == 0 ? rs1 : "\(rs1),\(rs2)"
         case .fence: return fenceSet(i.immediate >> 4) + "," + fenceSet(i.immediate)
         case .csr: return "\(rd),\(controlRegister(i.immediate)),\(rs1)"
         case .csrImmediate: return "\(rd),\(controlRegister(i.immediate)),\(i.rs1)"

@@ -13,7 +13,7 @@ extension DecodedInstruction {
         case .sh: access(stores: 2)
         case .sw, .fsw: access(stores: 4)
         case .sd, .fsd: access(stores: 8)
-        case .ecall, .ebreak, .illegal: InstructionFootprint(.leaves)
+        case .ecall, .ebreak, .illegal, .mret, .sret, .wfi, .sfenceVma, .sinvalVma, .sfenceWInval, .sfenceInvalIr: InstructionFootprint(.leaves)
         case .csrrw, .csrrs, .csrrc, .csrrwi, .csrrsi, .csrrci: controlRegister
         case .fenceI, .cboInval, .cboClean, .cboFlush, .cboZero: InstructionFootprint(.outside)
         default: isAtomic ? InstructionFootprint(.outside) : InstructionFootprint(.repeatable)

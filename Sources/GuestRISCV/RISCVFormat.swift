@@ -26,6 +26,8 @@ package enum RISCVFormat: UInt8, CaseIterable, Sendable {
     case jumpRegister
     /// pred, succ
     case fence
+    /// rs1, rs2
+    case addressFence
     /// rd, csr, rs1
     case csr
     /// rd, csr, five-bit immediate

@@ -64,7 +64,14 @@ package final class RISCVInterpreter: GuestInterpreter {
         return RISCVInterpreter.exit(RISCVInterpreter.execute(context, block, state))
     }
 
-    private static func link(
+    /// The loop of user mode.
+    @inline(never)
+    private static func execute(
+        _ context: UnsafeMutablePointer<InterpreterContext>, _ first: UnsafeMutablePointer<InterpreterBlock>,
+        _ state: UnsafeMutableRawPointer
+    ) -> UInt32 { executeBlocks(DirectMemory.self, context, first, state) }
+
+    static func link(
         _ block: UnsafeMutablePointer<InterpreterBlock>, to next: UnsafeMutablePointer<InterpreterBlock>, slot: Int
     ) {
         if slot == 0 {
@@ -92,7 +99,7 @@ package final class RISCVInterpreter: GuestInterpreter {
         return .instructionFetch
     }
 
-    private static func exit(_ status: UInt32) -> InterpreterExit {
+    static func exit(_ status: UInt32) -> InterpreterExit {
         InterpreterExit(rawValue: status) ?? .illegalInstruction
     }
 }
@@ -116,4 +123,6 @@ enum InterpreterStatus {
     static let miss: UInt32 = 100
     /// The instruction is done.
     static let next: UInt32 = 101
+    /// The instruction has not been executed; it decodes as another one now.
+    static let again: UInt32 = 102
 }

@@ -56,6 +56,8 @@ package enum RISCVOpcode: UInt16, CaseIterable, Sendable {
     case czeroEqz, czeroNez
     // Zicbom, Zicboz
     case cboInval, cboClean, cboFlush, cboZero
+    // The privileged architecture, with Svinval: illegal in user mode
+    case mret, sret, wfi, sfenceVma, sinvalVma, sfenceWInval, sfenceInvalIr
 }
 
 /// An instruction with its operands as register-file indices: x registers are 0...31, f registers 32...63.

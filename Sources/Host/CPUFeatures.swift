@@ -11,6 +11,7 @@ package struct CPUFeatures: OptionSet, Sendable {
     package static let fma = CPUFeatures(rawValue: UInt32(MYNAH_FMA))
     package static let bmi1 = CPUFeatures(rawValue: UInt32(MYNAH_BMI1))
     package static let bmi2 = CPUFeatures(rawValue: UInt32(MYNAH_BMI2))
+    package static let avx2 = CPUFeatures(rawValue: UInt32(MYNAH_AVX2))
     package static let lzcnt = CPUFeatures(rawValue: UInt32(MYNAH_LZCNT))
 
     /// What this host has.

@@ -142,6 +142,15 @@
         emit(Instruction(.roundToIntegral, type, a: a, detail: rounding.rawValue | (raisingInexact ? 8 : 0)))
     }
 
+    // MARK: Vectors
+
+    @inlinable package func broadcast(_ type: Type, _ a: Value) -> Value { emit(Instruction(.broadcast, type, a: a)) }
+    @inlinable package func lane(_ index: Int, of a: Value) -> Value {
+        emit(Instruction(.lane, function[a].type.element, a: a, detail: UInt8(truncatingIfNeeded: index)))
+    }
+    @inlinable package func sumLanes(_ a: Value) -> Value { emit(Instruction(.sumLanes, function[a].type.element, a: a)) }
+    @inlinable package func anyNaN(_ a: Value) -> Value { emit(Instruction(.anyNaN, .i64, a: a)) }
+
     // MARK: Control
 
     /// The interpreter executes the instruction at `address`; every slot is unknown afterwards.
@@ -149,8 +158,9 @@
         emit(Instruction(.interpretOne, immediate: Int64(bitPattern: address)))
         forgetState()
     }
-    @inlinable package func exitIf(_ condition: Value, to target: UInt64) {
-        emit(Instruction(.exitIf, a: condition, immediate: Int64(bitPattern: target)))
+    /// - Parameter once: see `Opcode.exitIf`.
+    @inlinable package func exitIf(_ condition: Value, to target: UInt64, once: Bool = false) {
+        emit(Instruction(.exitIf, a: condition, detail: once ? 1 : 0, immediate: Int64(bitPattern: target)))
     }
     package mutating func exit(to target: UInt64, hint: TransferHint = .none, returnAddress: UInt64? = nil) {
         let link = returnAddress.map { i64(Int64(bitPattern: $0)) } ?? .none

@@ -42,6 +42,9 @@ package struct Evaluator {
             if let exit = refusedAccess(instruction, &frame) { return exit }
             switch step(instruction, &frame) {
             case .next: position += 1
+            case .lanes(let lanes):
+                frame.lanes[position] = lanes
+                position += 1
             case .result(let bits):
                 frame.values[position] = bits & instruction.type.mask
                 position += 1
@@ -56,12 +59,15 @@ package struct Evaluator {
     struct Frame {
         let function: Function
         var values: [UInt64]
+        /// Vectors; each lane as the element type. No dictionary: growing one raises floating-point flags.
+        var lanes: [[UInt64]]
         /// Guest address of the latest boundary.
         var programCounter: UInt64 = 0
 
         init(function: Function) {
             self.function = function
             values = Array(repeating: 0, count: function.count)
+            lanes = Array(repeating: [], count: function.count)
         }
 
         subscript(_ value: Value) -> UInt64 { value.isNone ? 0 : values[Int(value.index)] }
@@ -71,6 +77,7 @@ package struct Evaluator {
     enum Step {
         case next
         case result(UInt64)
+        case lanes([UInt64])
         /// Index of the instruction to go on with.
         case block(Int)
         case leave(EvaluatorExit)
@@ -80,11 +87,12 @@ package struct Evaluator {
         if instruction.opcode == .boundary { frame.programCounter = UInt64(bitPattern: instruction.immediate) }
         guard let isAccessible, [.load, .store, .atomic, .compareExchange].contains(instruction.opcode) else { return nil }
         let address = address(of: instruction, frame[instruction.a], frame[instruction.b])
-        if isAccessible(address, instruction.access.bytes) { return nil }
+        if isAccessible(address, instruction.access.bytes * instruction.type.laneCount) { return nil }
         return .fault(address: address, programCounter: frame.programCounter)
     }
 
     private func step(_ instruction: Instruction, _ frame: inout Frame) -> Step {
+        if isOfVectors(instruction, frame) { return vectorStep(instruction, &frame) }
         let a = frame[instruction.a]
         let target = UInt64(bitPattern: instruction.immediate)
         switch instruction.opcode {
@@ -117,7 +125,7 @@ package struct Evaluator {
         return .block(start)
     }
 
-    private func result(of instruction: Instruction, _ frame: Frame) -> UInt64 {
+    func result(of instruction: Instruction, _ frame: Frame) -> UInt64 {
         let a = frame[instruction.a], b = frame[instruction.b], c = frame[instruction.c]
         switch instruction.opcode {
         case .constant: return UInt64(bitPattern: instruction.immediate)
@@ -128,11 +136,17 @@ package struct Evaluator {
         case .select: return a != 0 ? b : c
         case .compare: return IntegerEvaluation.compare(instruction.condition, frame.type(of: instruction.a), a, b) ? 1 : 0
         case .load, .store, .atomic, .compareExchange: return memoryResult(of: instruction, a, b, c)
+        default: return arithmetic(instruction, frame.type(of: instruction.a), a, b, c)
+        }
+    }
+
+    /// - Parameter source: type of a.
+    func arithmetic(_ instruction: Instruction, _ source: Type, _ a: UInt64, _ b: UInt64, _ c: UInt64) -> UInt64 {
+        switch instruction.opcode {
         case .floatAdd, .floatSubtract, .floatMultiply, .floatDivide, .floatSquareRoot, .multiplyAdd, .multiplySubtract,
             .negatedMultiplyAdd, .negatedMultiplySubtract, .canonicalNaN, .floatNegate, .floatAbsolute, .copySign,
             .copySignNegated, .copySignXor, .floatMinimum, .floatMaximum, .floatCompare, .integerToFloat, .floatToInteger,
             .floatToFloat, .bitcast, .box, .unbox, .roundToIntegral:
-            let source = frame.type(of: instruction.a)
             return FloatEvaluation.result(of: instruction, source: source, a, b, c)
         default:
             return IntegerEvaluation.result(of: instruction.opcode, instruction.type, detail: instruction.detail, a, b)

@@ -100,10 +100,21 @@
     case unbox
     /// Round to an integral value in float format; detail = Rounding | (inexact raised ? 8 : 0).
     case roundToIntegral
+    // Vectors. The other operations work lane by lane where `type` is a vector: `add` to `xor`, shifts by equal amounts in all lanes
+    // (i32 and i64 lanes), float arithmetic, signs and `canonicalNaN`. A load or store accesses as many consecutive places as there
+    // are lanes, from the lowest on, each as Access says: narrower ones are extended, or cut off.
+    /// a in every lane, of which lanes narrower than it keep the low bits.
+    case broadcast
+    /// Lane `detail` of a, as the element type; zero-extended where it is narrower.
+    case lane
+    /// The sum of the lanes of a (i32 or i64 lanes); wraps.
+    case sumLanes
+    /// 1 when a lane of a (float) is a NaN, otherwise 0 (i64).
+    case anyNaN
     // Control
     /// Has the interpreter execute the guest instruction at address `immediate`; all state is in its places before and is read anew after.
     case interpretOne
-    /// Leaves for guest address `immediate` when a is nonzero.
+    /// Leaves for guest address `immediate` when a is nonzero. detail = 1: in a loop, what does not leave at first never does.
     case exitIf
     // Terminals
     /// Leaves for guest address `immediate`; detail = TransferHint; for calls b = constant return address.
@@ -138,6 +149,7 @@
             .negatedMultiplySubtract, .integerToFloat, .floatToInteger, .floatToFloat, .roundToIntegral:
             [.readsRounding, .raisesFlags]
         case .floatMinimum, .floatMaximum, .floatCompare: .raisesFlags
+        case .broadcast, .lane, .sumLanes, .anyNaN: []
         case .canonicalNaN, .floatNegate, .floatAbsolute, .copySign, .copySignNegated, .copySignXor, .bitcast, .box, .unbox: []
         case .interpretOne: [.readsState, .writesState, .readsMemory, .writesMemory, .faults, .exits, .pinned]
         case .exitIf: [.exits, .readsState]
@@ -152,7 +164,7 @@
         case .nop, .boundary, .parameter, .constant, .read, .fence, .interpretOne, .exitTrap, .jump: 0
         case .write, .countLeadingZeros, .countTrailingZeros, .populationCount, .byteSwap, .signExtend, .zeroExtend, .truncate,
             .floatSquareRoot, .canonicalNaN, .floatNegate, .floatAbsolute, .integerToFloat, .floatToInteger, .floatToFloat,
-            .bitcast, .box, .unbox, .roundToIntegral, .exitIf, .branch:
+            .bitcast, .box, .unbox, .roundToIntegral, .exitIf, .branch, .broadcast, .lane, .sumLanes, .anyNaN:
             1
         case .add, .subtract, .multiply, .multiplyHighSigned, .multiplyHighUnsigned, .multiplyHighSignedUnsigned, .divideSigned,
             .divideUnsigned, .remainderSigned, .remainderUnsigned, .and, .or, .xor, .shiftLeft, .shiftRightLogical,
@@ -162,6 +174,24 @@
         case .select, .store, .atomic, .compareExchange, .multiplyAdd, .multiplySubtract, .negatedMultiplyAdd,
             .negatedMultiplySubtract:
             3
+        }
+    }
+
+    /// Takes quiet NaNs without looking at which they are.
+    @inlinable package var treatsQuietNaNsAlike: Bool {
+        switch self {
+        case .floatMinimum, .floatMaximum, .floatCompare, .floatToInteger: true
+        default: makesQuietNaNs
+        }
+    }
+
+    /// Arithmetic whose result is any quiet NaN when it is a NaN.
+    @inlinable package var makesQuietNaNs: Bool {
+        switch self {
+        case .floatAdd, .floatSubtract, .floatMultiply, .floatDivide, .floatSquareRoot, .multiplyAdd, .multiplySubtract,
+            .negatedMultiplyAdd, .negatedMultiplySubtract, .floatToFloat, .roundToIntegral:
+            true
+        default: false
         }
     }
 }

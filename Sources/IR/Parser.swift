@@ -235,7 +235,13 @@ private struct Assembly {
             instruction.a = try scanner.value()
             if instruction.opcode == .exitIndirect { return try parseLink(&scanner, &instruction) }
             try scanner.expect(",")
-            if instruction.opcode == .exitIf { instruction.immediate = try scanner.number(); return }
+            if instruction.opcode == .exitIf {
+                instruction.immediate = try scanner.number()
+                guard scanner.accept(",") else { return }
+                guard try scanner.word() == "once" else { throw failure("only 'once' may follow") }
+                instruction.detail = 1
+                return
+            }
             let start = function.arguments.count
             instruction.b = Value(try parseTransfer(&scanner))
             let middle = function.arguments.count

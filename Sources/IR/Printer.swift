@@ -50,7 +50,7 @@ package struct Printer {
              "\(instruction.access.text), \(text(instruction.c))"]
         case .compareExchange:
             ["[\(text(instruction.a))]", "\(instruction.access.text), \(text(instruction.b)), \(text(instruction.c))"]
-        case .exitIf: ["\(text(instruction.a)), \(address(instruction.immediate))"]
+        case .exitIf: ["\(text(instruction.a)), \(address(instruction.immediate))\(instruction.detail == 1 ? ", once" : "")"]
         case .exit: [address(instruction.immediate) + link(instruction)]
         case .exitIndirect: [text(instruction.a) + link(instruction)]
         case .exitTrap:

@@ -22,7 +22,7 @@ enum Syntax {
     case read, write
     /// Qualifying words (see `qualifiers`), then the operands.
     case operands
-    /// One operand and a number of bits.
+    /// One operand and a number: of bits, or of a lane.
     case extension_
     case load, store, atomic, compareExchange
     case exitIf, exit, exitIndirect, exitTrap, jump, branch
@@ -37,7 +37,7 @@ extension Opcode {
         case .constant: .constant
         case .read: .read
         case .write: .write
-        case .signExtend, .zeroExtend: .extension_
+        case .signExtend, .zeroExtend, .lane: .extension_
         case .load: .load
         case .store: .store
         case .atomic: .atomic

@@ -1,4 +1,4 @@
-// Types of IR values. Integers narrower than 32 bits exist only in memory: loads extend, stores truncate.
+// Types of IR values. Integers narrower than 32 bits exist only in memory, where loads extend and stores truncate, and as lanes.
 
 /// The type of an IR value.
 @usableFromInline package enum Type: UInt8, CaseIterable, Sendable {
@@ -10,6 +10,9 @@
     case f32
     /// IEEE 754 binary64, held in the low lane of a host vector register.
     case f64
+    // Vectors, by lanes: only loops that stand for several iterations have them; see Type+Vector.swift.
+    case v16i8, v8i16, v4i32, v2i64, v4f32, v2f64
+    case v32i8, v16i16, v8i32, v4i64, v8f32, v4f64
 
     /// Size in bytes; 0 for `none`.
     @inlinable package var byteCount: Int {
@@ -17,6 +20,8 @@
         case .none: 0
         case .i32, .f32: 4
         case .i64, .f64: 8
+        case .v16i8, .v8i16, .v4i32, .v2i64, .v4f32, .v2f64: 16
+        case .v32i8, .v16i16, .v8i32, .v4i64, .v8f32, .v4f64: 32
         }
     }
 

@@ -4,6 +4,7 @@ enum TypeRules {
     /// What is wrong with the types, operands (`types`: those of a, b, c; `none` where absent) or details; nil when nothing is.
     static func violation(of instruction: Instruction, _ types: [Type]) -> String? {
         let (a, b, c) = (types[0], types[1], types[2]), type = instruction.type
+        if type.isVector || types.contains(where: \.isVector) { return vectorViolation(of: instruction, a, b, c) }
         switch instruction.opcode {
         case .nop, .boundary, .fence, .interpretOne, .exitTrap, .jump:
             return require(type == .none, "has no result")
@@ -72,6 +73,7 @@ enum TypeRules {
         case .bitcast:
             return require(type != .none && a != .none && a.byteCount == type.byteCount && a.isFloat != type.isFloat,
                            "pairs an integer and a float of one size")
+        case .broadcast, .lane, .sumLanes, .anyNaN: return "there is no vector"
         case .box: return require(type == .f64 && a == .f32, "makes an f64 of an f32")
         case .unbox: return require(type == .f32 && a == .f64, "makes an f32 of an f64")
         default: return controlViolation(of: instruction, a, b)
@@ -89,7 +91,7 @@ enum TypeRules {
         }
     }
 
-    private static func require(_ holds: Bool, _ reason: String) -> String? { holds ? nil : reason }
+    static func require(_ holds: Bool, _ reason: String) -> String? { holds ? nil : reason }
 
     private static func slot(_ instruction: Instruction) -> String? {
         require((0 ..< 65_536).contains(instruction.immediate), "unlikely register number")

@@ -10,7 +10,10 @@ import Guest
 extension AddressSpace {
     package func watchCode(_ range: Range<UInt64>) {
         lock.lock()
-        defer { lock.unlock() }
+        defer {
+            if !breakpoints.pages.isEmpty { refreshCopies(in: range) }
+            lock.unlock()
+        }
         if !unwatchedThreads.isEmpty && unwatchedThreads.contains(UInt(pthread_self())) {
             // What is decoded now is good for this instruction only.
             codeVersion &+= 1

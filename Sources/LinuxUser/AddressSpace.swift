@@ -58,6 +58,8 @@ package final class AddressSpace: GuestMemory {
     var everWatched: Set<UInt64> = []
     /// Threads in `withoutWatching`.
     var unwatchedThreads: Set<UInt> = []
+    /// Of a debugger.
+    var breakpoints = BreakpointPages()
     /// Read without the lock; a change is always followed by an invalidation.
     package internal(set) var codeVersion: UInt64 = 1
     /// Drops translations: set to the engine's `invalidate` once there is an engine.
@@ -113,7 +115,7 @@ package final class AddressSpace: GuestMemory {
         }
         // SAFETY: guest addresses are host addresses, and the list says that these are mapped.
         guard let host = UnsafeRawPointer(bitPattern: UInt(regions[first].start)) else { return nil }
-        return CodeWindow(start: regions[first].start, end: regions[last].end, host: host)
+        return window(CodeWindow(start: regions[first].start, end: regions[last].end, host: host), around: address.rawValue)
     }
 
     package func isMapped(_ address: UInt64) -> Bool { lock.locked { list.region(at: address) != nil } }

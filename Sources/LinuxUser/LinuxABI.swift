@@ -1,6 +1,8 @@
 // What differs between instruction sets in Linux's user interface. One conforming type per guest architecture.
 
+import GDBStub
 import Guest
+import GuestRISCV
 
 /// The registers that a new program or thread starts with, or that a system call touches, are reached through the state pointer
 /// of a CPU that is not running.
@@ -49,6 +51,17 @@ package protocol LinuxABI: AnyObject {
     func registerDump(_ state: UnsafeMutableRawPointer) -> String
     /// The program counter and the return addresses of the calls that led there, the innermost first.
     func backtrace(_ state: UnsafeMutableRawPointer, _ reader: StackReader, limit: Int) -> [BacktraceFrame]
+    /// The registers as a debugger sees them.
+    var debugDescription: TargetDescription { get }
+    /// A register by its number in `debugDescription`; nil when there is none.
+    func debugRegister(_ number: Int, _ state: UnsafeMutableRawPointer) -> UInt64?
+    func setDebugRegister(_ number: Int, _ state: UnsafeMutableRawPointer, to value: UInt64) -> Bool
+    /// The instruction that traps, short enough to stand in place of any other.
+    var breakpointInstruction: [UInt8] { get }
+    /// Whether the guest's own code traps at `address`.
+    func isBreakpointInstruction(at address: UInt64) -> Bool
+    /// The memory that the instruction at the program counter is about to access; nil for none.
+    func memoryAccess(_ state: UnsafeMutableRawPointer) -> AccessedMemory?
     /// One line on the registers, for crash reports.
     func registerSummary(_ state: UnsafeMutableRawPointer) -> String
 }

@@ -41,13 +41,18 @@ extension LinuxThread {
             return executeOnHost(program.guestPath, program.arguments, environment)
         }
         var own = process.options.reexecution.map { Array($0.utf8) }
+        let debugger = isVforkedProcess ? nil : process.debugger
+        if let session = debugger?.prepareExecution() { own += [Array("--gdb".utf8), Array(session.utf8)] }
         own = [Array("mynah".utf8)] + own + [Array("--argv0".utf8), words[0], Array("--".utf8), path] + words.dropFirst()
-        return call(Array("/proc/self/exe".utf8), own, environment)
+        let failure = call(Array("/proc/self/exe".utf8), own, environment)
+        debugger?.executionFailed()
+        return failure
     }
 
     /// A file that only the host kernel can judge, or whose interpreter is the host's.
     private func executeOnHost(_ path: [UInt8], _ arguments: [[UInt8]], _ environment: UInt64) -> Int64 {
         let hostPath = process.paths.hostPath(of: ELFProgram.text(path)).map { Array($0.utf8) } ?? path
+        if !isVforkedProcess { process.debugger?.tellForeignExecution(ELFProgram.text(hostPath)) }
         return call(hostPath, arguments, environment)
     }
 

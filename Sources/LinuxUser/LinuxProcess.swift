@@ -3,6 +3,7 @@
 
 import CHost
 import Engine
+import GDBStub
 import Glibc
 import Guest
 
@@ -27,6 +28,8 @@ package struct RunOptions {
     package var showsBacktrace = false
     /// The function that an offset in a file lies in, and the distance from its start, for those.
     package var symbol: ((_ path: String, _ offset: UInt64) -> (name: String, offset: UInt64)?)?
+    /// Where to wait for a debugger before the first instruction.
+    package var debugger: DebugEndpoint?
     /// Called with the exit status when the program ends by itself.
     package var beforeExit: ((Int32) -> Void)?
     /// Called when a fault is about to end it.
@@ -64,6 +67,9 @@ package final class LinuxProcess {
     /// Where signal handlers return to.
     package private(set) var signalReturnAddress: UInt64 = 0
 
+    /// Set before the first instruction when there is one; nil in children, which run freely.
+    var debugger: ProcessDebugger?
+
     let threadsLock = HostLock()
     var threads: [LinuxThread] = []
 
@@ -77,9 +83,14 @@ package final class LinuxProcess {
 
     /// Loads the program and runs it. Returns its exit status only when the caller's thread outlives it, which does not happen at
     /// present: the process ends with the guest.
-    /// - Throws: `ExecutableError` when it cannot be run, `HostError` when the host refuses memory.
+    /// - Throws: `ExecutableError` when it cannot be run, `HostError` when the host refuses memory, `DebugServerError` when a debugger
+    ///   was asked for and cannot connect.
     package func start(program: [UInt8], arguments: [[UInt8]]) throws -> Int32 {
+        let listener = try options.debugger.map { try DebugListener($0) }
         let thread = try load(program: program, arguments: arguments)
+        if let listener, let endpoint = options.debugger {
+            try ProcessDebugger.attach(to: self, firstThread: thread, listener, endpoint)
+        }
         thread.run()
         return 0
     }
@@ -217,12 +228,19 @@ extension LinuxProcess {
     package func usageText() -> String { memory.usageText() }
     package func usageSummary() -> String { memory.usageSummary() }
 
+    /// Host threads of this process that are no guest threads.
+    var ownThreadCount: Int {
+        guard let debugger, debugger.processNumber == getpid(), debugger.hasThread else { return 0 }
+        return 1
+    }
+
     /// Descriptors that belong to Mynah, and that the guest cannot close.
     package var internalDescriptors: [Int32] {
-        [paths.internalDescriptor, strace?.internalDescriptor ?? -1].filter { $0 >= 0 }
+        [paths.internalDescriptor, strace?.internalDescriptor ?? -1].filter { $0 >= 0 } + (debugger?.descriptors ?? [])
     }
     package func isInternalDescriptor(_ descriptor: Int32) -> Bool {
-        descriptor >= 0 && (descriptor == paths.internalDescriptor || descriptor == strace?.internalDescriptor)
+        descriptor >= 0 && (descriptor == paths.internalDescriptor || descriptor == strace?.internalDescriptor
+            || debugger?.descriptors.contains(descriptor) == true)
     }
 
     /// A copy of guest memory; empty when it is no longer there.
@@ -237,6 +255,7 @@ extension LinuxProcess {
     /// Ends the process as exit_group does.
     package func exit(status: Int32) -> Never {
         strace?.exited(status: Int(status))
+        debugger?.end(.exited(status: UInt8(truncatingIfNeeded: status)))
         options.beforeExit?(status)
         _exit(status)
     }

@@ -43,6 +43,7 @@ package final class LinuxThread {
         hostThreadID = mynah_thread_id()
         mynah_set_signal_record(record)
         _ = mynah_set_host_mask(mask)
+        if let debugger = process.debugger, !isVforkedProcess { runDebugged(by: debugger) }
         while !isFinished {
             switch cpu.run() {
             case .systemCall: makeSystemCall()
@@ -51,13 +52,15 @@ package final class LinuxThread {
                 raiseFault(signal: signal, code: code, address: address)
             case .instructionFault(let address): raiseFetchFault(address: address)
             case .illegalInstruction: raiseFault(signal: SIGILL, code: 1, address: process.abi.programCounter(state))
+            case .breakpoint where isVforkedProcess && stepOverBreakpoint(): break
             case .breakpoint: raiseFault(signal: SIGTRAP, code: 1, address: process.abi.programCounter(state))
+            case .trap, .waitForInterrupt: preconditionFailure("an exit of machine mode")
             }
             if record.pointee.pending != 0 { deliverSignals() }
         }
     }
 
-    private func makeSystemCall() {
+    func makeSystemCall() {
         let abi = process.abi
         let arguments = abi.systemCallArguments(state)
         if process.options.showsBacktrace { announceOwnDeath(arguments) }

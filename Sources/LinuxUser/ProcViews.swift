@@ -1,7 +1,7 @@
 // The guest's view of /proc: files that would show the emulator instead of the guest.
 //
 // /proc/self (also by number, as thread-self, and below task/) exe, maps, smaps, smaps_rollup, cmdline, environ, auxv and stat,
-// and /proc/cpuinfo. A view is text in a memfd, made when the file is opened. Everything else of /proc passes through.
+// status while the emulator has threads of its own, and /proc/cpuinfo. A view is text in a memfd, made when the file is opened. Everything else of /proc passes through.
 
 import CHost
 import Glibc
@@ -9,7 +9,7 @@ import Glibc
 /// A file of /proc that is the guest's own.
 package struct ProcView {
     package enum Kind {
-        case executable, maps, usage, usageSummary, commandLine, environment, auxiliaryVector, status, processors
+        case executable, maps, usage, usageSummary, commandLine, environment, auxiliaryVector, status, summary, processors
     }
 
     package let kind: Kind
@@ -21,6 +21,7 @@ package struct ProcView {
             let path = readGuestString(at: address)
         else { return nil }
         self.init(path: path, process: Int(getpid()))
+        if kind == .summary && process.ownThreadCount == 0 { return nil }
     }
 
     /// The view that `path` names in the process with number `process`.
@@ -44,6 +45,7 @@ package struct ProcView {
         case "environ": kind = .environment
         case "auxv": kind = .auxiliaryVector
         case "stat": kind = .status
+        case "status": kind = .summary
         default: return nil
         }
     }
@@ -83,21 +85,33 @@ package struct ProcView {
         case .commandLine: process.guestBytes(process.argumentBytes)
         case .environment: process.guestBytes(process.environmentBytes)
         case .auxiliaryVector: process.guestBytes(process.auxiliaryVectorBytes)
-        case .status: Array(Self.status(stackStart: process.stackStart).utf8)
+        case .status: Array(Self.status(process).utf8)
+        case .summary: Array(Self.summary(process).utf8)
         case .processors: Array(Self.processors.utf8)
         }
     }
 
-    /// /proc/self/stat with the guest's start of the stack (field 28), which conservative collectors read.
-    private static func status(stackStart: UInt64) -> String {
+    /// /proc/self/stat with the guest's number of threads (field 20) and start of the stack (field 28), which conservative
+    /// collectors read.
+    private static func status(_ process: LinuxProcess) -> String {
         let text = readHostFile("/proc/self/stat")
         // The command, in brackets, may hold blanks.
         guard let bracket = text.lastIndex(of: ")") else { return text }
         var fields = text[text.index(after: bracket)...].split(separator: " ", omittingEmptySubsequences: true).map(String.init)
-        let stackField = 28 - 3
+        let threadsField = 20 - 3, stackField = 28 - 3
         guard fields.count > stackField else { return text }
-        fields[stackField] = String(stackStart)
+        if let count = Int(fields[threadsField]) { fields[threadsField] = String(count - process.ownThreadCount) }
+        fields[stackField] = String(process.stackStart)
         return text[...bracket] + " " + fields.joined(separator: " ")
+    }
+
+    /// /proc/self/status with the guest's number of threads.
+    private static func summary(_ process: LinuxProcess) -> String {
+        readHostFile("/proc/self/status").split(separator: "\n", omittingEmptySubsequences: false).map { line in
+            let name = "Threads:\t"
+            guard line.hasPrefix(name), let count = Int(line.dropFirst(name.count)) else { return String(line) }
+            return name + String(count - process.ownThreadCount)
+        }.joined(separator: "\n")
     }
 
     /// /proc/cpuinfo in riscv's form, one record a processor of the host.

@@ -1,6 +1,7 @@
 // Faults of the guest: signals that its own instruction caused, which cannot be blocked or ignored.
 
 import CHost
+import GDBStub
 import Glibc
 import Guest
 
@@ -27,6 +28,7 @@ extension LinuxThread {
         process.strace?.killed(by: signal)
         if isatty(2) != 0 || process.options.showsBacktrace { report(signal, address, reason) }
         process.options.beforeDeath?()
+        if !isVforkedProcess { process.debugger?.end(.killed(GDBSignal(linux: signal))) }
         mynah_die_of_signal(signal)
         _exit(128 + signal)
     }

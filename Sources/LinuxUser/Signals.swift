@@ -30,6 +30,8 @@ final class SignalTable {
     static func bit(_ signal: Int32) -> UInt64 { 1 << UInt64(signal - 1) }
 
     let lock = HostLock()
+    /// What a debugger wants to see first; nil without one.
+    private var observation: SignalObservation?
     private var actions = [SignalAction](repeating: SignalAction(), count: SignalTable.count)
 
     /// The table of a new program: what its parent ignored stays ignored. Handlers of this process's own runtime, as for crash
@@ -39,7 +41,7 @@ final class SignalTable {
         for signal in 1...Int32(count) {
             switch mynah_get_disposition(signal) {
             case Int32(MYNAH_SIGNAL_IGNORE): table.actions[Int(signal) - 1].handler = SignalAction.ignoreHandler
-            case Int32(MYNAH_SIGNAL_CATCH): mirror(SignalAction(), for: signal)
+            case Int32(MYNAH_SIGNAL_CATCH): table.mirror(SignalAction(), for: signal)
             default: break
             }
         }
@@ -62,7 +64,7 @@ final class SignalTable {
         lock.locked {
             let before = actions[Int(signal) - 1]
             actions[Int(signal) - 1] = action
-            Self.mirror(action, for: signal)
+            mirror(action, for: signal)
             return before
         }
     }
@@ -80,7 +82,22 @@ final class SignalTable {
 
     /// After a vfork child changed what both share on the host.
     func mirrorFaultSignals() {
-        for signal in [SIGSEGV, SIGBUS] { Self.mirror(self[signal], for: signal) }
+        for signal in [SIGSEGV, SIGBUS] { mirror(self[signal], for: signal) }
+    }
+
+    /// A debugger is to see signals before the guest, from now on or (nil) no longer.
+    func observe(_ observation: SignalObservation?) {
+        lock.locked {
+            self.observation = observation
+            mirrorAll()
+        }
+    }
+
+    /// Brings the host's dispositions in line, in a process that inherited others.
+    func mirrorAll() {
+        for signal in 1...Int32(Self.count) where Self.unblockable & Self.bit(signal) == 0 {
+            mirror(actions[Int(signal) - 1], for: signal)
+        }
     }
 
     /// CLONE_CLEAR_SIGHAND: caught signals become default.
@@ -88,7 +105,14 @@ final class SignalTable {
         for signal in 1...Int32(Self.count) where self[signal].isCaught { set(SignalAction(), for: signal) }
     }
 
-    private static func mirror(_ action: SignalAction, for signal: Int32) {
+    private func mirror(_ action: SignalAction, for signal: Int32) {
+        if let observation, !action.isCaught, observation.catches(action, signal) {
+            // Nobody but the debugger notices: calls go on, and children that nobody waits for vanish, as they would without it.
+            let vanish = signal == SIGCHLD && action.handler == SignalAction.ignoreHandler ? SignalAction.noChildWait : 0
+            let kept = action.flags & (SignalAction.noChildStop | SignalAction.noChildWait)
+            _ = mynah_set_disposition(signal, Int32(MYNAH_SIGNAL_CATCH), kept | vanish | SignalAction.restart)
+            return
+        }
         let disposition: Int
         switch action.handler {
         case SignalAction.defaultHandler: disposition = Int(MYNAH_SIGNAL_DEFAULT)
@@ -108,6 +132,17 @@ struct SignalInfo {
 
     init() {}
 
+    /// A signal that this process sent to itself.
+    init(ownSignal signal: Int32) {
+        self.init(signal: signal, code: 0, address: UInt64(UInt32(bitPattern: getpid())) | UInt64(getuid()) << 32)
+    }
+
+    /// All of it.
+    var bytes: [UInt8] {
+        get { withUnsafeBytes(of: words) { Array($0) } }
+        set { withUnsafeMutableBytes(of: &words) { $0.copyBytes(from: newValue.prefix($0.count)) } }
+    }
+
     /// A fault: si_addr is the third word.
     init(signal: Int32, code: Int32, address: UInt64) {
         words.0 = UInt64(UInt32(bitPattern: signal))
@@ -115,6 +150,7 @@ struct SignalInfo {
         words.2 = address
     }
 
+    var signal: Int32 { Int32(truncatingIfNeeded: words.0) }
     var code: Int32 { Int32(truncatingIfNeeded: words.1) }
 }
 
@@ -146,13 +182,14 @@ extension LinuxThread {
         if record.pointee.pending == 0 { _ = mynah_set_host_mask(mask) }
     }
 
-    private func deliver(_ signal: Int32, _ info: SignalInfo) {
+    func deliver(_ signal: Int32, _ info: SignalInfo) {
         let action = signals.takeAction(for: signal)
         process.strace?.signal(Int(signal), code: Int(info.code))
         switch action.handler {
         case SignalAction.ignoreHandler: return
         case SignalAction.defaultHandler:
             // It was caught when it came: now the host has the default action.
+            if isDebugged { return performDefaultAction(of: signal) }
             _ = mynah_syscall(234, Int(getpid()), Int(hostThreadID), Int(signal), 0, 0, 0)
         default: enter(action, signal: signal, info: info)
         }

@@ -97,11 +97,13 @@ extension LinuxThread {
         if arguments.flags & CloneFlag.childClearsID != 0 { child.clearedThreadID = arguments.childThreadID }
         let start = ThreadStart(child, arguments)
         process.threadsLock.locked { process.threads.append(child) }
+        process.debugger?.add(child)
         let error = mynah_start_thread(
             { Unmanaged<ThreadStart>.fromOpaque($0!).takeRetainedValue().run() }, Unmanaged.passRetained(start).toOpaque(), 2 << 20)
         guard error == 0 else {
             Unmanaged.passUnretained(start).release()
             process.threadsLock.locked { process.threads.removeAll { $0 === child } }
+            process.debugger?.remove(child)
             cpu.destroy()
             return -Int64(error)
         }
@@ -138,6 +140,7 @@ extension LinuxThread {
         handover.finishInChild()
         process.threads = [self]
         isVforkedProcess = false
+        leaveDebugger()
         becomeChild(arguments)
         prepare(state, arguments)
         return 0
@@ -205,6 +208,7 @@ extension LinuxThread {
         if isLast {
             process.exit(status: status)
         }
+        process.debugger?.remove(self)
         mynah_return_signals(record)
         mynah_set_signal_record(nil)
         mynah_set_current_cpu(nil)
@@ -287,6 +291,8 @@ private final class ThreadStart {
     func runVforked() {
         mynah_set_signal_record(thread.record)
         thread.isVforkedProcess = true
+        // The parent's are inherited, a debugger's wishes among them.
+        if thread.process.debugger != nil { thread.signals.mirrorAll() }
         thread.becomeChild(arguments)
         thread.run()
         _exit(127)

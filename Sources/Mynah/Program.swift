@@ -1,6 +1,7 @@
 // Runs a guest program in this process: from options to the layers below.
 
 import Engine
+import GDBStub
 import Glibc
 import GuestRISCV
 import Host
@@ -68,6 +69,14 @@ public enum Program {
             }
             settings.strace = strace
         }
+        do {
+            settings.debugger = try options.debugger.map { try DebugEndpoint($0) }
+        } catch let error as DebugServerError {
+            throw ProgramError.badOption("'--gdb': \(error.description)")
+        }
+        if settings.debugger != nil, settings.engine.lockstep != nil {
+            throw ProgramError.badOption("'--gdb' and '--verify' do not go together: a comparison must not be stopped in between")
+        }
         try checkProcessor(options.processor)
         var process: LinuxProcess?
         let countsEverything = options.engine == .interpreter
@@ -85,6 +94,8 @@ public enum Program {
             exit(try guest.start(program: options.program, arguments: [options.program] + options.arguments))
         } catch let error as ExecutableError {
             throw error.exitStatus == 127 ? ProgramError.notFound(error.description) : ProgramError.notRunnable(error.description)
+        } catch let error as DebugServerError {
+            throw ProgramError.badOption("'--gdb': \(error.description)")
         } catch let error as HostError where error.isOutOfMemory {
             throw ProgramError.notRunnable(
                 "\(String(decoding: options.program, as: UTF8.self)): not enough memory beside the program's: \(error.description). "

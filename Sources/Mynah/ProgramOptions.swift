@@ -58,6 +58,8 @@ public struct ProgramOptions: Sendable {
     /// Compare one of so many executions of each translation with the interpreter, while the program runs; nil for none.
     /// Single-threaded programs only: comparing ends when a thread is started.
     public var verification: Int?
+    /// Where to wait for gdb before the program starts: `PORT`, `HOST:PORT` or the path of a Unix socket; nil for not at all.
+    public var debugger: String?
     /// The kernel release that uname(2) shows; nil for the default.
     public var kernelRelease: String?
     /// Bytes of the guest's main stack; nil for the host's limit.

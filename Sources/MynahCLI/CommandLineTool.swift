@@ -1,6 +1,6 @@
 // Where a process of Mynah starts: decides by the name it was called with and by the first argument who parses the rest.
 //
-// `run` and the qemu personality go straight to their own scanner; every other command to ArgumentParser.
+// `run`, `boot` and the qemu personalities go straight to their own scanner; every other command to ArgumentParser.
 
 import Glibc
 import Mynah
@@ -14,12 +14,15 @@ public enum CommandLineTool {
     package static func run(_ arguments: [String]) -> Int32 {
         let name = lastPathComponent(arguments.first ?? "mynah")
         let machine = qemuMachine(of: name)
+        let command = arguments.count > 1 ? arguments[1] : ""
         do {
+            if let machine, machine.hasPrefix("system-") { return try bootAsQemu(arguments, name: name, machine: String(machine.dropFirst(7))) }
             if let machine { return try runAsQemu(arguments, name: name, machine: machine) }
-            if arguments.count > 1 && arguments[1] == "run" { return try runProgram(arguments.dropFirst(2)) }
+            if command == "run" { return try runProgram(arguments.dropFirst(2)) }
+            if command == "boot" { return try bootMachine(arguments.dropFirst(2)) }
         } catch {
             let failure = error as? CommandFailure ?? CommandFailure(ProgramError.internalError("\(error)"))
-            return report(failure, as: name, help: machine == nil ? "mynah run --help" : "\(name) -h")
+            return report(failure, as: name, help: machine == nil ? "mynah \(command) --help" : "\(name) -h")
         }
         return MynahCommand.runMain(Array(arguments.dropFirst()))
     }
@@ -32,7 +35,7 @@ public enum CommandLineTool {
         return failure.status
     }
 
-    /// "riscv64" for "qemu-riscv64" and "qemu-riscv64-static"; nil for any other name.
+    /// "riscv64" for "qemu-riscv64" and "qemu-riscv64-static", "system-riscv64" for "qemu-system-riscv64"; nil for any other name.
     package static func qemuMachine(of name: String) -> String? {
         guard name.hasPrefix("qemu-") else { return nil }
         let machine = name.dropFirst(5)

@@ -6,17 +6,18 @@ import Mynah
 struct MynahCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "mynah",
-        abstract: "Runs Linux programs that were built for another processor.",
+        abstract: "Runs programs and whole systems that were built for another processor.",
         discussion: """
             mynah run ./program arguments...     run a riscv64 program
+            mynah boot --kernel Image            boot a riscv64 machine
             mynah bench                          how fast is it?
             mynah verify ./program arguments...  is it translated rightly?
             mynah inspect ./program --at main    what is it translated to?
 
-            Called as qemu-riscv64 (a symbolic link), it takes the options of qemu's user mode.
+            Called as qemu-riscv64 or qemu-system-riscv64 (a symbolic link), it takes the options of qemu.
             """,
         version: "mynah \(mynahVersion)",
-        subcommands: [RunHelpCommand.self, BenchCommand.self, VerifyCommand.self, InspectCommand.self, ISACommand.self])
+        subcommands: [RunHelpCommand.self, BootHelpCommand.self, BenchCommand.self, VerifyCommand.self, InspectCommand.self, ISACommand.self])
 
     /// Parses and runs a command; our own exit statuses instead of ArgumentParser's.
     static func runMain(_ arguments: [String]) -> Int32 {
@@ -62,5 +63,16 @@ struct RunHelpCommand: ParsableCommand {
 
     func run() throws {
         throw ExitCode(try runProgram(arguments[...]))
+    }
+}
+
+/// The same for `boot`.
+struct BootHelpCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "boot", abstract: "Boot a kernel or firmware of another processor.")
+    @Argument(parsing: .captureForPassthrough, help: "Options; see 'mynah boot --help'.")
+    var arguments: [String] = []
+
+    func run() throws {
+        throw ExitCode(try bootMachine(arguments[...]))
     }
 }

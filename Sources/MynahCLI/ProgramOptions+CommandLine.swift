@@ -16,6 +16,7 @@ extension ProgramOptions {
         if let verification { words.append("--verify=\(verification)") }
         if trace != nil || verification != nil, let outputPath { words += ["--append", outputPath] }
         if let translationLimit { words += ["--translation-limit", String(translationLimit)] }
+        if debugger != nil { words += ["--gdb", "none"] }
         for pass in disabledPasses { words += ["--disable-pass", pass] }
         return words
     }

@@ -28,8 +28,8 @@ extension OptionTable where Settings == RunSettings {
         table.option(nil, "cpu", "model", environment: "QEMU_CPU", "the processor that the guest sees") {
             $0.options.processor = $1
         }
-        table.option("g", nil, "port", environment: "QEMU_GDB", "wait for gdb (not available yet)") { _, _ in
-            throw OptionValueError("there is no gdb server yet; run without it, or with -strace or -d to see what happens")
+        table.option("g", nil, "port", environment: "QEMU_GDB", "wait for gdb's 'target remote' at a port or socket") {
+            $0.options.debugger = parseDebugger($1)
         }
         table.flag(nil, "strace", environment: "QEMU_STRACE", "trace system calls") { $0.options.trace = "all" }
         table.option("d", nil, "item[,...]", environment: "QEMU_LOG", "log in_asm, op, op_opt, out_asm, strace") {

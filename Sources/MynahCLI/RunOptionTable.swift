@@ -39,6 +39,9 @@ extension OptionTable where Settings == RunSettings {
     }
 
     private mutating func addObservationOptions() {
+        option("g", "gdb", "PORT|SOCKET", environment: "QEMU_GDB", "wait for gdb's 'target remote' before the program starts") {
+            $0.options.debugger = parseDebugger($1)
+        }
         optionalValue("strace", "SET", "trace system calls as strace(1) does: all, NAME, %CLASS, !SET") {
             $0.options.trace = $1 ?? "all"
         }
@@ -84,6 +87,9 @@ func parseEnvironmentSetting(_ text: String) throws -> EnvironmentChange {
     }
     return .set(name: String(text[..<equals]), value: String(text[text.utf8.index(after: equals)...]))
 }
+
+/// `none` is for the programs that the guest executes: the environment is theirs, too.
+func parseDebugger(_ text: String) -> String? { text == "none" ? nil : text }
 
 func parseEngine(_ text: String) throws -> EngineChoice {
     guard let engine = EngineChoice(rawValue: text) else {

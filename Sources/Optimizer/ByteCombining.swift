@@ -1,4 +1,5 @@
-// Copies byte by byte, as compilers make them for targets without misaligned accesses, as copies of words.
+// What compilers do byte by byte for targets without misaligned accesses, done by words: copies, and numbers that are put
+// together from their bytes in either order.
 //
 // Bytes that are loaded from one base and stored in the same order to another become one load in the place of the first and one
 // store in the place of the first; the single bytes are taken from the word. Reading the word back then costs no wait for eight
@@ -8,18 +9,23 @@
 import IR
 
 package let byteCombining = Pass(name: "byte-combining", option: .byteCombining) { function, _ in
-    guard function.blocks.count == 1, ByteCopies.mayOccur(function) else { return }
-    var copies = ByteCopies(function)
-    copies.find()
-    copies.rewrite()
+    guard function.blocks.count == 1, ByteAccesses.mayCombine(function) else { return }
+    var accesses = ByteAccesses(function)
+    accesses.findCopies()
+    accesses.findNumbers()
+    accesses.rewrite()
 }
 
-private struct ByteCopies {
-    /// Bytes that are copied together.
+private struct ByteAccesses {
+    /// Bytes that are loaded together.
     struct Chunk {
         /// Instruction indices by rising offset.
         var loads: [Int]
-        var stores: [Int]
+        /// Of a copy, the same.
+        var stores: [Int] = []
+        /// Of a number, its last `or`, and whether its most significant byte comes first.
+        var number: Int?
+        var isReversed = false
         var wide = Value.none
     }
     private let function: Function
@@ -31,19 +37,23 @@ private struct ByteCopies {
 
     private static func isByteStore(_ i: Instruction) -> Bool { i.opcode == .store && i.access.bytes == 1 && i.b.isNone }
 
-    static func mayOccur(_ function: Function) -> Bool {
-        var count = 0
-        for index in 0 ..< function.count where isByteStore(function.instructions[index]) { count += 1 }
-        return count > 1
+    private static func isByteLoad(_ i: Instruction) -> Bool {
+        i.opcode == .load && i.type == .i64 && i.access.bytes == 1 && i.b.isNone
     }
 
-    // MARK: Finding
+    static func mayCombine(_ function: Function) -> Bool {
+        var loads = 0
+        for index in 0 ..< function.count where isByteLoad(function.instructions[index]) { loads += 1 }
+        return loads > 1
+    }
 
-    mutating func find() {
+    // MARK: Copies
+
+    mutating func findCopies() {
         var run: [Int] = []
         for index in 0 ..< function.count {
             let instruction = function.instructions[index]
-            if ByteCopies.isByteStore(instruction) {
+            if ByteAccesses.isByteStore(instruction) {
                 if let first = run.first, function.instructions[first].a != instruction.a { split(&run) }
                 run.append(index)
             } else if !instruction.opcode.effects.isDisjoint(with: [.readsMemory, .writesMemory, .faults, .exits]) {
@@ -71,24 +81,73 @@ private struct ByteCopies {
         let first = function.instructions[loads[0]], lowest = function.instructions[sorted[0]].immediate
         for (byte, (load, store)) in zip(loads, sorted).enumerated() {
             let loading = function.instructions[load]
-            guard loading.opcode == .load, loading.type == .i64, loading.access.bytes == 1, loading.b.isNone, loading.a == first.a,
+            guard ByteAccesses.isByteLoad(loading), loading.a == first.a,
                 loading.immediate == first.immediate &+ Int64(byte),
                 function.instructions[store].immediate == lowest &+ Int64(byte), chunkOf[load] == nil
             else { return false }
         }
-        guard Set(loads).count == loads.count, let from = loads.min(), let to = loads.max() else { return false }
-        for between in from ... to
-        where !function.instructions[between].opcode.effects.isDisjoint(with: [.writesMemory, .exits, .writesState])
-            && function.instructions[between].opcode != .write
-        {
-            return false
-        }
+        guard mayLoadTogether(loads) else { return false }
         for (byte, (load, store)) in zip(loads, sorted).enumerated() {
             chunkOf[load] = (chunks.count, byte)
             chunkOf[store] = (chunks.count, byte)
         }
         chunks.append(Chunk(loads: loads, stores: sorted))
         return true
+    }
+
+    /// Whether the loads, each of another byte, may all be done in the place of the first.
+    private func mayLoadTogether(_ loads: [Int]) -> Bool {
+        guard Set(loads).count == loads.count, let from = loads.min(), let to = loads.max() else { return false }
+        return (from ... to).allSatisfy { between in
+            let opcode = function.instructions[between].opcode
+            return opcode == .write || opcode.effects.isDisjoint(with: [.writesMemory, .exits, .writesState])
+        }
+    }
+
+    // MARK: Numbers
+
+    /// Numbers from the last `or` on, as the others lead to it.
+    mutating func findNumbers() {
+        var inner: Set<Int> = []
+        for index in stride(from: function.count - 1, through: 0, by: -1)
+        where function.instructions[index].opcode == .or && !inner.contains(index) {
+            var bytes: [(load: Int, shift: Int64)] = [], parts: [Int] = []
+            guard collect(Value(index), 0, &bytes, &parts), [2, 4, 8].contains(bytes.count) else { continue }
+            bytes.sort { $0.shift < $1.shift }
+            let loads = bytes.map(\.load), first = function.instructions[loads[0]]
+            let step = function.instructions[loads[1]].immediate &- first.immediate
+            guard step == 1 || step == -1,
+                zip(0..., bytes).allSatisfy({ number, byte in
+                    let load = function.instructions[byte.load]
+                    return byte.shift == Int64(number * 8) && load.a == first.a && load.immediate == first.immediate &+ Int64(number) &* step
+                }), loads.allSatisfy({ chunkOf[$0] == nil }), mayLoadTogether(loads)
+            else { continue }
+            let rising = step == 1 ? loads : loads.reversed()
+            for (byte, load) in rising.enumerated() { chunkOf[load] = (chunks.count, byte) }
+            chunkOf[index] = (chunks.count, 0)
+            chunks.append(Chunk(loads: rising, number: index, isReversed: step == -1))
+            inner.formUnion(parts)
+        }
+    }
+
+    /// The unsigned bytes that a number is put together from, and how far to the left; false when it is anything else.
+    private func collect(_ value: Value, _ shift: Int64, _ bytes: inout [(load: Int, shift: Int64)], _ parts: inout [Int]) -> Bool {
+        let index = Int(value.index), i = function.instructions[index]
+        switch i.opcode {
+        case .or:
+            parts.append(index)
+            return bytes.count < 8 && collect(i.a, shift, &bytes, &parts) && collect(i.b, shift, &bytes, &parts)
+        case .shiftLeft:
+            let amount = function.instructions[Int(i.b.index)]
+            // What a shift of a word loses would be lost in the number as well.
+            guard amount.opcode == .constant, amount.immediate > 0, shift + amount.immediate < Int64(i.type.byteCount * 8) else { return false }
+            return collect(i.a, shift + amount.immediate, &bytes, &parts)
+        case .truncate: return shift < 32 && collect(i.a, shift, &bytes, &parts)
+        case .load where ByteAccesses.isByteLoad(i) && !i.access.isSigned:
+            bytes.append((index, shift))
+            return bytes.count <= 8
+        default: return false
+        }
     }
 
     // MARK: Rewriting
@@ -113,6 +172,19 @@ private struct ByteCopies {
                 continue
             }
             let bytes = chunks[chunk].loads.count, access = Access(bytes: bytes, signed: false)
+            if index == chunks[chunk].number {
+                var number = chunks[chunk].wide
+                if chunks[chunk].isReversed {
+                    number = emit(Instruction(.byteSwap, .i64, a: number))
+                    if bytes < 8 {
+                        let amount = emit(Instruction(.constant, .i64, immediate: Int64(64 - bytes * 8)))
+                        number = emit(Instruction(.shiftRightLogical, .i64, a: number, b: amount))
+                    }
+                }
+                if instruction.type == .i32 { number = emit(Instruction(.truncate, .i32, a: number)) }
+                place[index] = number
+                continue
+            }
             instruction.immediate &-= Int64(byte)
             if instruction.opcode == .store {
                 guard index == chunks[chunk].stores.min() else { continue }

@@ -18,7 +18,7 @@ package let canonicalNaN = Pass(name: "canonical-nan", option: .canonicalNaN) { 
     context.resetForward(function.count)
     for index in 0 ..< function.count {
         let i = instructions[index]
-        guard i.opcode == .canonicalNaN, needed[index] == 0, makesQuietNaNs(instructions[Int(i.a.index)].opcode) else { continue }
+        guard i.opcode == .canonicalNaN, needed[index] == 0, instructions[Int(i.a.index)].opcode.makesQuietNaNs else { continue }
         context.forward[index] = i.a.index
         instructions[index] = Instruction(.nop)
     }
@@ -33,28 +33,11 @@ private func markNeeded(_ function: Function, _ needed: UnsafeMutablePointer<UIn
     }
     for index in 0 ..< function.count {
         let i = instructions[index]
-        if treatsQuietNaNsAlike(i.opcode) { continue }
+        if i.opcode.treatsQuietNaNsAlike { continue }
         let count = i.opcode.operandCount
         if count > 0 { mark(i.a) }
         if count > 1 { mark(i.b) }
         if count > 2 { mark(i.c) }
     }
     for argument in function.arguments { mark(argument) }
-}
-
-private func treatsQuietNaNsAlike(_ opcode: Opcode) -> Bool {
-    switch opcode {
-    case .floatMinimum, .floatMaximum, .floatCompare, .floatToInteger: true
-    default: makesQuietNaNs(opcode)
-    }
-}
-
-/// Arithmetic whose result is any quiet NaN when it is a NaN.
-private func makesQuietNaNs(_ opcode: Opcode) -> Bool {
-    switch opcode {
-    case .floatAdd, .floatSubtract, .floatMultiply, .floatDivide, .floatSquareRoot, .multiplyAdd, .multiplySubtract,
-        .negatedMultiplyAdd, .negatedMultiplySubtract, .floatToFloat, .roundToIntegral:
-        true
-    default: false
-    }
 }

@@ -18,13 +18,15 @@ package struct OptimizerOptions: OptionSet, Hashable, Sendable {
 
     /// Of the back end, which has no passes.
     package static let deferredWrites = OptimizerOptions(rawValue: 1 << 31)
-    private static let deferredWritesName = "deferred-writes"
+    /// Makes another function instead of changing one: see `LoopVectorizer`.
+    package static let vectorLoops = OptimizerOptions(rawValue: 1 << 30)
+    private static let others = [("deferred-writes", deferredWrites), ("vector-loops", vectorLoops)]
 
-    package static let all = Pipeline.passes.reduce(into: deferredWrites) { $0.formUnion($1.option) }
+    package static let all = Pipeline.passes.reduce(into: deferredWrites.union(vectorLoops)) { $0.formUnion($1.option) }
 
     /// The set of the one optimisation called `name`, or nil when there is none.
     package init?(name: String) {
-        if name == OptimizerOptions.deferredWritesName { self = .deferredWrites } else { self.init(passName: name) }
+        if let other = OptimizerOptions.others.first(where: { $0.0 == name }) { self = other.1 } else { self.init(passName: name) }
     }
 
     /// The set of the one pass called `name`, or nil when there is none.
@@ -36,6 +38,6 @@ package struct OptimizerOptions: OptionSet, Hashable, Sendable {
     /// Names of all passes, in the order in which they run.
     package static var passNames: [String] { Pipeline.passes.map(\.name) }
 
-    /// Names of everything that can be left out: the passes, and what the back end does.
-    package static var names: [String] { passNames + [deferredWritesName] }
+    /// Names of everything that can be left out: the passes, and what is none.
+    package static var names: [String] { passNames + others.map(\.0) }
 }

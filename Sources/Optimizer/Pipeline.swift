@@ -31,6 +31,12 @@ package final class Pipeline {
         run(deadCode, function, options)
     }
 
+    /// Removes what a loop of vectors computes twice or for nothing.
+    package func tidy(_ function: Function) {
+        run(valueNumbering, function, options)
+        run(deadCode, function, options)
+    }
+
     /// Runs one pass if it is in `options`.
     package func run(_ pass: Pass, _ function: Function, _ options: OptimizerOptions = .all) {
         guard options.contains(pass.option) else { return }

@@ -113,6 +113,26 @@ extension Assembler {
         return offset &- 4
     }
 
+    /// The same behind the code from offset `start` on, which sets the flags and may be moved: it is position-independent and
+    /// no label is bound in it. What fills comes before it, so that it and the jump stay neighbours, which the processor fuses.
+    package mutating func alignedConditionalJump(_ condition: Condition, _ label: Label, behind start: Int) -> Int {
+        precondition(!isBound(label))
+        let fill = Int(truncatingIfNeeded: (0 &- (executableAddress &+ 2)) & 3)
+        if fill > 0, !overflowed {
+            let code = base + start, byteCount = offset - start
+            nop(bytes: fill)
+            if !overflowed {
+                // SAFETY: `nop` has made room for the fill behind the code, inside of the region.
+                (code + fill).copyMemory(from: code, byteCount: byteCount)
+                // Byte by byte: `nop` stores eight at once.
+                let filling: UInt32 = fill == 1 ? 0x90 : fill == 2 ? 0x9066 : 0x001f_0f
+                for byte in 0 ..< fill { code.storeBytes(of: UInt8(truncatingIfNeeded: filling >> UInt32(byte * 8)), toByteOffset: byte, as: UInt8.self) }
+            }
+        }
+        jcc(condition, label)
+        return offset &- 4
+    }
+
     /// `call label` with its displacement in an aligned word. The label must not be bound yet. Returns the offset of that word.
     package mutating func alignedCall(_ label: Label) -> Int {
         precondition(!isBound(label))

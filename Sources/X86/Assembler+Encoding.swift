@@ -39,26 +39,26 @@ extension Assembler {
 
     // MARK: VEX
 
-    /// `VEX.128.pp.map.W opcode /r` with a register as the last operand.
+    /// `VEX.L.pp.map.W opcode /r`, of 256 bits where `long`, with a register as the last operand.
     @inline(__always)
     mutating func emitVEX(
-        _ prefix: OpcodePrefix, _ map: OpcodeMap, wide: Bool = false, _ opcode: UInt8, _ register: UInt8,
+        _ prefix: OpcodePrefix, _ map: OpcodeMap, wide: Bool = false, long: Bool = false, _ opcode: UInt8, _ register: UInt8,
         _ second: UInt8, _ operand: UInt8
     ) {
         var place = Place(start: cursor)
-        place.storeVEX(prefix, map, wide, opcode, (register & 8) &>> 1 | operand &>> 3, second)
+        place.storeVEX(prefix, map, wide, long, opcode, (register & 8) &>> 1 | operand &>> 3, second)
         place.store(0xC0 | (register & 7) &<< 3 | operand & 7)
         advance(to: place.end)
     }
 
-    /// `VEX.128.pp.map.W opcode /r` with a memory operand.
+    /// `VEX.L.pp.map.W opcode /r`, of 256 bits where `long`, with a memory operand.
     @inline(__always)
     mutating func emitVEX(
-        _ prefix: OpcodePrefix, _ map: OpcodeMap, wide: Bool = false, _ opcode: UInt8, _ register: UInt8,
+        _ prefix: OpcodePrefix, _ map: OpcodeMap, wide: Bool = false, long: Bool = false, _ opcode: UInt8, _ register: UInt8,
         _ second: UInt8, _ memory: Memory, immediateLength: UInt8 = 0
     ) {
         var place = Place(start: cursor)
-        place.storeVEX(prefix, map, wide, opcode, (register & 8) &>> 1 | memory.extensionBits, second)
+        place.storeVEX(prefix, map, wide, long, opcode, (register & 8) &>> 1 | memory.extensionBits, second)
         storeOperand(place, register, memory, immediateLength: immediateLength)
     }
 
@@ -128,11 +128,11 @@ extension Place {
     /// extension bits and the second operand inverted.
     @inline(__always)
     fileprivate mutating func storeVEX(
-        _ prefix: OpcodePrefix, _ map: OpcodeMap, _ wide: Bool, _ opcode: UInt8, _ extensionBits: UInt8,
+        _ prefix: OpcodePrefix, _ map: OpcodeMap, _ wide: Bool, _ long: Bool, _ opcode: UInt8, _ extensionBits: UInt8,
         _ second: UInt8
     ) {
         let inverted = ~extensionBits & 7
-        let tail = (~second & 15) &<< 3 | prefix.rawValue
+        let tail = (~second & 15) &<< 3 | (long ? 4 : 0) | prefix.rawValue
         if map == .x0F && !wide && inverted & 3 == 3 {
             let register = (inverted & 4) &<< 5
             store(0xC5 | UInt32(register | tail) &<< 8 | UInt32(opcode) &<< 16, length: 3)

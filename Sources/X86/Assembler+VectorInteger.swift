@@ -18,7 +18,7 @@ package enum VectorOperation: UInt16, CaseIterable, Sendable {
     // Arrangement
     case punpcklbw = 0x60, punpcklwd = 0x61, punpckldq = 0x62, punpcklqdq = 0x6C
     case punpckhbw = 0x68, punpckhwd = 0x69, punpckhdq = 0x6A, punpckhqdq = 0x6D
-    case packuswb = 0x67, pshufb = 0x3800
+    case packuswb = 0x67, packusdw = 0x382B, pshufb = 0x3800
     // Shifts by a register
     case psllw = 0xF1, pslld = 0xF2, psllq = 0xF3, psrlw = 0xD1
     case psrld = 0xD2, psrlq = 0xD3, psraw = 0xE1, psrad = 0xE2

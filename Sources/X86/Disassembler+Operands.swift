@@ -47,7 +47,8 @@ extension InstructionDecoder {
     /// Stands for the operand whose address is known when the instruction's end is.
     private static let placeholder = "[rip]"
 
-    /// Bytes of an operand: v by REX.W and prefix 66, y by W; x by the vector length, and h, f, e a half, a quarter, an eighth of it.
+    /// Bytes of an operand: v by REX.W and prefix 66, y by W; x by the vector length, h, f, e a half, a quarter, an eighth of it, and c
+    /// the whole of the long one but half of the short one.
     private func byteCount(_ size: Character) -> Int {
         switch size {
         case "b": return 1
@@ -59,6 +60,7 @@ extension InstructionDecoder {
         case "h": return isLong ? 16 : 8
         case "f": return isLong ? 8 : 4
         case "e": return isLong ? 4 : 2
+        case "c": return isLong ? 32 : 8
         case "o": return 16
         case "t": return 32
         default: return isWide ? 8 : hasOperandSize ? 2 : 4

@@ -25,6 +25,8 @@ extension DisassemblyRows {
         binary(.x0F, .x66, 0x16, "movhpd", "Mq")
         both(.x0F, .x66, 0x17, "movhpd", "Mq,Vo")
         legacy(.x0F, .xF2, 0x12, "movddup", "Vo,Wq")
+        vex(.x0F, .xF2, 0x12, "vmovddup", "Vx,Ux")
+        vex(.x0F, .xF2, 0x12, "vmovddup", "Vx,Mc")
         both(.x0F, .xF3, 0x12, "movsldup", "Vx,Wx")
         both(.x0F, .xF3, 0x16, "movshdup", "Vx,Wx")
         both(.x0F, .none, 0x28, "movaps", "Vx,Wx")

@@ -25,6 +25,12 @@ package enum Width: UInt8, CaseIterable, Sendable {
     @inlinable package var bitCount: Int { 8 << Int(rawValue) }
 }
 
+/// The width of a vector operand: `xmm` or `ymm` registers.
+@usableFromInline
+package enum VectorWidth: UInt8, CaseIterable, Sendable {
+    case x128 = 0, x256
+}
+
 /// The width of a floating-point operand: 32 or 64 bits.
 @usableFromInline
 package enum FloatWidth: UInt8, CaseIterable, Sendable {

@@ -24,6 +24,8 @@ struct ValueState {
     var isSunk = false
     /// Computed before its place, together with another value.
     var isComputed = false
+    /// Users of a canonical NaN that are content with any: arithmetic, and writes that stay pending.
+    var lenientUses: Int32 = 0
     /// Spill slot, or -1.
     var spill: Int16 = -1
     /// Guest slot whose content the value is, or -1.

@@ -52,6 +52,8 @@ package struct CodeStubs {
     private(set) var interpretOne: UInt64 = 0
     /// Calls the C function in rax with arguments in rdi, rcx, rdx; result in rax; homes preserved, scratch registers not.
     private(set) var callHelper: UInt64 = 0
+    /// Has the look-aside buffer filled as `helper_scratch` says; comes back with everything as it was, or leaves as a fault.
+    private(set) var fillBuffer: UInt64 = 0
     private(set) var constants: UInt64 = 0
     package private(set) var byteCount = 0
 
@@ -65,7 +67,8 @@ package struct CodeStubs {
     /// Emits the stubs at the start of the code cache.
     /// - Parameter interpretOne: C function (state, guest address) -> 0, or an exit word.
     package init(
-        writable: UnsafeMutableRawPointer, executable: UInt64, capacity: Int, map: RegisterMap, interpretOneFunction: UInt64
+        writable: UnsafeMutableRawPointer, executable: UInt64, capacity: Int, map: RegisterMap, interpretOneFunction: UInt64,
+        fillBufferFunction: UInt64 = 0
     ) {
         var asm = Assembler()
         defer { asm.deallocate() }
@@ -74,6 +77,7 @@ package struct CodeStubs {
         emitEnterAndExit(&asm, map)
         emitLookup(&asm, map)
         emitCalls(&asm, map, interpretOneFunction)
+        if fillBufferFunction != 0 { emitFillBuffer(&asm, fillBufferFunction) }
         asm.align(to: 64)
         let complete = asm.finish()
         precondition(complete, "the stubs fit the first page of the cache")
@@ -212,5 +216,34 @@ package struct CodeStubs {
         for register in changed { asm.mov(.quad, register, RegisterMap.saved(register)) }
         for vector in RegisterMap.homeVectors { asm.movs(.double, vector, RegisterMap.saved(vector)) }
         asm.ret()
+    }
+
+    /// All registers are kept, vectors whole: nothing of the translation knows that it was interrupted.
+    private mutating func emitFillBuffer(_ asm: inout Assembler, _ function: UInt64) {
+        let kept: [Register] = [.rax, .rcx, .rdx, .rdi, .rsi, .r8, .r9, .r10, .r11]
+        let vectors = (0 ..< 16).map { XMM(rawValue: UInt8($0)).unsafelyUnwrapped }
+        let bytes: Int32 = 16 * 16 + 80
+        asm.align(to: 16)
+        fillBuffer = asm.executableAddress
+        asm.mov(.quad, RegisterMap.header(\.return_stack), .rsp)
+        asm.mov(.quad, .rsp, RegisterMap.header(\.host_stack))
+        asm.lea(.quad, .rsp, .base(.rsp, -bytes))
+        for (index, vector) in vectors.enumerated() { asm.movups(.base(.rsp, Int32(index) * 16), vector) }
+        for (index, register) in kept.enumerated() { asm.mov(.quad, .base(.rsp, 256 + Int32(index) * 8), register) }
+        asm.lea(.quad, .rdi, .base(.rbp, -MYNAH_STATE_BIAS))
+        asm.mov(.quad, .rsi, RegisterMap.header(\.helper_scratch))
+        asm.mov(.quad, .rdx, RegisterMap.header(\.helper_scratch).advanced(by: 8))
+        asm.movImmediate(.rax, function)
+        asm.call(.rax)
+        asm.test(.quad, .rax, .rax)
+        for (index, vector) in vectors.enumerated() { asm.movups(vector, .base(.rsp, Int32(index) * 16)) }
+        for (index, register) in kept.enumerated() { asm.mov(.quad, register, .base(.rsp, 256 + Int32(index) * 8)) }
+        asm.mov(.quad, .rsp, RegisterMap.header(\.return_stack))
+        let fails = asm.makeLabel()
+        asm.jcc(.ne, fails)
+        asm.ret()
+        asm.bind(fails)
+        asm.lea(.quad, .rsp, .base(.rsp, 8))
+        asm.jmp(to: faultExit)
     }
 }

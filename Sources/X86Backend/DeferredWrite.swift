@@ -30,12 +30,11 @@ package struct DeferredWrite: Equatable, Sendable {
     package var offset: Int32
     /// What the steps start from.
     var origin: Place
-    var originType: Type
     var steps = (Step(), Step(), Step())
     var stepCount = 0
 
     package static func == (left: DeferredWrite, right: DeferredWrite) -> Bool {
-        left.slot == right.slot && left.origin == right.origin && left.originType == right.originType
+        left.slot == right.slot && left.origin == right.origin
             && left.stepCount == right.stepCount && left.steps.0 == right.steps.0 && left.steps.1 == right.steps.1
             && left.steps.2 == right.steps.2
     }
@@ -62,12 +61,12 @@ package struct DeferredWrite: Equatable, Sendable {
         case .register(let number): result = register(number)
         case .memory(let offset): result = memory(offset)
         }
-        var type = originType
         for index in 0 ..< stepCount {
-            if type == .i32 { result &= 0xffff_ffff }
-            let step = step(index), operand = UInt64(bitPattern: Int64(step.operand)) & step.type.mask
+            let step = step(index)
+            // Words are the low halves of what they are taken from.
+            if step.type == .i32 { result &= 0xffff_ffff }
+            let operand = UInt64(bitPattern: Int64(step.operand)) & step.type.mask
             result = IntegerEvaluation.result(of: step.opcode, step.type, detail: step.detail, result, operand)
-            type = step.type
         }
         return result
     }

@@ -23,7 +23,7 @@ extension IR.Condition {
 extension Translator {
     /// Sets the flags for a comparison; returns the condition under which it holds.
     func emitComparison(_ i: Instruction) -> X86.Condition {
-        let width = function.instructions[Int(i.a.index)].type.width
+        let width = comparedWidth(i)
         if let inner = fusableAnd(i), values[inner].isDeferred {
             emitTest(function.instructions[inner], width)
             return i.condition.x86

@@ -8,12 +8,13 @@ extension Translator {
     /// Guest address of the instruction being emitted.
     private var currentAddress: UInt64 { positions.last?.address ?? function.entry }
 
-    private func makeLink(_ target: UInt64, _ kind: LinkKind) -> Int {
-        links.append(LinkSite(field: 0, stub: 0, target: target, kind: kind))
+    func makeLink(_ target: UInt64, _ kind: LinkKind) -> Int {
+        let isChecked = softBuffer != nil && !SoftBuffer.areInOnePage(target, function.entry)
+        links.append(LinkSite(field: 0, stub: 0, target: target, kind: kind, isChecked: isChecked))
         return links.count - 1
     }
 
-    private func cold(
+    func cold(
         _ kind: ColdStub.Kind, payload: Int = 0, back: Label? = nil, _ first: UInt8 = 0, _ second: UInt8 = 0, counter: Int32? = nil
     ) -> Label {
         let label = asm.makeLabel()
@@ -38,7 +39,7 @@ extension Translator {
     private func polls(_ target: UInt64) -> Bool { followedBackwards || target <= currentAddress }
 
     /// Where the superblock of this region that starts at the address does; nil for what is outside.
-    private func inside(_ target: UInt64) -> Label? {
+    func inside(_ target: UInt64) -> Label? {
         for index in entries.indices where entries[index] == target { return entryLabels[index] }
         return nil
     }
@@ -65,7 +66,7 @@ extension Translator {
             deferredSlots = 0
             return jumpOut(to: target, isLast: false)
         }
-        let condition = emitCondition(i.a)
+        let comparison = asm.offset, condition = emitCondition(i.a)
         if let label = inside(target) {
             if polls(target) {
                 let link = makeLink(target, .jump)
@@ -84,8 +85,14 @@ extension Translator {
             let link = makeLink(target, .jump)
             let stub = cold(.exit, payload: link)
             // Aligned so that the displacement can be patched atomically.
-            links[link].field = asm.executableAddress(atOffset: asm.alignedConditionalJump(condition, stub))
+            links[link].field = asm.executableAddress(atOffset: patchable(condition, stub, of: i.a, from: comparison))
         }
+    }
+
+    /// A conditional jump behind the code that sets the flags, from offset `start` on. Code with floats may not be moved.
+    private func patchable(_ condition: X86.Condition, _ stub: Label, of value: Value, from start: Int) -> Int {
+        if function.instructions[Int(value.index)].opcode == .floatCompare { return asm.alignedConditionalJump(condition, stub) }
+        return asm.alignedConditionalJump(condition, stub, behind: start)
     }
 
     /// - Parameter isLast: nothing of the superblock comes behind.
@@ -155,6 +162,8 @@ extension Translator {
     private func landReturn(_ address: Int64) {
         asm.lea(.quad, .rsp, .base(.rsp, 8))
         let link = makeLink(UInt64(bitPattern: address), .jump)
+        // By then the address may be that of other code.
+        links[link].isChecked = softBuffer != nil
         let stub = cold(.exit, payload: link)
         links[link].field = asm.executableAddress(atOffset: asm.alignedJump(stub))
     }
@@ -280,12 +289,15 @@ extension Translator {
                 asm.movaps(destination, asm.memory(at: stubs.address(width == .single ? .canonicalSingle : .canonicalDouble)))
                 asm.jmp(stub.back.unsafelyUnwrapped)
             case .fusedNaN(let width): emitFusedNaN(stub, width)
+            case .saveFlags: emitSaveFlags(stub)
             case .saturate(let width, let integer): emitSaturation(stub, width, integer)
             case .fillCache(let isCall):
                 if isCall { asm.lea(.quad, .rsp, .base(.rsp, 8)) }
                 asm.mov(.quad, RegisterMap.state(map.programCounterOffset), .rax)
                 asm.movImmediate(.rax, UInt64(firstCache + stub.payload) << 3 | ExitKind.cacheMiss.rawValue)
                 asm.jmp(to: stubs.exit)
+            case .softMiss(let flags): emitSoftMiss(stub, flags)
+            case .pageMiss(let address): emitPageMiss(address)
             case .lookup:
                 if let back = stub.back {
                     asm.call(to: stubs.lookup)

@@ -103,6 +103,7 @@ extension Translator {
         let destination = defineVector(index, reusing: i.a)
         let width = i.type.floatWidth
         if destination != a { asm.movaps(destination, a) }
+        if isRelaxed(i) { return }
         asm.ucomis(width, destination, destination)
         let back = asm.makeLabel()
         asm.jcc(.p, makeCold(.canonicalNaN(width), back: back, destination.rawValue))

@@ -179,6 +179,7 @@ extension Translator {
 
     func lowerExtend(_ i: Instruction, _ index: Int) {
         let a = use(i.a), destination = define(index, reusing: i.a)
+        if destination == a, isZeroExtended(i) { return }
         emitExtension(signed: i.opcode == .signExtend, from: i.detail, i.type, destination, a)
     }
 
@@ -193,8 +194,10 @@ extension Translator {
         }
     }
 
-    /// The upper half of an i32's register is undefined, so a truncation needs no code beyond a copy.
+    /// The upper half of an i32's register is undefined, so a truncation needs no code beyond a copy, for users that do not look
+    /// through it.
     func lowerTruncate(_ i: Instruction, _ index: Int) {
+        if values[index].useCount == 0 { return }
         let a = use(i.a), destination = define(index, reusing: i.a)
         if destination != a { asm.mov(.long, destination, a) }
     }

@@ -18,6 +18,7 @@ extension Translator {
     }
 
     func lowerLoad(_ i: Instruction, _ index: Int) {
+        if let softBuffer { return lowerSoftLoad(i, index, softBuffer) }
         let memory = address(i)
         if i.type.isFloat {
             let destination = defineVector(index)
@@ -26,6 +27,22 @@ extension Translator {
             return
         }
         loadInteger(define(index, reusing: i.a), memory, i.access, i.type)
+    }
+
+    /// Without a home to go to, the result takes the register of the address.
+    private func lowerSoftLoad(_ i: Instruction, _ index: Int, _ buffer: SoftBuffer) {
+        let access = SoftAccess(address: softAddress(i), temporary: allocate(), byteCount: Int32(i.access.bytes), isWrite: false)
+        if i.type.isFloat {
+            let destination = defineVector(index)
+            asm.movs(i.type.floatWidth, destination, lookUp(access, buffer))
+            if i.type == .f32, values[index].needsUpperHalf { setUpperHalf(destination) }
+        } else if directTarget(index) != nil {
+            let destination = define(index)
+            loadInteger(destination, lookUp(access, buffer), i.access, i.type)
+        } else {
+            loadInteger(access.address, lookUp(access, buffer), i.access, i.type)
+            define(index, in: access.address)
+        }
     }
 
     private func loadInteger(_ destination: Register, _ memory: Memory, _ access: Access, _ type: Type) {
@@ -41,8 +58,9 @@ extension Translator {
     }
 
     func lowerStore(_ i: Instruction) {
-        let memory = address(i)
         let width: Width = i.access.bytes == 1 ? .byte : i.access.bytes == 2 ? .word : i.access.bytes == 4 ? .long : .quad
+        if let softBuffer { return lowerSoftStore(i, width, softBuffer) }
+        let memory = address(i)
         if i.type.isFloat {
             asm.movs(i.access.bytes == 4 ? .single : .double, memory, useVector(i.c))
         } else if let number = immediate(i.c) {
@@ -54,7 +72,32 @@ extension Translator {
         }
     }
 
+    private func lowerSoftStore(_ i: Instruction, _ width: Width, _ buffer: SoftBuffer) {
+        let address = softAddress(i)
+        func look() -> Memory {
+            lookUp(SoftAccess(address: address, temporary: allocate(), byteCount: Int32(i.access.bytes), isWrite: true), buffer)
+        }
+        if i.type.isFloat {
+            let value = useVector(i.c)
+            asm.movs(i.access.bytes == 4 ? .single : .double, look(), value)
+        } else if let number = immediate(i.c) {
+            asm.mov(width, look(), imm: number)
+        } else if let number = constant(i.c), width != .quad {
+            asm.mov(width, look(), imm: Int32(truncatingIfNeeded: number))
+        } else {
+            let value = use(i.c)
+            asm.mov(width, look(), value)
+        }
+    }
+
     // MARK: Atomics
+
+    /// The place of an atomic access. Operands are in registers already; `temporary` is free until then.
+    private func atomicMemory(_ i: Instruction, _ address: Register?, _ temporary: Register) -> Memory {
+        guard let softBuffer, let address else { return self.address(i, hasIndex: false) }
+        let access = SoftAccess(address: address, temporary: temporary, byteCount: Int32(i.access.bytes), isWrite: true)
+        return lookUp(access, softBuffer, isAtomic: true)
+    }
 
     private func width(_ access: Access) -> Width {
         access.bytes == 1 ? .byte : access.bytes == 2 ? .word : access.bytes == 4 ? .long : .quad
@@ -76,9 +119,11 @@ extension Translator {
     func lowerAtomic(_ i: Instruction, _ index: Int) {
         switch i.atomicKind {
         case .exchange, .add:
-            let memory = address(i, hasIndex: false), operand = use(i.c), result = allocate()
+            let soft = softBuffer == nil ? nil : softAddress(i, hasIndex: false)
+            let memory = soft == nil ? address(i, hasIndex: false) : nil, operand = use(i.c), result = allocate()
+            let place = memory ?? atomicMemory(i, soft, result)
             asm.mov(.quad, result, operand)
-            if i.atomicKind == .add { asm.lockXadd(width(i.access), memory, result) } else { asm.xchg(width(i.access), memory, result) }
+            if i.atomicKind == .add { asm.lockXadd(width(i.access), place, result) } else { asm.xchg(width(i.access), place, result) }
             extend(result, i)
             finish(index, in: result)
         default: lowerAtomicLoop(i, index)
@@ -93,7 +138,9 @@ extension Translator {
         }
         lock(.rax)
         record(.clobber(.register(Register.rax.rawValue)))
-        let memory = address(i, hasIndex: false), operand = use(i.c), new = allocate()
+        let soft = softBuffer == nil ? nil : softAddress(i, hasIndex: false)
+        let direct = soft == nil ? address(i, hasIndex: false) : nil, operand = use(i.c), new = allocate()
+        let memory = direct ?? atomicMemory(i, soft, .rax)
         let size = width(i.access), wide: Width = size == .quad ? .quad : .long
         let again = asm.makeLabel()
         asm.mov(size, .rax, memory)
@@ -127,7 +174,9 @@ extension Translator {
         }
         lock(.rax)
         record(.clobber(.register(Register.rax.rawValue)))
-        let memory = address(i, hasIndex: false), new = use(i.c), expected = use(i.b)
+        let soft = softBuffer == nil ? nil : softAddress(i, hasIndex: false)
+        let direct = soft == nil ? address(i, hasIndex: false) : nil, new = use(i.c), expected = use(i.b)
+        let memory = direct ?? atomicMemory(i, soft, .rax)
         asm.mov(.quad, .rax, expected)
         asm.lockCmpxchg(width(i.access), memory, new)
         extend(.rax, i)

@@ -17,6 +17,8 @@ package struct LinkSite: Sendable {
     package var kind: LinkKind
     /// It may close a loop.
     package var isBackward = false
+    /// The target may have another page of memory behind it when the transfer is made: its entry has to check.
+    package var isChecked = false
 }
 
 /// An inline cache at an indirect transfer: `mov rcx, target; cmp rax, rcx; jne miss; jmp code`. It takes the first target, for good;
@@ -84,12 +86,16 @@ package struct Home: Sendable {
 package struct Translation: Sendable {
     /// Executable address of the entry.
     package var entry: UInt64
+    /// Behind the check of the page, for transfers within the page.
+    package var innerEntry: UInt64
     /// The same for transfers backwards, which are not counted as executions.
     package var loopEntry: UInt64
     package var byteCount: Int
     package var links: [LinkSite]
     package var caches: [InlineCache]
     package var positions: [GuestPosition]
+    /// Superblocks that have a form of vectors as well.
+    package var vectorLoopCount = 0
     /// What the home registers hold wherever it may fault.
     package var homes: [Home]
     /// What homes and slots lack where it may fault: code in ascending order.

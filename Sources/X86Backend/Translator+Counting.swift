@@ -23,12 +23,14 @@ package struct CounterSite: Sendable {
         case interpreter
         /// To the dispatcher, for a system call or the like.
         case trap
+        /// Several iterations at once were executed by the loop of vectors in front of the superblock's scalar code.
+        case vectors
 
-        /// Each execution of a superblock ends with one of these.
+        /// Each execution of a superblock's scalar code ends with one of these.
         package var leaves: Bool {
             switch self {
             case .transfer, .call, .jump, .indirectCall, .return, .trap: return true
-            case .superblock, .cacheFill, .cacheMiss, .returnMiss, .interpreter: return false
+            case .superblock, .cacheFill, .cacheMiss, .returnMiss, .interpreter, .vectors: return false
             }
         }
     }
@@ -37,8 +39,8 @@ package struct CounterSite: Sendable {
     package var superblock: UInt64
     package var address: UInt64
     package var target: UInt64
-    /// How many of the translation's `positions` come before.
-    package var position: Int
+    /// Guest instructions executed by then since the start of the superblock; of `vectors`, in each group of iterations.
+    package var instructions: Int
     /// The link in the engine's table that the way out goes through; negative for none.
     package var link: Int
     /// It polls for interrupts.
@@ -62,12 +64,17 @@ extension Translator {
     package var homesBetweenTranslations: [Home] { map.homes }
 
     /// Reserves a word; nil when nothing is counted, or there are no words left.
-    func makeCounter(_ kind: CounterSite.Kind, _ target: UInt64 = 0, link: Int = -1, polls: Bool = false) -> Int32? {
+    /// - Parameters:
+    ///   - address: the guest instruction, when it is not the one being emitted.
+    ///   - instructions: guest instructions executed by then, when they are not those emitted.
+    func makeCounter(
+        _ kind: CounterSite.Kind, _ target: UInt64 = 0, link: Int = -1, polls: Bool = false, address: UInt64? = nil, instructions: Int? = nil
+    ) -> Int32? {
         guard var words = counting, words.next < words.end else { return nil }
         counterSites.append(
             CounterSite(
-                kind: kind, superblock: entries[currentBlock], address: positions.last?.address ?? entries[currentBlock], target: target,
-                position: positions.count, link: link < 0 ? -1 : firstLink + link, polls: polls, offset: words.next))
+                kind: kind, superblock: entries[currentBlock], address: address ?? positions.last?.address ?? entries[currentBlock], target: target,
+                instructions: instructions ?? positions.count - blockPosition, link: link < 0 ? -1 : firstLink + link, polls: polls, offset: words.next))
         words.next += 8
         counting = words
         return counterSites[counterSites.count - 1].offset

@@ -158,8 +158,7 @@ extension Translator {
             preconditionFailure("the origin %\(origin) of a deferred write is nowhere")
         }
         if case .constant = place { record(.promise(slot: slot, value: value, origin: origin, nil)) }
-        var result = DeferredWrite(
-            slot: Int16(slot), offset: map.slots[slot].offset, origin: place, originType: function.instructions[origin].type)
+        var result = DeferredWrite(slot: Int16(slot), offset: map.slots[slot].offset, origin: place)
         appendSteps(to: &result, value)
         return result
     }

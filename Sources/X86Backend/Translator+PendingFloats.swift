@@ -11,6 +11,8 @@ extension Translator {
     /// In `detail2` of a `write`: what stays pending.
     private static let leavesNaN: UInt8 = 1
     private static let leavesBox: UInt8 = 2
+    /// In `detail2` of a `canonicalNaN`: nobody can tell it from another.
+    private static let anyNaN: UInt8 = 1
 
     /// Backwards over the superblock: decides what the write at `index` leaves pending.
     func analyseWrite(_ index: Int) {
@@ -40,12 +42,52 @@ extension Translator {
             let uncanonical = Int(definition.a.index)
             values[uncanonical].lastUse = max(values[uncanonical].lastUse, Int32(index))
             function.instructions[source] = Instruction(.nop)
+        } else if definition.opcode == .canonicalNaN {
+            write.pointee.detail2 |= Translator.leavesNaN
+            values[source].lenientUses += 1
         }
         if function.instructions[Int(write.pointee.a.index)].type == .f32 { write.pointee.detail2 |= Translator.leavesBox }
     }
 
+    /// Notes users that take any quiet NaN.
+    func noteLenient(_ instruction: Instruction) {
+        let count = instruction.opcode.operandCount
+        if count > 0 { values[Int(instruction.a.index)].lenientUses += 1 }
+        if count > 1 { values[Int(instruction.b.index)].lenientUses += 1 }
+        if count > 2 { values[Int(instruction.c.index)].lenientUses += 1 }
+    }
+
+    /// Backwards over the superblock, behind all users: whether the NaN need not be made canonical.
+    func relaxCanonicalNaN(_ index: Int) {
+        let source = function.instructions[Int(function.instructions[index].a.index)].opcode
+        let isRelaxed = values[index].lenientUses == values[index].useCount && source.makesQuietNaNs
+        function.instructions[index].detail2 = isRelaxed ? Translator.anyNaN : 0
+    }
+
+    func isRelaxed(_ i: Instruction) -> Bool { i.detail2 == Translator.anyNaN }
+
     /// The upper half of a result is that of an operand.
-    func spreadUpperHalf(_ instruction: Instruction) {
+    func spreadUpperHalf(_ index: Int) {
+        var instruction = function.instructions[index]
+        switch instruction.opcode {
+        case .floatAdd, .floatMultiply:
+            // The first source gives it: best one that has it anyhow.
+            let a = function.instructions[Int(instruction.a.index)].opcode, b = function.instructions[Int(instruction.b.index)].opcode
+            if b == .unbox && a != .unbox {
+                swap(&instruction.a, &instruction.b)
+                function.instructions[index] = instruction
+            }
+            values[Int(instruction.a.index)].needsUpperHalf = true
+            return
+        case .floatSubtract, .floatDivide, .floatSquareRoot, .canonicalNaN:
+            values[Int(instruction.a.index)].needsUpperHalf = true
+            return
+        case .multiplyAdd, .multiplySubtract, .negatedMultiplyAdd, .negatedMultiplySubtract:
+            // The addend's register becomes the result's; a helper sets it.
+            values[Int(instruction.c.index)].needsUpperHalf = true
+            return
+        default: break
+        }
         for value in [instruction.a, instruction.b, instruction.c] where !value.isNone && instruction.opcode.operandCount > 0 {
             if function.instructions[Int(value.index)].type == .f32 { values[Int(value.index)].needsUpperHalf = true }
         }

@@ -28,10 +28,16 @@ struct ColdStub {
         case fusedNaN(FloatWidth)
         /// Saturates a float-to-integer conversion that overflowed; back.
         case saturate(FloatWidth, Width)
+        /// Saves floating-point flags for the case of a fault, and where a loop of vectors is, by `register`; back.
+        case saveFlags
         /// The inline cache `payload` missed its target: through the hash look-up; a call then comes back to `back`.
         case lookup
         /// The inline cache `payload` has no target yet; `isCall` with a return address pushed.
         case fillCache(isCall: Bool)
+        /// The look-up of the address in `register`, with the entry in `register2`, missed; back. 1 for a write, and twice the size.
+        case softMiss(Int)
+        /// The processor does not see the page of this guest address as the translation does.
+        case pageMiss(UInt64)
 
         /// It comes from a place where the state may have to be settled.
         var leavesSuperblock: Bool {
@@ -87,10 +93,18 @@ package final class Translator {
     var entries: [UInt64] = []
     var entryLabels: [Label] = []
     var isRegion = false
+    private var vectorLoops: [Function?] = []
+    var vectorLoopCount = 0
     /// Position in `entries` of what is emitted.
     var currentBlock = 0
     /// Writes may be left to those who look: see `DeferredWrite`.
     package var defersWrites = true
+    /// How memory is reached in machine mode; nil where guest addresses are host addresses.
+    package var softBuffer: SoftBuffer?
+    /// The number of the page of code that the next translation is of; 0 where there is none.
+    package var codePage: UInt32 = 0
+    /// The same of the page behind it, in which its only instruction ends.
+    package var secondCodePage: UInt32 = 0
     /// Polls count down to samples, of which regions are made.
     package var isSampling = false
     /// Offset in the state of a word that counts how often the next block translation is entered, but for transfers backwards.
@@ -102,6 +116,8 @@ package final class Translator {
     package private(set) var coldOffset = 0
     /// Positions at which the superblocks of the last translation start, by superblock.
     package private(set) var firstPositions: [Int] = []
+    /// Whether the first of these is a loop of vectors in front of the scalar code, by superblock.
+    package private(set) var startsWithVectors: [Bool] = []
     /// What the vector homes lack at the instruction being emitted.
     var pending = PendingFloats()
     /// For each slot the `observation` that its next write came before, and that write; see `analyseWrite`.
@@ -157,15 +173,19 @@ package final class Translator {
         _ function: Function, writable: UnsafeMutableRawPointer, executable: UInt64, capacity: Int
     ) -> Translation? {
         isRegion = false
+        vectorLoops = []
         return emit([function], [1], writable, executable, capacity)
     }
 
     /// Emits a region: superblocks that are entered at the first and transfer to each other.
     /// - Parameter weights: how often each is expected to run, in proportion.
+    /// - Parameter vectors: for superblocks that are loops, the same as a loop of vectors, which is tried first.
     package func translate(
-        _ functions: [Function], weights: [Int], writable: UnsafeMutableRawPointer, executable: UInt64, capacity: Int
+        _ functions: [Function], weights: [Int], vectors: [Function?] = [], writable: UnsafeMutableRawPointer, executable: UInt64,
+        capacity: Int
     ) -> Translation? {
         isRegion = true
+        vectorLoops = vectors
         return emit(functions, weights, writable, executable, capacity)
     }
 
@@ -177,6 +197,11 @@ package final class Translator {
         begin()
         asm.start(writable: writable, executable: executable, capacity: capacity)
         chooseHomes(functions, weights)
+        if let softBuffer, codePage != 0 { emitPageCheck(codePage, at: functions[0].entry, softBuffer) }
+        let innerEntry = asm.executableAddress
+        if let softBuffer, secondCodePage != 0 {
+            emitPageCheck(secondCodePage, at: functions[0].entry, softBuffer, pagesBehind: 1)
+        }
         if let executionsOffset { asm.add(.long, RegisterMap.state(executionsOffset), imm: 1) }
         let loopEntry = asm.executableAddress
         emitDisplacement()
@@ -191,6 +216,9 @@ package final class Translator {
             asm.bind(entryLabels[block])
             firstPositions.append(positions.count)
             emitCount(makeCounter(.superblock))
+            let vectorLoopsBefore = vectorLoopCount
+            if block < vectorLoops.count, let vectors = vectorLoops[block] { emitVectorLoop(vectors, of: functions[block]) }
+            startsWithVectors.append(vectorLoopCount > vectorLoopsBefore)
             emit(functions[block])
         }
         coldOffset = asm.offset
@@ -198,7 +226,8 @@ package final class Translator {
         guard asm.finish(), !outOfSpills else { return nil }
         let homes = displaced.isEmpty ? map.homes : RegisterMap.homes(homes, map.slots)
         return Translation(
-            entry: executable, loopEntry: loopEntry, byteCount: asm.offset, links: links, caches: caches, positions: positions, homes: homes,
+            entry: executable, innerEntry: innerEntry, loopEntry: loopEntry, byteCount: asm.offset, links: links, caches: caches,
+            positions: positions, vectorLoopCount: vectorLoopCount, homes: homes,
             deferredWrites: deferredWrites, deferringCode: deferringCode)
     }
 
@@ -243,6 +272,7 @@ package final class Translator {
 
     private func begin() {
         outOfSpills = false
+        vectorLoopCount = 0
         coldStubs.removeAll(keepingCapacity: true)
         links.removeAll(keepingCapacity: true)
         caches.removeAll(keepingCapacity: true)
@@ -252,6 +282,7 @@ package final class Translator {
         events.removeAll(keepingCapacity: true)
         counterSites.removeAll(keepingCapacity: true)
         firstPositions.removeAll(keepingCapacity: true)
+        startsWithVectors.removeAll(keepingCapacity: true)
         deferredWrites.removeAll(keepingCapacity: true)
         deferringCode.removeAll(keepingCapacity: true)
         lastDeferred = 0 ..< 0
@@ -285,12 +316,14 @@ package final class Translator {
         var observer: Int32 = -1
         for index in 0 ..< function.count {
             lookThroughBoxes(instructions + index)
+            lookThroughTruncations(instructions + index)
             let instruction = instructions[index]
             values[index].lastUse = Int32(index)
             values[index].observer = observer
             if !instruction.opcode.effects.isDisjoint(with: .observesState) { observer = Int32(index) }
             // Users of a box name its operand.
             if instruction.opcode == .box { continue }
+            if instruction.opcode.treatsQuietNaNsAlike { noteLenient(instruction) }
             switch instruction.opcode.operandCount {
             case 0: continue
             case 1: note(instruction.a, index)
@@ -307,7 +340,7 @@ package final class Translator {
         takenBehind = .max
         for index in stride(from: function.count - 1, through: 0, by: -1) {
             let instruction = instructions[index]
-            if values[index].needsUpperHalf { spreadUpperHalf(instruction) }
+            if values[index].needsUpperHalf { spreadUpperHalf(index) }
             switch instruction.opcode {
             case .write: analyseWrite(index)
             case .read: overwrittenAt[instruction.slot] = 0
@@ -321,10 +354,15 @@ package final class Translator {
                     values[mask].isDeferred = true
                     extend(function.instructions[mask].a, index)
                 }
+            case .zeroExtend where isZeroExtended(instruction):
+                // No code, when its operand is computed in the home already.
+                let source = Int(instruction.a.index)
+                if values[source].useCount == 1 { values[source].targetWrite = values[index].targetWrite }
             case .canonicalNaN:
                 // Made canonical in place: what it is made from may be computed in the home already.
                 let source = Int(instruction.a.index)
                 if values[source].useCount == 1 { values[source].targetWrite = values[index].targetWrite }
+                relaxCanonicalNaN(index)
             default: break
             }
         }
@@ -335,6 +373,32 @@ package final class Translator {
 
     /// Width of the operands of a `floatCompare` or `floatToInteger`.
     func sourceWidth(_ i: Instruction) -> FloatWidth { i.detail2 == Translator.doubleSource ? .double : .single }
+
+    /// In `detail2` of comparisons of integers: the operands are i32.
+    private static let longSource: UInt8 = 1
+
+    /// Width of the operands of a `compare`.
+    func comparedWidth(_ i: Instruction) -> Width { i.detail2 == Translator.longSource ? .long : .quad }
+
+    /// An i32's register may hold anything in its upper half: users of a truncation take its operand, as wide as it is.
+    @inline(__always)
+    private func lookThroughTruncations(_ instruction: UnsafeMutablePointer<Instruction>) {
+        let opcode = instruction.pointee.opcode
+        if opcode == .compare {
+            let isLong = function.instructions[Int(instruction.pointee.a.index)].type == .i32
+            instruction.pointee.detail2 = isLong ? Translator.longSource : 0
+        } else if !opcode.takesWidthFromType || (instruction.pointee.type != .i32 && opcode.operandCount > 1) {
+            return
+        }
+        instruction.pointee.a = whole(instruction.pointee.a)
+        if opcode.operandCount > 1 { instruction.pointee.b = whole(instruction.pointee.b) }
+    }
+
+    @inline(__always)
+    private func whole(_ value: Value) -> Value {
+        let definition = function.instructions[Int(value.index)]
+        return definition.opcode == .truncate ? definition.a : value
+    }
 
     /// A boxed f32 has the bits of the f32's register: users take the f32 itself.
     @inline(__always)
@@ -402,6 +466,13 @@ package final class Translator {
         values[index].lastUse = max(values[index].lastUse, Int32(user))
     }
 
+    /// Whether a zero extension has been done by the 32-bit operation that computes its operand.
+    func isZeroExtended(_ i: Instruction) -> Bool {
+        let operand = function.instructions[Int(i.a.index)]
+        return i.opcode == .zeroExtend && i.detail == 32 && operand.type == .i32 && operand.opcode.takesWidthFromType
+            && operand.opcode != .signExtend
+    }
+
     // MARK: Constants
 
     @inline(__always)
@@ -464,5 +535,17 @@ package final class Translator {
     @inline(__always)
     func record(_ event: @autoclosure () -> AllocationEvent) {
         if recordsEvents { events.append(event()) }
+    }
+}
+
+extension Opcode {
+    /// Integer operations whose operands are as wide as their result (an extension's as its detail says).
+    @inline(__always) var takesWidthFromType: Bool {
+        switch self {
+        case .add, .subtract, .multiply, .and, .or, .xor, .divideSigned, .divideUnsigned, .remainderSigned, .remainderUnsigned,
+            .shiftLeft, .shiftRightLogical, .shiftRightArithmetic, .rotateRight, .signExtend, .zeroExtend:
+            true
+        default: false
+        }
     }
 }

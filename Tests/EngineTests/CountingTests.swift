@@ -53,6 +53,28 @@ import X86Backend
         }
     }
 
+    /// Loops of vectors count groups of iterations, and leave where the guest's branch does.
+    @Test func vectorLoopsCountWhatTheInterpreterExecutes() throws {
+        var groups: UInt64 = 0
+        for seed in 1 ... UInt64(40) {
+            let program = ProgramKind.vectors.program(seed: seed)
+            let arena = GuestArena()
+            // Of what faults, nobody counts the instructions before the fault.
+            if case .memoryFault = EngineExecutor("interpreter", arena, { $0.policy = .interpreter }).run(program, arena).exit { continue }
+            let counted = try count(program) {
+                $0.policy = .region
+                $0.samplePeriod = 1
+                $0.regionSamples = 1
+            }
+            let executed = counted.profile.translatedInstructions + counted.profile.interpretedInstructions
+            #expect(executed == counted.expected, "seed \(seed)")
+            for event in counted.profile.translations.flatMap({ $0.superblocks.flatMap(\.events) }) where event.kind == .vectors {
+                groups += event.count
+            }
+        }
+        #expect(groups > 100)
+    }
+
     @Test func nothingIsCountedUnlessAsked() throws {
         let arena = GuestArena()
         let executor = EngineExecutor("not counting", arena) { $0.policy = .block }

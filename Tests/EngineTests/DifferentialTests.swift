@@ -39,7 +39,7 @@ final class Differential {
         let expected = reference.run(program, arena)
         exits["\(expected.exit)".prefix { $0 != "(" }.description, default: 0] += 1
         // The evaluator has no handler for faults.
-        for executor in others where kind != .faulting || executor is EngineExecutor {
+        for executor in others where !kind.mayFault || executor is EngineExecutor {
             if Differential.isTracing { fputs("\(kind.rawValue) \(seed) \(executor.name)\n", stderr) }
             let actual = executor.run(program, arena)
             if actual != expected { return report(kind, program, executor) }
@@ -115,7 +115,7 @@ func environmentNumber(_ name: String) -> UInt64? { getenv(name).flatMap { UInt6
         // Most programs must get to their end, or to a fault.
         let faults = differential.exits["memoryFault", default: 0]
         #expect((faults + differential.exits["breakpoint", default: 0]) * 2 > differential.programCount)
-        #expect(kind == .faulting ? faults * 8 > differential.programCount : faults == 0)
+        #expect(kind.mayFault ? faults * 8 > differential.programCount : faults == 0)
     }
 
     /// MYNAH_FUZZ_KIND and MYNAH_FUZZ_SEED: that one program.

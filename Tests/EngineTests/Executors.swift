@@ -122,6 +122,12 @@ final class EngineExecutor: Executor {
                 $0.samplePeriod = 1
                 $0.regionSamples = 1
             },
+            EngineExecutor("regions of an older processor", arena) {
+                $0.policy = .region
+                $0.samplePeriod = 1
+                $0.regionSamples = 1
+                $0.features.subtract([.avx2, .fma])
+            },
             EngineExecutor("unoptimised regions", arena) {
                 $0.policy = .region
                 $0.samplePeriod = 1
@@ -235,7 +241,7 @@ final class EvaluatorExecutor: Executor {
 
     private static func exit(of result: InterpreterExit, _ state: RISCVState) -> CPUExit? {
         switch result {
-        case .budget, .codeChanged, .modeChanged, .memoryFault, .hot: nil
+        case .budget, .codeChanged, .modeChanged, .memoryFault, .hot, .trap, .waitForInterrupt: nil
         case .systemCall: .systemCall
         case .breakpoint: .breakpoint
         case .illegalInstruction: .illegalInstruction

@@ -1,4 +1,4 @@
-// What random instructions seldom make: copies of bytes, chains of floats in one register, pointers that leave memory.
+// What random instructions seldom make: bytes that make words, instructions that belong together, chains of floats in one register, pointers that leave memory.
 
 import GuestRISCV
 
@@ -6,6 +6,15 @@ import GuestRISCV
 private let freeRegisters: [UInt32] = [10, 11, 12, 13, 16, 17, 18, 19, 20, 21, 22, 23]
 
 private func word(_ bits: UInt32) -> ProgramItem { ProgramItem(content: .plain(bits, byteCount: 4)) }
+
+func idiom(_ random: inout FuzzRandom) -> [ProgramItem] {
+    switch random.below(4) {
+    case 0: byteCopy(&random)
+    case 1: byteNumber(&random)
+    case 2: pair(&random)
+    default: floatChain(&random)
+    }
+}
 
 /// 2, 4 or 8 bytes from one place to another, loaded in any order and stored in any order, or byte for byte: sometimes all but
 /// a copy of a word.
@@ -25,6 +34,51 @@ func byteCopy(_ random: inout FuzzRandom) -> [ProgramItem] {
     if random.chance(oneIn: 2) { loads.shuffle(using: &random) }
     if random.chance(oneIn: 2) { stores.shuffle(using: &random) }
     return (loads + stores).map(word)
+}
+
+/// A number put together from 2, 4 or 8 bytes in either order, sometimes all but that, by shifts of words or doublewords.
+func byteNumber(_ random: inout FuzzRandom) -> [ProgramItem] {
+    let isWord = random.chance(oneIn: 2), count = random.pick(isWord ? [2, 4] : [2, 4, 8]), isReversed = random.chance(oneIn: 2)
+    let registers = freeRegisters.shuffled(using: &random), from = random.pick(PointerRegister.all), source = offset(&random)
+    var loads: [UInt32] = [], others: [UInt32] = []
+    for byte in 0 ..< count {
+        let load: UInt32 = random.chance(oneIn: 20) ? 0 : 4, place = source &+ UInt32(random.chance(oneIn: 40) ? 0 : byte)
+        loads.append(0x03 | load << 12 | registers[byte] << 7 | from << 15 | (place & 0xfff) << 20)
+    }
+    if random.chance(oneIn: 2) { loads.shuffle(using: &random) }
+    for byte in 0 ..< count {
+        let shift = UInt32(8 * (isReversed ? count - 1 - byte : byte)), register = registers[byte]
+        if shift > 0 { others.append((isWord ? 0x1b : 0x13) | 1 << 12 | register << 7 | register << 15 | shift << 20) }
+    }
+    for byte in 1 ..< count {
+        others.append(0x33 | 6 << 12 | registers[0] << 7 | registers[0] << 15 | registers[byte] << 20)
+    }
+    return (loads + others).map(word)
+}
+
+/// Two instructions of which one host instruction, or a few other ones, are made: the halves of a product, the parts of a
+/// rotation, a division by a constant.
+func pair(_ random: inout FuzzRandom) -> [ProgramItem] {
+    let registers = freeRegisters.shuffled(using: &random), (a, b, c, d) = (registers[0], registers[1], registers[2], registers[3])
+    func register(_ function: UInt32, _ high: UInt32, _ destination: UInt32, _ left: UInt32, _ right: UInt32, opcode: UInt32 = 0x33) -> UInt32 {
+        opcode | function << 12 | destination << 7 | left << 15 | right << 20 | high << 25
+    }
+    switch random.below(3) {
+    case 0:
+        let high = register(random.pick([1, 3]), 1, c, a, b), low = register(0, 1, d, a, b)
+        return (random.chance(oneIn: 2) ? [low, high] : [high, low]).map(word)
+    case 1:
+        let isWord = random.chance(oneIn: 2), width: UInt32 = isWord ? 32 : 64, left = 1 + UInt32(random.below(Int(width) - 1))
+        let right = random.chance(oneIn: 8) ? left : width - left, opcode: UInt32 = isWord ? 0x1b : 0x13
+        let up = opcode | 1 << 12 | c << 7 | a << 15 | left << 20, down = opcode | 5 << 12 | d << 7 | a << 15 | right << 20
+        // or, xor
+        return [up, down, register(random.pick([6, 4]), 0, b, c, d)].map(word)
+    default:
+        let divisor = UInt32(bitPattern: Int32(random.below(4096) - 2048)) & 0xfff
+        let opcode: UInt32 = random.chance(oneIn: 2) ? 0x33 : 0x3b
+        // addi, then div, divu, rem or remu.
+        return [0x13 | b << 7 | divisor << 20, register(4 + UInt32(random.below(4)), 1, c, a, b, opcode: opcode)].map(word)
+    }
 }
 
 /// An offset from a pointer that leaves room for eight bytes.

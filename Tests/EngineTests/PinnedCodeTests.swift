@@ -4,6 +4,7 @@
 //     ; what the case shows
 //     scope region             (a block is the default)
 //     features none            (the processor has all that Mynah uses, by default)
+//     vectors                  (loops of vectors are made, of 16 bytes)
 //     cold 10020               (an address that the loop was never seen to go to)
 //     guest                    (from 0x10000 on: encodings; what stands behind them is written by the test)
 //     host                     (written by the test)
@@ -51,6 +52,7 @@ private struct PinnedCase {
     var settings: [String] = []
     var isRegion = false
     var features = PinnedCase.allFeatures
+    var hasVectors = false
     var cold: Set<UInt64> = []
     var code: [UInt8] = []
     var host = ""
@@ -93,6 +95,7 @@ private struct PinnedCase {
         case "features":
             try #require(words.count == 2 && words[1] == "none")
             features = []
+        case "vectors": hasVectors = true
         case "cold":
             for word in words.dropFirst() {
                 let address = try #require(UInt64(word, radix: 16), "'\(word)' is no address")
@@ -118,6 +121,7 @@ private struct PinnedTranslation {
         var configuration = EngineConfiguration()
         configuration.policy = .region
         configuration.features = pinned.features
+        if !pinned.hasVectors { configuration.optimizations.remove(.vectorLoops) }
         configuration.codeCacheBytes = 4 << 20
         engine = try Engine(isa: isa, memory: memory, configuration: configuration)
     }

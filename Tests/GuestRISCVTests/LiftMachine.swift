@@ -119,7 +119,7 @@ final class LiftMachine {
 
     private static func trap(_ exit: InterpreterExit) -> TrapReason? {
         switch exit {
-        case .budget, .memoryFault, .hot: nil
+        case .budget, .memoryFault, .hot, .trap, .waitForInterrupt: nil
         case .systemCall: .systemCall
         case .breakpoint: .breakpoint
         case .illegalInstruction: .illegalInstruction

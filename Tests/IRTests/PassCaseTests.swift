@@ -12,16 +12,16 @@ import Testing
 //
 // `MYNAH_UPDATE_GOLDENS=1 swift test` writes what the passes now make of the inputs; review the difference.
 
-private struct PassCase {
+struct PassCase {
     var title: String
     var input: String
     var expected: String
 }
 
-private let casesDirectory = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("Cases")
-private let updatesGoldens = ProcessInfo.processInfo.environment["MYNAH_UPDATE_GOLDENS"] != nil
+let casesDirectory = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("Cases")
+let updatesGoldens = ProcessInfo.processInfo.environment["MYNAH_UPDATE_GOLDENS"] != nil
 
-private func readCases(_ url: URL) throws -> [PassCase] {
+func readCases(_ url: URL) throws -> [PassCase] {
     var cases: [PassCase] = []
     var isInput = true
     for line in try String(contentsOf: url, encoding: .utf8).split(separator: "\n") {
@@ -60,8 +60,10 @@ func passMakesWhatItsCasesSay(_ name: String) throws {
             #expect(result == cases[index].expected, "\(name): \(cases[index].title)")
         }
     }
-    if updatesGoldens {
-        let text = cases.map { "; case \($0.title)\n\($0.input); becomes\n\($0.expected)" }.joined(separator: "\n")
-        try text.write(to: url, atomically: true, encoding: .utf8)
-    }
+    if updatesGoldens { try write(cases, url) }
+}
+
+func write(_ cases: [PassCase], _ url: URL) throws {
+    let text = cases.map { "; case \($0.title)\n\($0.input); becomes\n\($0.expected)" }.joined(separator: "\n")
+    try text.write(to: url, atomically: true, encoding: .utf8)
 }

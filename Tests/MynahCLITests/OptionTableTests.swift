@@ -105,6 +105,8 @@ import Testing
         #expect(settings.options.argumentZero == "name")
         #expect(settings.options.stackByteCount == 65536)
         #expect(rest == ["prog", "-strace"])
+        #expect(try scan("-g", "1234", "prog").0.options.debugger == "1234")
+        #expect(try scan("prog", environment: ["QEMU_GDB": "/socket"]).0.options.debugger == "/socket")
     }
 
     @Test func twoDashesMeanTheSame() throws {
@@ -145,5 +147,17 @@ import Testing
         #expect(again.options.disabledPasses == ["fold"])
         #expect(again.options.environment.isEmpty && again.options.statistics == nil)
         #expect(again.options.argumentZero == "name")
+    }
+
+    /// They do not wait for a debugger, whatever the environment says, unless they are told to go on with one.
+    @Test func theDebuggerIsNotForChildren() throws {
+        var settings = RunSettings(), child = RunSettings(), heir = RunSettings()
+        _ = try OptionTable.run.scan(["p"], environment: { $0 == "QEMU_GDB" ? "1234" : nil }, into: &settings)
+        #expect(settings.options.debugger == "1234")
+        let words = settings.options.commandLine.dropFirst()
+        _ = try OptionTable.run.scan(words + ["--", "c"], environment: { $0 == "QEMU_GDB" ? "1234" : nil }, into: &child)
+        #expect(child.options.debugger == nil)
+        _ = try OptionTable.run.scan(words + ["--gdb", "inherited:900:f1", "--", "c"], environment: { _ in nil }, into: &heir)
+        #expect(heir.options.debugger == "inherited:900:f1" && heir.options.commandLine.contains("none"))
     }
 }

@@ -51,6 +51,8 @@ struct EncodingTable {
         table.avxForms1()
         table.avxForms2()
         table.fmaForms()
+        table.packedForms1()
+        table.packedForms2()
         return table
     }
 }

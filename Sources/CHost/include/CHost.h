@@ -9,6 +9,8 @@
 
 #include "CHostFloat.h"
 #include "CHostLinux.h"
+#include "CHostTerminal.h"
+#include "CHostNetwork.h"
 
 // Size of the header; the guest's own state follows it, and "the state pointer" means the end of the header.
 #define MYNAH_CPU_HEADER_BYTES 1024
@@ -139,7 +141,8 @@ uint64_t mynah_helper_minimum_maximum(int kind);
 
 // ---- Processor features
 enum {
-    MYNAH_SSE41 = 1, MYNAH_POPCNT = 2, MYNAH_AVX = 4, MYNAH_FMA = 8, MYNAH_BMI1 = 16, MYNAH_BMI2 = 32, MYNAH_LZCNT = 64
+    MYNAH_SSE41 = 1, MYNAH_POPCNT = 2, MYNAH_AVX = 4, MYNAH_FMA = 8, MYNAH_BMI1 = 16, MYNAH_BMI2 = 32, MYNAH_LZCNT = 64,
+    MYNAH_AVX2 = 128
 };
 uint32_t mynah_cpu_features(void);
 

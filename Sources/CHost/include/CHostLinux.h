@@ -42,6 +42,9 @@ int mynah_get_disposition(int signal_number);
 uint64_t mynah_set_host_mask(uint64_t mask);
 // Routes SIGSEGV and SIGBUS that are no faults of guest code here. After the fault handlers were installed.
 void mynah_adopt_foreign_faults(void);
+// Brings a thread of this process out of `mynah_safe_syscall`, which then gives MYNAH_RESTART, or -EINTR when the call was waiting. The guest
+// sees no signal.
+void mynah_kick(int thread);
 // Ends the process by the signal's default action, or returns if it has none that ends it.
 void mynah_die_of_signal(int signal_number);
 

@@ -58,7 +58,7 @@ extension Engine {
         counts!.translations.append(
             ExecutionCounts.Translation(
                 key: blocks[index].key, isRegion: blocks[index].isRegion, plan: plan, sites: first ..< counts!.sites.count,
-                homes: blocks[index].homes, instructionCounts: (1 ..< starts.count).map { starts[$0] - starts[$0 - 1] },
+                homes: blocks[index].homes, instructionCounts: plan.indices.map { starts[$0 + 1] - starts[$0] - (translator.startsWithVectors[$0] ? 1 : 0) },
                 generation: counters.flushes, block: index))
     }
 
@@ -75,7 +75,6 @@ extension Engine {
             let start = VirtualCPU.countingRange(isa).lowerBound
             var profile = ExecutionProfile()
             for translation in counts.translations {
-                let firstPositions = translation.instructionCounts.reduce(into: [0]) { $0.append($0.last! + $1) }
                 var blocks = translation.plan.indices.map { index in
                     SuperblockProfile(address: translation.plan[index].address, instructionCount: translation.instructionCounts[index])
                 }
@@ -86,10 +85,10 @@ extension Engine {
                         blocks[place].executions &+= count
                         continue
                     }
-                    if site.kind.leaves {
-                        // What traps is not executed yet.
-                        let instructions = site.position - firstPositions[place] - (site.kind == .trap ? 1 : 0)
-                        blocks[place].instructionsExecuted &+= count &* UInt64(max(0, instructions))
+                    if site.kind.leaves || site.kind == .vectors {
+                        // What traps is not executed yet. Where vectors leave in front of a jump back, it is taken off again.
+                        let instructions = site.kind == .trap ? max(0, site.instructions - 1) : site.instructions
+                        blocks[place].instructionsExecuted &+= count &* UInt64(bitPattern: Int64(instructions))
                     }
                     let isLinked = translation.generation == counters.flushes && site.link >= 0 && linkedTo[site.link] >= 0
                     blocks[place].add(
@@ -99,7 +98,8 @@ extension Engine {
                 }
                 profile.add(
                     TranslationProfile(
-                        address: translation.key.address, mode: translation.key.mode, isRegion: translation.isRegion,
+                        address: translation.key.address, mode: translation.key.mode, page: translation.key.page,
+                        secondPage: translation.key.secondPage, isRegion: translation.isRegion,
                         isCurrent: translation.generation == counters.flushes && self.blocks[translation.block].isValid
                             && blockOfKey[translation.key] == translation.block,
                         plan: translation.plan, superblocks: blocks,

@@ -37,6 +37,9 @@ package struct SuperblockProfile: Sendable {
 package struct TranslationProfile: Sendable {
     package var address: UInt64
     package var mode: TranslationMode
+    /// Machine mode: the numbers of the pages of code, as in `BlockKey`.
+    package var page: UInt32 = 0
+    package var secondPage: UInt32 = 0
     package var isRegion: Bool
     /// It is what runs at its address now.
     package var isCurrent: Bool
@@ -66,12 +69,16 @@ package struct ExecutionProfile: Sendable {
     private struct Place: Hashable {
         var address: UInt64
         var mode: TranslationMode
+        var page: UInt32
+        var secondPage: UInt32
         var isRegion: Bool
     }
     private var places: [Place: Int] = [:]
 
     mutating func add(_ translation: TranslationProfile) {
-        let place = Place(address: translation.address, mode: translation.mode, isRegion: translation.isRegion)
+        let place = Place(
+            address: translation.address, mode: translation.mode, page: translation.page, secondPage: translation.secondPage,
+            isRegion: translation.isRegion)
         guard let index = places[place] else {
             places[place] = translations.count
             translations.append(translation)

@@ -15,6 +15,8 @@ package struct TranslationDetail {
     package struct Superblock {
         package var plan: SuperblockPlan
         package var rows: [Row] = []
+        /// The first row is the loop of vectors in front of the guest's instructions.
+        package var startsWithVectors = false
     }
     package var address: UInt64
     package var superblocks: [Superblock] = []
@@ -26,9 +28,9 @@ package struct TranslationDetail {
     /// Slots that have another home inside than between translations, or one at all: "s5 in r13".
     package var displaced: [String] = []
 
-    /// Host instructions that a pass through all superblocks executes, without exits and slow paths.
+    /// Host instructions that a pass through all superblocks executes, without exits, slow paths and loops of vectors.
     package var hostInstructionCount: Int {
-        superblocks.flatMap(\.rows).reduce(0) { $0 + $1.host.filter(\.isInstruction).count }
+        superblocks.flatMap { $0.rows.dropFirst($0.startsWithVectors ? 1 : 0) }.reduce(0) { $0 + $1.host.filter(\.isInstruction).count }
     }
 }
 
@@ -37,8 +39,9 @@ extension Engine {
     package func detail(of plan: [SuperblockPlan], _ mode: TranslationMode, isRegion: Bool) -> TranslationDetail? {
         locked {
             guard let entry = plan.first, code.byteCount - codeUsed >= 256 << 10 else { return nil }
-            var functions: [Function] = [], lifted: [String] = []
-            for block in plan {
+            var functions: [Function] = [], vectors: [Function?] = [], lifted: [String] = []
+            for (number, block) in plan.enumerated() {
+                vectors.append(isRegion ? vectorLoop(of: block, number, mode) : nil)
                 let function = Function(capacity: 512)
                 function.reset(entry: block.address)
                 var builder = Builder(function: function, slotTypes: isa.slots.map(\.type)), limits = configuration.limits
@@ -61,16 +64,25 @@ extension Engine {
             let start = (codeUsed + 63) & ~63
             let writable = code.writable + start, executable = code.executable + UInt64(start), capacity = code.byteCount - start
             let translation = isRegion
-                ? translator.translate(functions, weights: plan.map(\.weight), writable: writable, executable: executable, capacity: capacity)
+                ? translator.translate(
+                    functions, weights: plan.map(\.weight), vectors: vectors, writable: writable, executable: executable, capacity: capacity)
                 : translator.translate(functions[0], writable: writable, executable: executable, capacity: capacity)
             guard let translation else { return nil }
             let bytes = Array(UnsafeRawBufferPointer(start: writable, count: translation.byteCount))
-            return detail(entry, plan, lifted, optimized, translation, bytes)
+            return detail(entry, plan, lifted, optimized, vectors.map { $0.map { text(of: $0) } }, translation, bytes)
         }
     }
 
+    /// The loop of vectors that a region has in front of the superblock, as `Region` finds it. Holds the lock.
+    private func vectorLoop(of block: SuperblockPlan, _ number: Int, _ mode: TranslationMode) -> Function? {
+        let function = Function(capacity: 512)
+        _ = lift(block.address, mode, configuration.limits, into: function)
+        return Region.targets(of: function).contains(block.address) ? vectorLoop(of: function, number) : nil
+    }
+
     private func detail(
-        _ entry: SuperblockPlan, _ plan: [SuperblockPlan], _ lifted: [String], _ optimized: [String], _ translation: Translation, _ code: [UInt8]
+        _ entry: SuperblockPlan, _ plan: [SuperblockPlan], _ lifted: [String], _ optimized: [String], _ vectors: [String?],
+        _ translation: Translation, _ code: [UInt8]
     ) -> TranslationDetail {
         var result = TranslationDetail(address: entry.address, hostByteCount: code.count)
         let positions = translation.positions, starts = translator.firstPositions + [positions.count]
@@ -81,9 +93,18 @@ extension Engine {
         result.prologue = listing.lines(0 ..< offset(0))
         for (number, block) in plan.enumerated() {
             let before = TranslationDetail.instructions(lifted[number]), after = TranslationDetail.instructions(optimized[number])
-            var superblock = TranslationDetail.Superblock(plan: block)
-            for position in starts[number] ..< starts[number + 1] {
-                let index = position - starts[number]
+            var superblock = TranslationDetail.Superblock(plan: block), start = starts[number]
+            if translator.startsWithVectors[number] {
+                var row = TranslationDetail.Row(
+                    guest: DisassembledInstruction(address: block.address, byteCount: 0, encoding: 0, text: "(iterations as vectors)"))
+                row.optimized = TranslationDetail.instructions(vectors[number] ?? "").flatMap { $0 }
+                row.host = listing.lines(offset(start) ..< offset(start + 1)).filter { !$0.startsSuperblock }
+                superblock.rows.append(row)
+                superblock.startsWithVectors = true
+                start += 1
+            }
+            for position in start ..< starts[number + 1] {
+                let index = position - start
                 var row = TranslationDetail.Row(guest: disassembled(positions[position].address))
                 if index < before.count { row.lifted = before[index] }
                 if index < after.count { row.optimized = after[index] }

@@ -3,7 +3,7 @@
 /// A way out of a superblock, or something else that was counted in it.
 package struct HotEvent: Equatable {
     package enum Kind: String {
-        case transfer, call, jump, indirectCall, `return`, cacheFill, cacheMiss, returnMiss, interpreter, trap
+        case transfer, call, jump, indirectCall, `return`, cacheFill, cacheMiss, returnMiss, interpreter, trap, vectors
     }
     package var kind: Kind
     /// The guest instruction, and where it leads; 0 for indirect transfers.

@@ -91,11 +91,12 @@ package final class RunningProgram {
 
     private static func rows(of superblock: TranslationDetail.Superblock, _ block: HotBlock) -> [HotRow] {
         var executions = block.executions
+        let isCountedByRow = block.iterations == 1 && !superblock.startsWithVectors
         return superblock.rows.map { row in
             let result = HotRow(
                 address: row.guest.address, encoding: row.guest.encoding, byteCount: row.guest.byteCount, guest: row.guest.text,
                 ir: row.lifted, optimized: row.optimized, host: row.host.map { HotLine(text: $0.text, isLabel: $0.isLabel) },
-                executions: block.iterations == 1 ? executions : nil)
+                executions: isCountedByRow ? executions : nil)
             let left = block.events.filter { $0.address == row.guest.address && $0.leaves }.reduce(0 as UInt64) { $0 &+ $1.count }
             executions = executions > left ? executions - left : 0
             return result
@@ -108,7 +109,7 @@ extension HotEvent {
     package var leaves: Bool {
         switch kind {
         case .transfer, .call, .jump, .indirectCall, .return, .trap: return true
-        case .cacheFill, .cacheMiss, .returnMiss, .interpreter: return false
+        case .cacheFill, .cacheMiss, .returnMiss, .interpreter, .vectors: return false
         }
     }
 }

@@ -65,6 +65,7 @@ struct HotReport {
         case .returnMiss: return "return mispredicted"
         case .interpreter: return "interpreter called"
         case .trap: return "system call or trap"
+        case .vectors: return "several iterations as vectors"
         }
     }
 

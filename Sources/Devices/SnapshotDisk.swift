@@ -1,0 +1,84 @@
+// A disk whose writes go to a temporary file and are gone in the end: what it lies on is not changed.
+
+import DeviceModel
+
+package final class SnapshotDisk: BlockBackend {
+    private let base: BlockBackend
+    private let file: ImageFile
+    /// Clusters that were written, a bit each. They lie in the temporary file where they lie on the disk.
+    private var written: [UInt64]
+    private static let clusterBytes: UInt64 = 1 << 16
+
+    package let byteCount: UInt64
+    package let isReadOnly = false
+
+    /// - Parameter directory: where the temporary file is made.
+    package init(on base: BlockBackend, directory: String = "/var/tmp") throws(BackendError) {
+        self.base = base
+        byteCount = base.byteCount
+        file = try ImageFile(temporaryIn: directory)
+        written = Array(repeating: 0, count: Int((byteCount + SnapshotDisk.clusterBytes - 1) / SnapshotDisk.clusterBytes / 64 + 1))
+    }
+
+    private func isWritten(_ cluster: UInt64) -> Bool { written[Int(cluster / 64)] >> (cluster % 64) & 1 != 0 }
+
+    /// Calls `body` for each cluster that the range touches: cluster, offset in the range, and the count of bytes.
+    private func split(
+        _ offset: UInt64, _ byteCount: UInt64, _ body: (UInt64, UInt64, UInt64) throws(BackendError) -> Void
+    ) throws(BackendError) {
+        var done: UInt64 = 0
+        while done < byteCount {
+            let place = offset + done, rest = SnapshotDisk.clusterBytes - place % SnapshotDisk.clusterBytes
+            let count = min(rest, byteCount - done)
+            try body(place / SnapshotDisk.clusterBytes, done, count)
+            done += count
+        }
+    }
+
+    package func read(at offset: UInt64, into bytes: UnsafeMutableRawBufferPointer) throws(BackendError) {
+        try split(offset, UInt64(bytes.count)) { (cluster, start, count) throws(BackendError) in
+            let part = UnsafeMutableRawBufferPointer(rebasing: bytes[Int(start)..<Int(start + count)])
+            if isWritten(cluster) { try file.read(at: offset + start, into: part) } else { try base.read(at: offset + start, into: part) }
+        }
+    }
+
+    /// Copies the cluster from the base unless it is there, or all of it is about to be written.
+    private func own(_ cluster: UInt64, writing count: UInt64) throws(BackendError) {
+        guard !isWritten(cluster) else { return }
+        let start = cluster * SnapshotDisk.clusterBytes, size = min(SnapshotDisk.clusterBytes, byteCount - start)
+        if count < size {
+            var failure: BackendError?
+            let content = [UInt8](unsafeUninitializedCapacity: Int(size)) { buffer, initialized in
+                do throws(BackendError) {
+                    try base.read(at: start, into: UnsafeMutableRawBufferPointer(buffer))
+                    initialized = Int(size)
+                } catch { failure = error }
+            }
+            if let failure { throw failure }
+            try file.write(at: start, content)
+        }
+        written[Int(cluster / 64)] |= 1 << (cluster % 64)
+    }
+
+    package func write(at offset: UInt64, from bytes: UnsafeRawBufferPointer) throws(BackendError) {
+        try split(offset, UInt64(bytes.count)) { (cluster, start, count) throws(BackendError) in
+            try own(cluster, writing: count)
+            try file.write(at: offset + start, from: UnsafeRawBufferPointer(rebasing: bytes[Int(start)..<Int(start + count)]))
+        }
+    }
+
+    package func flush() throws(BackendError) {}
+    package func discard(at offset: UInt64, byteCount: UInt64) throws(BackendError) {}
+
+    package func writeZeroes(at offset: UInt64, byteCount: UInt64, mayDiscard: Bool) throws(BackendError) {
+        try split(offset, byteCount) { (cluster, start, count) throws(BackendError) in
+            try own(cluster, writing: count)
+            if !file.punch(at: offset + start, byteCount: count) { try file.writeZeroes(at: offset + start, byteCount: count) }
+        }
+    }
+
+    package func close() {
+        file.close()
+        base.close()
+    }
+}

@@ -1,0 +1,40 @@
+// What a hart in machine mode has behind the state of user mode: the little of it that translated code and the interpreter's
+// loop look at. The rest is in `RISCVHart`.
+
+import CHost
+import Guest
+
+/// Behind `RISCVStateTail`.
+package struct HartStateTail {
+    /// The table for loads and stores in the present context.
+    package var dataTLB: UnsafeMutablePointer<SoftTLBEntry>
+    /// The table for fetching.
+    package var codeTLB: UnsafeMutablePointer<SoftTLBEntry>
+    /// The numbers of code pages that may be executed now.
+    package var codePages: UnsafeMutablePointer<UInt32>
+    /// The `RISCVHart`, unmanaged.
+    package var owner: UnsafeMutableRawPointer
+    /// Nonzero while floating-point instructions may run without anybody taking note: `mstatus.FS` is dirty.
+    package var floatIsDirty: UInt64
+    /// Nonzero while `cbo.zero` is permitted.
+    package var zeroesBlocks: UInt64
+}
+
+extension RISCVState {
+    package static let hartOffset = (byteCount + 15) & ~15
+    package static let hartByteCount = hartOffset + MemoryLayout<HartStateTail>.size
+
+    // SAFETY: only for states of machine mode, which are allocated with `hartByteCount` bytes.
+    package var hart: UnsafeMutablePointer<HartStateTail> {
+        (pointer + RISCVState.hartOffset).assumingMemoryBound(to: HartStateTail.self)
+    }
+}
+
+extension RISCVHart {
+    /// The hart that a state of machine mode belongs to.
+    @inline(__always)
+    package static func of(_ state: UnsafeMutableRawPointer) -> RISCVHart {
+        // SAFETY: the hart outlives its state block, see `Machine.Hart`.
+        Unmanaged<RISCVHart>.fromOpaque(RISCVState(state).hart.pointee.owner).takeUnretainedValue()
+    }
+}

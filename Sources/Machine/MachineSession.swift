@@ -1,0 +1,148 @@
+// A machine's life: who starts and stops it, and what happens when the guest wants to end or restart. One thread conducts (`run`); the
+// others ask.
+
+import DeviceModel
+
+/// How a run ended.
+package enum MachineEnd: Equatable, Sendable {
+    /// The guest powered off, with a code.
+    case poweredOff(code: Int)
+    /// The guest restarted, and was not to be restarted.
+    case rebooted
+    /// `stop` was called.
+    case stopped
+}
+
+package final class MachineSession: @unchecked Sendable {
+    package let board: Board
+    /// Restart when the guest asks for it.
+    package var restarts = true
+    private enum Request { case guest(BoardEvent), pause, resume, reset, stop }
+    private let monitor = Monitor()
+    // Guarded by `monitor`.
+    private var requests: [Request] = []
+    private var isRunning = false, isPausedNow = false, hasEnded = false
+    /// Requests served, for those who wait.
+    private var served = 0, asked = 0
+
+    /// - Parameter startsPaused: nothing runs before `resume`.
+    package init(board: Board, startsPaused: Bool = false) {
+        self.board = board
+        isPausedNow = startsPaused
+        board.onEvent = { [unowned self] in ask(.guest($0)) }
+    }
+
+    // MARK: From any thread
+
+    @discardableResult
+    private func ask(_ request: Request) -> Int {
+        monitor.locked {
+            requests.append(request)
+            asked += 1
+            monitor.wake()
+            return asked
+        }
+    }
+
+    private func askAndWait(_ request: Request) {
+        let ticket = ask(request)
+        monitor.locked { while served < ticket && !hasEnded { monitor.wait() } }
+    }
+
+    /// Ends the run from outside.
+    package func stop() { ask(.stop) }
+    /// The harts have stopped when this returns; devices go on.
+    package func pause() { askAndWait(.pause) }
+    package func resume() { askAndWait(.resume) }
+    package func reset() { askAndWait(.reset) }
+    package var isPaused: Bool { monitor.locked { isPausedNow } }
+
+    /// Does something with the harts while none of them runs. Not from a hart's thread.
+    package func whilePaused<Result>(_ body: () throws -> Result) rethrows -> Result {
+        let wasPaused = isPaused
+        if !wasPaused { pause() }
+        defer { if !wasPaused { resume() } }
+        return try body()
+    }
+
+    // MARK: Conducting
+
+    /// Boots, and returns when the machine has ended and everything that belongs to it has stopped.
+    /// - Throws: `BootError` and `BackendError`.
+    package func run() throws -> MachineEnd {
+        defer { finish() }
+        try board.powerOn()
+        if !isPaused { try start() }
+        while true {
+            let request = monitor.locked { () -> Request in
+                while requests.isEmpty { monitor.wait() }
+                return requests.removeFirst()
+            }
+            if let end = try serve(request) { return end }
+            monitor.locked {
+                served += 1
+                monitor.wake()
+            }
+        }
+    }
+
+    private func serve(_ request: Request) throws -> MachineEnd? {
+        switch request {
+        case .guest(.powerOff(let code)):
+            halt()
+            return .poweredOff(code: code)
+        case .guest(.reboot):
+            halt()
+            if !restarts { return .rebooted }
+            try restart()
+        case .reset:
+            halt()
+            try restart()
+        case .stop:
+            halt()
+            return .stopped
+        case .pause:
+            halt()
+            monitor.locked { isPausedNow = true }
+        case .resume:
+            monitor.locked { isPausedNow = false }
+            try start()
+        }
+        return nil
+    }
+
+    private func restart() throws {
+        // What the guest asked for before it was stopped is void.
+        monitor.locked {
+            requests.removeAll {
+                guard case .guest = $0 else { return false }
+                served += 1
+                return true
+            }
+        }
+        try board.reset()
+        if !isPaused { try start() }
+    }
+
+    private func start() throws {
+        guard !isRunning else { return }
+        isRunning = true
+        try board.processor.start()
+    }
+
+    private func halt() {
+        guard isRunning else { return }
+        board.processor.stop()
+        board.processor.wait()
+        isRunning = false
+    }
+
+    private func finish() {
+        halt()
+        board.shutDown()
+        monitor.locked {
+            hasEnded = true
+            monitor.wake()
+        }
+    }
+}

@@ -1,0 +1,112 @@
+// A whole machine in this process: from options to the layers below.
+
+import DeviceModel
+import Engine
+import Host
+import Machine
+
+/// How a machine's run ended.
+public enum VirtualMachineEnd: Equatable, Sendable {
+    /// The guest powered off and gave a code; 0 for success.
+    case poweredOff(code: Int)
+    /// The guest restarted, and `MachineOptions.restarts` was off.
+    case rebooted
+    /// `stop` was called.
+    case stopped
+}
+
+/// A computer. `run` conducts it on the calling thread; everything else may be called from any other thread.
+public final class VirtualMachine: @unchecked Sendable {
+    let session: MachineSession
+    let console: SerialConsole
+
+    /// Reads the files, and makes the machine; nothing runs yet.
+    /// - Parameter onOutput: called with what the guest writes to its serial port, by one thread at a time.
+    /// - Throws: `ProgramError` when a file is missing or cannot be booted, or the machine cannot be made.
+    public init(_ options: MachineOptions, onOutput: @escaping @Sendable (UnsafeRawBufferPointer) -> Void) throws {
+        console = SerialConsole(output: onOutput)
+        session = try VirtualMachine.translatingErrors { [console] in
+            let board = try Board(VirtualMachine.configuration(options), console: console)
+            try VirtualMachine.attachDevices(to: board, options)
+            return MachineSession(board: board, startsPaused: options.startsPaused)
+        }
+        session.restarts = options.restarts
+    }
+
+    private static func configuration(_ options: MachineOptions) throws -> BoardConfiguration {
+        var configuration = BoardConfiguration()
+        configuration.memoryByteCount = options.memoryByteCount
+        configuration.hartCount = options.hartCount
+        configuration.bootArguments = options.commandLine
+        configuration.files.kernel = try options.kernel.map { try BootFile(reading: $0, as: "kernel") }
+        configuration.files.firmware = try options.firmware.map { try BootFile(reading: $0, as: "firmware") }
+        configuration.files.initialDisk = try options.initialDisk.map { try BootFile(reading: $0, as: "initial RAM disk") }
+        configuration.files.deviceTree = try options.deviceTree.map { try BootFile(reading: $0, as: "device tree") }
+        configuration.processor.engine.policy = ExecutionPolicy(rawValue: options.engine.rawValue) ?? .auto
+        configuration.processor.isDeterministic = options.isDeterministic
+        if options.isDeterministic { configuration.seed = 1 }
+        return configuration
+    }
+
+    static func translatingErrors<Result>(_ body: () throws -> Result) throws -> Result {
+        do { return try body() } catch let error as BootError {
+            switch error {
+            case .notFound(let text): throw ProgramError.notFound(text)
+            case .notBootable(let text): throw ProgramError.notRunnable(text)
+            case .badMachine(let text): throw ProgramError.badOption(text)
+            }
+        } catch let error as BackendError {
+            throw ProgramError.notRunnable(error.description)
+        } catch let error as HostError {
+            throw error.isOutOfMemory ? ProgramError.notRunnable(error.description) : ProgramError.internalError(error.description)
+        } catch let error as ProgramError {
+            throw error
+        } catch {
+            throw ProgramError.notRunnable("\(error)")
+        }
+    }
+
+    // MARK: Life
+
+    /// Boots, and returns when the machine has ended.
+    /// - Throws: `ProgramError`.
+    public func run() throws -> VirtualMachineEnd {
+        switch try VirtualMachine.translatingErrors({ try session.run() }) {
+        case .poweredOff(let code): .poweredOff(code: code)
+        case .rebooted: .rebooted
+        case .stopped: .stopped
+        }
+    }
+
+    /// Ends the run: `run` returns soon.
+    public func stop() { session.stop() }
+    /// No hart executes anything when this returns, until `resume`.
+    public func pause() { session.pause() }
+    public func resume() { session.resume() }
+    /// As if the machine was switched off and on.
+    public func reset() { session.reset() }
+    public var isPaused: Bool { session.isPaused }
+
+    /// Types on the serial console. Waits while much is under way.
+    public func send(_ bytes: [UInt8]) { console.send(bytes) }
+
+    // MARK: Looking inside
+
+    /// Runs one line of the monitor's language ("help" lists it); the harts are stopped meanwhile.
+    /// - Returns: the answer, lines with ends.
+    public func monitor(_ line: String) -> String { MachineMonitor(session: session).execute(line) }
+
+    /// One line a hart: mode, program counter, what it waits for.
+    public var hartSummary: String { monitor("info harts") }
+
+    /// The device tree that the guest gets, as a blob.
+    public var deviceTree: [UInt8] {
+        get throws { try VirtualMachine.translatingErrors { try session.board.deviceTreeBlob() } }
+    }
+
+    /// What the engine did so far.
+    public var statistics: ProgramStatistics {
+        let engine = session.board.processor.engine
+        return ProgramStatistics(engine.statistics, countsEverything: engine.configuration.policy == .interpreter)
+    }
+}

@@ -1,0 +1,171 @@
+// `mynah boot` as its users meet it: statuses, streams, keys, and a terminal that is as it was before.
+
+import Glibc
+import Mynah
+import Testing
+
+@testable import MynahCLI
+
+private let directory = Files.parent(of: Files.ownExecutable)
+private let mynah = directory + "/mynah"
+private let images = Files.parent(of: Files.parent(of: Files.parent(of: #filePath))) + "/GuestImages/riscv64"
+
+@Suite struct BootEndToEndTests {
+    private func run(_ arguments: String...) throws -> (status: Int32, output: String, errors: String) {
+        let result = try ChildProcess.run([mynah] + arguments, timeLimit: 60)
+        return (result.status, String(decoding: result.output, as: UTF8.self), result.errorText)
+    }
+
+    @Test func whatCannotBeBooted() throws {
+        for (arguments, status, words) in [
+            ([], 2, "nothing to boot"), (["stray"], 2, "what is 'stray'?"), (["--kernel", "/no/kernel"], 127, "there is no kernel '/no/kernel'"),
+            (["--kernel", "/bin/sh"], 126, "x86-64"), (["--firmware", images + "/hello"], 126, "mynah run"), (["--kernel", "/tmp"], 126, "no regular file"),
+            (["--kernel", images + "/supervisor/sbi", "-m", "8M"], 2, "16 MiB"), (["--initrd", "x", "--firmware", images + "/machine/hello"], 2, "--kernel"),
+            (["--firmware", images + "/machine/hello", "--dtb", images + "/machine/hello"], 126, "no sound device tree"),
+            (["--kernel", images + "/supervisor/sbi", "--drive", "/no/disk"], 126, "/no/disk"), (["--firmware", images + "/machine/hello", "--net", "x"], 2, "no network"),
+        ] as [([String], Int32, String)] {
+            let result = try ChildProcess.run([mynah, "boot"] + arguments, timeLimit: 60)
+            #expect(result.status == status && result.output.isEmpty && result.errorText.contains(words), "\(arguments): \(result.status) \(result.errorText)")
+        }
+    }
+
+    @Test func theGuestsStatusIsOurs() throws {
+        let result = try run("boot", "--firmware", images + "/machine/hello", "-m", "32M", "--cpus", "2")
+        #expect(result.status == 0 && result.output == "Hello from machine mode.\n2 harts, 32 MiB at 80000000\n" && result.errors == "")
+    }
+
+    @Test func expectedTextEndsTheRun() throws {
+        #expect(try run("boot", "--firmware", images + "/machine/echo", "-m", "32M", "--expect", "o: ready", "--timeout", "50").status == 0)
+        let missed = try run("boot", "--firmware", images + "/machine/hello", "-m", "32M", "--expect", "Goodbye")
+        #expect(missed.status == 1 && missed.errors.contains("'Goodbye' was not shown"))
+        let late = try run("boot", "--firmware", images + "/machine/echo", "-m", "32M", "--timeout", "0.5")
+        #expect(late.status == 124 && late.errors.contains("did not end within 0.5 s"))
+    }
+
+    @Test func calledAsQemu() throws {
+        let link = "/tmp/mynah-test-\(getpid())/qemu-system-riscv64"
+        Files.makeDirectories(Files.parent(of: link))
+        unlink(link)
+        defer { unlink(link) }
+        #expect(symlink(mynah, link) == 0)
+        let result = try ChildProcess.run([link, "-M", "virt", "-nographic", "-bios", "none", "-kernel", images + "/machine/hello", "-smp", "1"], timeLimit: 60)
+        #expect(result.status == 0 && String(decoding: result.output, as: UTF8.self).contains("1 harts, 128 MiB"))
+        #expect(try ChildProcess.run([link, "-M", "sifive_u"]).errorText.contains("there is virt"))
+    }
+
+    @Test func aTreeCanBeWritten() throws {
+        let result = try ChildProcess.run([mynah, "boot", "--kernel", images + "/supervisor/sbi", "--dump-dtb", "-"])
+        #expect(result.status == 0 && result.output.prefix(4) == [0xd0, 0x0d, 0xfe, 0xed])
+    }
+
+    @Test func statisticsAreJSON() throws {
+        let result = try run("boot", "--firmware", images + "/machine/hello", "--stats=json")
+        #expect(result.status == 0 && result.errors.hasPrefix("{") && result.errors.contains("\"translations\""))
+    }
+}
+
+/// A child on a terminal of its own.
+private final class TerminalChild {
+    private let master: Int32
+    private let slave: Int32
+    private(set) var identifier: pid_t = 0
+    private(set) var shown: [UInt8] = []
+
+    init(_ words: [String]) throws {
+        // pts(4); the C library's functions for it are not in Glibc's module.
+        let unlock: UInt = 0x4004_5431, number: UInt = 0x8004_5430 // TIOCSPTLCK, TIOCGPTN
+        master = open("/dev/ptmx", O_RDWR | O_NOCTTY)
+        var isLocked: Int32 = 0, index: Int32 = 0
+        _ = ioctl(master, unlock, &isLocked)
+        _ = ioctl(master, number, &index)
+        slave = open("/dev/pts/\(index)", O_RDWR | O_NOCTTY)
+        try #require(master >= 0 && slave >= 0)
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        for descriptor: Int32 in 0...2 { posix_spawn_file_actions_adddup2(&actions, slave, descriptor) }
+        posix_spawn_file_actions_addclose(&actions, master)
+        var arguments = words.map { strdup($0) } + [nil]
+        let status = posix_spawn(&identifier, words[0], &actions, nil, &arguments, environ)
+        for argument in arguments { free(argument) }
+        posix_spawn_file_actions_destroy(&actions)
+        try #require(status == 0)
+    }
+
+    deinit {
+        close(master)
+        close(slave)
+    }
+
+    var attributes: [UInt32] {
+        var state = termios()
+        tcgetattr(slave, &state)
+        return [state.c_iflag, state.c_oflag, state.c_cflag, state.c_lflag]
+    }
+
+    func type(_ text: String) { _ = Array(text.utf8).withUnsafeBytes { write(master, $0.baseAddress, $0.count) } }
+
+    /// Reads until the text is shown; false after half a minute without it.
+    func waits(for text: String) -> Bool {
+        let end = time(nil) + 30
+        while time(nil) < end {
+            if String(decoding: shown, as: UTF8.self).contains(text) { return true }
+            var poll = pollfd(fd: master, events: Int16(POLLIN), revents: 0)
+            if Glibc.poll(&poll, 1, 200) <= 0 { continue }
+            var buffer = [UInt8](repeating: 0, count: 4096)
+            let count = read(master, &buffer, buffer.count)
+            if count > 0 { shown += buffer[..<count] }
+        }
+        return false
+    }
+
+    /// The status as waitpid(2) has it.
+    func waitForEnd() -> Int32 {
+        var status: Int32 = 0
+        let end = time(nil) + 30
+        while waitpid(identifier, &status, WNOHANG) == 0 {
+            if time(nil) > end { kill(identifier, SIGKILL) }
+            usleep(10000)
+        }
+        return status
+    }
+}
+
+@Suite(.serialized) struct BootTerminalTests {
+    private let words = [mynah, "boot", "--firmware", images + "/machine/echo", "-m", "32M"]
+
+    @Test func everyKeyReachesTheGuestAndTheTerminalIsRestored() throws {
+        let child = try TerminalChild(words)
+        let before = child.attributes
+        #expect(child.waits(for: "echo: ready"))
+        child.type("hello\u{3}\u{1}\u{1}z")
+        #expect(child.waits(for: "HELLO\u{3}\u{1}Z"))
+        #expect(child.attributes != before)
+        child.type("7")
+        #expect(child.waitForEnd() == 7 << 8)
+        #expect(child.attributes == before)
+    }
+
+    @Test func keysThatQuitAndLookInside() throws {
+        let child = try TerminalChild(words)
+        let before = child.attributes
+        #expect(child.waits(for: "echo: ready"))
+        child.type("\u{1}cinfo registers\r")
+        #expect(child.waits(for: "hart 0: started, machine mode"))
+        child.type("x/2i 0x80000000\r")
+        #expect(child.waits(for: "0x80000000: csrw"))
+        child.type("\u{1}ca")
+        #expect(child.waits(for: "A"))
+        child.type("\u{1}x")
+        #expect(child.waitForEnd() == 0)
+        #expect(child.attributes == before)
+    }
+
+    @Test(arguments: [SIGTERM, SIGHUP, SIGINT]) func signalsRestoreTheTerminal(number: Int32) throws {
+        let child = try TerminalChild(words)
+        let before = child.attributes
+        #expect(child.waits(for: "echo: ready"))
+        kill(child.identifier, number)
+        #expect(child.waitForEnd() & 0x7f == number)
+        #expect(child.attributes == before)
+    }
+}
