@@ -58,6 +58,9 @@ package enum RISCVOpcode: UInt16, CaseIterable, Sendable {
     case cboInval, cboClean, cboFlush, cboZero
     // The privileged architecture, with Svinval: illegal in user mode
     case mret, sret, wfi, sfenceVma, sinvalVma, sfenceWInval, sfenceInvalIr
+
+    /// Illegal in user mode.
+    package var isPrivileged: Bool { rawValue >= RISCVOpcode.mret.rawValue }
 }
 
 /// An instruction with its operands as register-file indices: x registers are 0...31, f registers 32...63.

@@ -25,10 +25,13 @@ package final class MachineSession: @unchecked Sendable {
     /// Requests served, for those who wait.
     private var served = 0, asked = 0
 
+    /// Fills the board's memory; nothing runs yet.
     /// - Parameter startsPaused: nothing runs before `resume`.
-    package init(board: Board, startsPaused: Bool = false) {
+    /// - Throws: `BootError`.
+    package init(board: Board, startsPaused: Bool = false) throws {
         self.board = board
         isPausedNow = startsPaused
+        try board.powerOn()
         board.onEvent = { [unowned self] in ask(.guest($0)) }
     }
 
@@ -67,11 +70,10 @@ package final class MachineSession: @unchecked Sendable {
 
     // MARK: Conducting
 
-    /// Boots, and returns when the machine has ended and everything that belongs to it has stopped.
-    /// - Throws: `BootError` and `BackendError`.
+    /// Runs, and returns when the machine has ended and everything that belongs to it has stopped.
+    /// - Throws: `BackendError`, and `BootError` from a restart.
     package func run() throws -> MachineEnd {
         defer { finish() }
-        try board.powerOn()
         if !isPaused { try start() }
         while true {
             let request = monitor.locked { () -> Request in

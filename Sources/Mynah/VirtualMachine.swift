@@ -28,7 +28,7 @@ public final class VirtualMachine: @unchecked Sendable {
         session = try VirtualMachine.translatingErrors { [console] in
             let board = try Board(VirtualMachine.configuration(options), console: console)
             try VirtualMachine.attachDevices(to: board, options)
-            return MachineSession(board: board, startsPaused: options.startsPaused)
+            return try MachineSession(board: board, startsPaused: options.startsPaused)
         }
         session.restarts = options.restarts
     }

@@ -36,7 +36,7 @@ extension RISCVOpcode {
     var transfersControl: Bool {
         switch self {
         case .illegal, .jal, .jalr, .beq, .bne, .blt, .bge, .bltu, .bgeu, .ecall, .ebreak, .fenceI: true
-        default: false
+        default: isPrivileged
         }
     }
 

@@ -174,7 +174,7 @@ private let images = String(#filePath.dropLast("Tests/MachineTests/BoardTests.sw
         let file = try BootFile(reading: images + program, as: "program")
         if program.hasPrefix("supervisor") { configuration.files.kernel = file } else { configuration.files.firmware = file }
         let console = SerialConsole { transcript.append($0) }
-        return (MachineSession(board: try Board(configuration, console: console), startsPaused: isPaused), console)
+        return (try MachineSession(board: try Board(configuration, console: console), startsPaused: isPaused), console)
     }
 
     private func watched<Result>(_ session: MachineSession, seconds: Int = 60, _ body: () throws -> Result) throws -> Result {
