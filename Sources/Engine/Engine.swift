@@ -94,6 +94,8 @@ package final class Engine: @unchecked Sendable {
     var uncounted: [BlockKey: Int] = [:]
     /// Samples of transfers back to an address.
     var samples: [BlockKey: Int] = [:]
+    /// What translations do, when that is counted.
+    var counts: ExecutionCounts?
     private let perfMap: PerfMap?
     /// Compares what translations do; nil unless that was asked for.
     package internal(set) var lockstep: Lockstep?
@@ -118,6 +120,10 @@ package final class Engine: @unchecked Sendable {
         translator.defersWrites = configuration.optimizations.contains(.deferredWrites)
         if configuration.policy.makesRegions {
             translator.isSampling = true
+        }
+        if configuration.countsExecutions {
+            counts = ExecutionCounts()
+            translator.counting = CountingWords(VirtualCPU.countingRange(isa))
         }
         builder = Builder(function: function, slotTypes: isa.slots.map(\.type))
         optimizer = Pipeline(options: configuration.optimizations)
@@ -149,7 +155,8 @@ package final class Engine: @unchecked Sendable {
 
     func remove(_ cpu: VirtualCPU) {
         locked {
-            counters.interpretedInstructions += cpu.interpreter.instructionsExecuted
+            counters.add(cpu)
+            retireCounts(of: cpu)
             cpus.removeAll { $0 === cpu }
         }
     }
@@ -224,7 +231,7 @@ package final class Engine: @unchecked Sendable {
         locked { heat[Int(truncatingIfNeeded: address >> 1) & (Engine.heatPlaces - 1)] = .max }
     }
 
-    private func connect(_ link: Int, to index: Int) {
+    func connect(_ link: Int, to index: Int) {
         guard linkedTo[link] < 0, links[link].field != 0 else { return }
         patch(links[link].field, toJumpTo: entry(of: index, for: link))
         linkedTo[link] = Int32(index)
@@ -298,10 +305,11 @@ package final class Engine: @unchecked Sendable {
             }
             let emitEnd = nanoseconds()
             let index = install(key, lifted.ranges, lifted.instructionCount, translation)
-            counters.liftNanoseconds += liftEnd - start
-            counters.optimizeNanoseconds += optimizeEnd - liftEnd
-            counters.emitNanoseconds += emitEnd - optimizeEnd
-            counters.installNanoseconds += nanoseconds() - emitEnd
+            noteCounted(index, plan: [SuperblockPlan(address: key.address)])
+            counters.blockStages.lift += liftEnd - start
+            counters.blockStages.optimize += optimizeEnd - liftEnd
+            counters.blockStages.emit += emitEnd - optimizeEnd
+            counters.blockStages.install += nanoseconds() - emitEnd
             if configuration.observer != nil { report(key, liftedText, text(of: function), translation) }
             return index
         }
@@ -394,7 +402,7 @@ package final class Engine: @unchecked Sendable {
     package var statistics: EngineStatistics {
         locked {
             var result = counters
-            for cpu in cpus { result.interpretedInstructions += cpu.interpreter.instructionsExecuted }
+            for cpu in cpus { result.add(cpu) }
             return result
         }
     }
