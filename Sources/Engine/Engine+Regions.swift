@@ -43,6 +43,7 @@ extension Engine {
         defer { translator.executionsOffset = nil }
         let generation = counters.flushes
         blockOfKey[key] = nil
+        counters.probes += 1
         let index = translate(key, configuration.limits)
         guard generation == counters.flushes else { return }
         if let index {
@@ -73,9 +74,9 @@ extension Engine {
         }
     }
 
-    private func makeRegion(_ key: BlockKey, replacing replaced: Int) -> Bool {
+    func makeRegion(_ key: BlockKey, replacing replaced: Int) -> Bool {
         guard counters.translations < configuration.translationLimit else { return false }
-        let start = nanoseconds()
+        let start = nanoseconds(), optimizedBefore = counters.regionStages.optimize
         guard let region = Region(around: key, in: self) else { return false }
         if code.byteCount - codeUsed < 256 << 10 { return false }
         let emitStart = nanoseconds()
@@ -87,16 +88,20 @@ extension Engine {
             region.blocks.map(\.function), weights: region.blocks.map(\.weight), vectors: region.blocks.map(\.vectors), writable: code.writable + codeUsed,
             executable: code.executable + UInt64(codeUsed), capacity: code.byteCount - codeUsed)
         guard let translation else { return false }
+        let emitEnd = nanoseconds()
+        // The superblocks were optimised one by one, as they were found.
+        counters.regionStages.lift += emitStart - start - (counters.regionStages.optimize - optimizedBefore)
+        counters.regionStages.emit += emitEnd - emitStart
         let index = install(key, region.ranges, region.instructionCount, translation)
         blocks[index].isRegion = true
+        noteCounted(index, plan: region.plan)
         replacedBlocks[key] = replaced
         uncounted[key] = nil
         takeOver(from: replaced, index)
         counters.regions += 1
         counters.vectorLoops += translation.vectorLoopCount
         counters.regionInstructions += region.instructionCount
-        counters.regionNanoseconds += nanoseconds() - start
-        counters.emitNanoseconds += nanoseconds() - emitStart
+        counters.regionStages.install += nanoseconds() - emitEnd
         if configuration.observer != nil {
             report(key, "", region.blocks.map { ($0.vectors.map { text(of: $0) + "\n" } ?? "") + text(of: $0.function) }.joined(separator: "\n"), translation)
         }

@@ -105,6 +105,8 @@ package final class Engine: @unchecked Sendable {
     var uncounted: [BlockKey: Int] = [:]
     /// Samples of transfers back to an address.
     var samples: [BlockKey: Int] = [:]
+    /// What translations do, when that is counted.
+    var counts: ExecutionCounts?
     private let perfMap: PerfMap?
     /// Translations of other runs, and for them; nil unless there is a place on disk for them.
     private(set) var cache: TranslationCache?
@@ -131,6 +133,10 @@ package final class Engine: @unchecked Sendable {
         translator.defersWrites = configuration.optimizations.contains(.deferredWrites)
         if configuration.policy.makesRegions {
             translator.isSampling = true
+        }
+        if configuration.countsExecutions {
+            counts = ExecutionCounts()
+            translator.counting = CountingWords(VirtualCPU.countingRange(isa))
         }
         builder = Builder(function: function, slotTypes: isa.slots.map(\.type))
         optimizer = Pipeline(options: configuration.optimizations)
@@ -181,7 +187,8 @@ package final class Engine: @unchecked Sendable {
 
     func remove(_ cpu: VirtualCPU) {
         locked {
-            counters.interpretedInstructions += cpu.interpreter.instructionsExecuted
+            counters.add(cpu)
+            retireCounts(of: cpu)
             cpus.removeAll { $0 === cpu }
         }
     }
@@ -349,10 +356,11 @@ package final class Engine: @unchecked Sendable {
             let emitEnd = nanoseconds()
             let index = install(key, lifted.ranges, lifted.instructionCount, translation)
             if translator.executionsOffset == nil { keepForCache(index, lifted.ranges, lifted.instructionCount, translation, version) }
-            counters.liftNanoseconds += liftEnd - start
-            counters.optimizeNanoseconds += optimizeEnd - liftEnd
-            counters.emitNanoseconds += emitEnd - optimizeEnd
-            counters.installNanoseconds += nanoseconds() - emitEnd
+            noteCounted(index, plan: [SuperblockPlan(address: key.address)])
+            counters.blockStages.lift += liftEnd - start
+            counters.blockStages.optimize += optimizeEnd - liftEnd
+            counters.blockStages.emit += emitEnd - optimizeEnd
+            counters.blockStages.install += nanoseconds() - emitEnd
             if configuration.observer != nil { report(key, liftedText, text(of: function), translation) }
             return index
         }
@@ -456,7 +464,7 @@ package final class Engine: @unchecked Sendable {
     package var statistics: EngineStatistics {
         locked {
             var result = counters
-            for cpu in cpus { result.interpretedInstructions += cpu.interpreter.instructionsExecuted }
+            for cpu in cpus { result.add(cpu) }
             return result
         }
     }

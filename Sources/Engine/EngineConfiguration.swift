@@ -38,6 +38,10 @@ package struct EngineConfiguration: Sendable {
     package var regionIterations = 6
     /// Superblocks and guest instructions in a region, at most.
     package var regionBlocks = 40, regionInstructions = 1200
+    /// Have translations count what they do, for `Engine.executionProfile`. Costs time where they run; nothing when it is off.
+    package var countsExecutions = false
+    /// Measure how long the interpreter runs, for statistics: two looks at the clock for each of its runs.
+    package var timesInterpreter = false
     /// Write symbols of translated code to /tmp/perf-PID.map.
     package var writesPerfMap = false
     /// Called after every translation, with every stage in it.
@@ -52,7 +56,7 @@ package struct EngineConfiguration: Sendable {
 
     /// What is asked for allows translations that were made elsewhere.
     var mayCache: Bool {
-        policy != .interpreter && observer == nil && lockstep == nil && lastPass == nil && !writesPerfMap && translationLimit == .max
+        policy != .interpreter && observer == nil && lockstep == nil && lastPass == nil && !writesPerfMap && !countsExecutions && translationLimit == .max
     }
 }
 

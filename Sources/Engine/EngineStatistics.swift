@@ -9,9 +9,10 @@ package struct EngineStatistics: Sendable {
     /// Of the translations, regions; and the guest instructions in them.
     package var regions = 0
     package var regionInstructions = 0
+    /// Translations of which only how often they are entered is wanted, before a region takes their place.
+    package var probes = 0
     /// Loops in regions that are executed as vectors.
     package var vectorLoops = 0
-    package var regionNanoseconds: UInt64 = 0
     package var links = 0
     package var linkExits = 0
     package var indirectMisses = 0
@@ -32,12 +33,33 @@ package struct EngineStatistics: Sendable {
     package var cacheNanoseconds: UInt64 = 0
     /// Translations written to the cache.
     package var cacheSaved = 0
-    /// Nanoseconds by stage.
-    package var liftNanoseconds: UInt64 = 0
-    package var optimizeNanoseconds: UInt64 = 0
-    package var emitNanoseconds: UInt64 = 0
-    package var installNanoseconds: UInt64 = 0
+    /// Time in the interpreter on the way to code that is translated; measured where `EngineConfiguration.timesInterpreter`.
+    package var interpreterNanoseconds: UInt64 = 0
+    package var blockStages = StageTimes()
+    package var regionStages = StageTimes()
     package init() {}
 
-    package var translationNanoseconds: UInt64 { liftNanoseconds + optimizeNanoseconds + emitNanoseconds + installNanoseconds }
+    package var blockInstructions: Int { guestInstructionsTranslated - regionInstructions }
+    package var regionNanoseconds: UInt64 { regionStages.total }
+    package var translationNanoseconds: UInt64 { blockStages.total + regionStages.total }
+
+    /// What a CPU counts by itself.
+    mutating func add(_ cpu: VirtualCPU) {
+        interpretedInstructions += cpu.interpreter.instructionsExecuted
+        interpreterCalls += cpu.interpreterCalls
+        interpreterNanoseconds += cpu.interpreterNanoseconds
+        traps += cpu.traps
+    }
+}
+
+/// Nanoseconds that translating took, by stage.
+package struct StageTimes: Equatable, Sendable {
+    /// Of regions, this includes finding their superblocks.
+    package var lift: UInt64 = 0
+    package var optimize: UInt64 = 0
+    package var emit: UInt64 = 0
+    package var install: UInt64 = 0
+    package init() {}
+
+    package var total: UInt64 { lift + optimize + emit + install }
 }

@@ -15,6 +15,8 @@ struct RegionBlock {
     let lifted: LiftedCode
     /// How often it runs, in proportion, as loop depth suggests.
     var weight = 1
+    /// Iterations of the loop that it is the whole of, which it holds one behind the other.
+    var iterations = 1
     /// Positions of the superblocks that it transfers to.
     var successors: [Int] = []
 }
@@ -23,6 +25,9 @@ struct Region {
     /// In the order of the code; the first is the entry.
     private(set) var blocks: [RegionBlock] = []
     var instructionCount: Int { blocks.reduce(0) { $0 + $1.lifted.instructionCount } }
+    var plan: [SuperblockPlan] {
+        blocks.map { SuperblockPlan(address: $0.function.entry, iterations: $0.iterations, weight: $0.weight) }
+    }
     var ranges: [Range<UInt64>] { blocks.flatMap(\.lifted.ranges) }
 
     /// Executions of a loop's body per execution of what is around it, for `weight`.
@@ -30,7 +35,7 @@ struct Region {
     private static let deepest = 5
 
     /// Iterations of a loop of one superblock that are laid out one behind the other, and guest instructions in them, at most.
-    private static let unrolledIterations = 8, unrolledInstructions = 64
+    static let unrolledIterations = 8, unrolledInstructions = 64
 
     /// The loop that starts at `key`; nil when nothing leads back there. The engine's lock is held.
     init?(around key: BlockKey, in engine: Engine) {
@@ -64,7 +69,7 @@ struct Region {
                 if limits.iterations > 1 { lifted = engine.lift(address, key.mode, limits, into: function) }
             }
             count += lifted.instructionCount
-            blocks.append(RegionBlock(function: function, vectors: vectors, lifted: lifted))
+            blocks.append(RegionBlock(function: function, vectors: vectors, lifted: lifted, iterations: limits.iterations))
             for target in Region.targets(of: function).reversed() where target == address || profile.contains(target) {
                 if let successor = visit(target) { blocks[place].successors.append(successor) }
             }
@@ -74,7 +79,7 @@ struct Region {
     }
 
     /// Where a superblock transfers to directly, without a call.
-    private static func targets(of function: Function) -> [UInt64] {
+    static func targets(of function: Function) -> [UInt64] {
         (0 ..< function.count).compactMap { index in
             let instruction = function.instructions[index]
             switch instruction.opcode {
@@ -167,7 +172,9 @@ extension Engine {
         function.reset(entry: address)
         var builder = Builder(function: function, slotTypes: isa.slots.map(\.type))
         let lifted = isa.lift(at: GuestAddress(address), mode: mode, source: memory, limits: limits, into: &builder)
+        let start = nanoseconds()
         optimizer.optimize(function)
+        counters.regionStages.optimize += nanoseconds() - start
         return lifted
     }
 }

@@ -45,6 +45,9 @@ package final class VirtualCPU {
     let programCounter: UnsafeMutablePointer<UInt64>
     private var interpreterExit = InterpreterExit.budget
     private var interpreterBudget = 0
+    /// For statistics: traps, calls from translated code for one instruction, time in the interpreter else.
+    private(set) var traps = 0, interpreterCalls = 0
+    private(set) var interpreterNanoseconds: UInt64 = 0
     /// Machine mode, and the number of the page of code that was entered last.
     let isMachine: Bool
     private var page: UInt32 = 0
@@ -59,7 +62,8 @@ package final class VirtualCPU {
         isMachine = isa.softMemory != nil
         if isMachine { knownPages = Array(repeating: KnownPage(), count: KnownPage.count) }
         let headerBytes = Int(MYNAH_CPU_HEADER_BYTES)
-        let byteCount = headerBytes + VirtualCPU.executionsOffset(isa) + VirtualCPU.executionsPlaces * 4
+        let counting = engine.configuration.countsExecutions ? ExecutionCounts.wordCount * 8 : 0
+        let byteCount = headerBytes + VirtualCPU.executionsOffset(isa) + VirtualCPU.executionsPlaces * 4 + counting
         block = .allocate(byteCount: byteCount, alignment: 64)
         block.initializeMemory(as: UInt8.self, repeating: 0, count: byteCount)
         state = block + headerBytes
@@ -93,7 +97,7 @@ package final class VirtualCPU {
         // SAFETY: `executionsPlaces` words behind the guest's state, allocated with it.
         (state + VirtualCPU.executionsOffset(engine.isa)).assumingMemoryBound(to: Int32.self)
     }
-    private static let executionsPlaces = 1 << 10
+    static let executionsPlaces = 1 << 10
     static func executionsPlace(_ address: UInt64) -> Int { Int(truncatingIfNeeded: address >> 1) & (executionsPlaces - 1) }
     static func executionsOffset(_ isa: GuestISA) -> Int { (isa.stateByteCount + 63) & ~63 }
 
@@ -285,6 +289,7 @@ package final class VirtualCPU {
     }
 
     func handleTrap(_ reason: TrapReason) -> CPUExit? {
+        traps += 1
         switch reason {
         case .systemCall: return .systemCall
         case .breakpoint: return .breakpoint
@@ -370,6 +375,8 @@ package final class VirtualCPU {
     }
 
     private func runInterpreter(_ body: @convention(c) (UnsafeMutableRawPointer?) -> Void) -> CPUExit? {
+        let start = engine.configuration.timesInterpreter ? engine.nanoseconds() : 0
+        defer { if start != 0 { interpreterNanoseconds += engine.nanoseconds() - start } }
         let hostControl = mynah_get_mxcsr()
         mynah_set_mxcsr(header.pointee.guest_mxcsr)
         let faulted = mynah_run_recoverable(header, body, Unmanaged.passUnretained(self).toOpaque())
@@ -401,6 +408,7 @@ package final class VirtualCPU {
         let owner = header.pointee.owner!
         let cpu = Unmanaged<VirtualCPU>.fromOpaque(owner).takeUnretainedValue()
         cpu.programCounter.pointee = address
+        cpu.interpreterCalls += 1
         let faulted = mynah_run_recoverable(header, { context in
             let cpu = Unmanaged<VirtualCPU>.fromOpaque(context!).takeUnretainedValue()
             cpu.interpreterExit = cpu.interpreter.step(state: cpu.state)

@@ -73,10 +73,10 @@ extension String {
 }
 
 /// Files that are mapped where, from the text of /proc/self/maps.
-struct CodeMappings {
+package struct CodeMappings {
     private var files: [(range: Range<UInt64>, offset: UInt64, path: String)] = []
 
-    init(_ text: String) {
+    package init(_ text: String) {
         for line in text.split(separator: "\n") {
             let words = line.split(separator: " ", maxSplits: 5, omittingEmptySubsequences: true)
             guard words.count == 6, let path = words.last?.drop(while: { $0 == " " }), path.hasPrefix("/") || path.hasPrefix("[")
@@ -88,7 +88,7 @@ struct CodeMappings {
     }
 
     /// The file that is mapped at an address, and the place in the file.
-    func file(at address: UInt64) -> (path: String, offset: UInt64)? {
+    package func file(at address: UInt64) -> (path: String, offset: UInt64)? {
         files.first { $0.range.contains(address) }.map { ($0.path, $0.offset &+ (address - $0.range.lowerBound)) }
     }
 }

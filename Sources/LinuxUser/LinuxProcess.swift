@@ -32,6 +32,8 @@ package struct RunOptions {
     package var debugger: DebugEndpoint?
     /// Called with the exit status when the program ends by itself.
     package var beforeExit: ((Int32) -> Void)?
+    /// Called when a fault is about to end it.
+    package var beforeDeath: (() -> Void)?
     package init() {}
 
     /// The environment of this process.

@@ -27,6 +27,7 @@ extension LinuxThread {
         process.strace?.signal(Int(signal), code: Int(code))
         process.strace?.killed(by: signal)
         if isatty(2) != 0 || process.options.showsBacktrace { report(signal, address, reason) }
+        process.options.beforeDeath?()
         if !isVforkedProcess { process.debugger?.end(.killed(GDBSignal(linux: signal))) }
         mynah_die_of_signal(signal)
         _exit(128 + signal)

@@ -43,12 +43,8 @@ extension TranslationView {
             text += "\(GuestAddress(row.address))  \(row.guest)\n"
             if stages.contains(.ir) { text += row.ir.map { "    ir         \($0)\n" }.joined() }
             if stages.contains(.optimized) { text += row.optimized.map { "    optimized  \($0)\n" }.joined() }
-            if stages.contains(.host), !row.host.isEmpty { text += "    host       \(hexadecimal(row.host))\n" }
+            if stages.contains(.host) { text += row.hostText.map { "    host       \($0)\n" }.joined() }
         }
         return text
-    }
-
-    private func hexadecimal(_ bytes: [UInt8]) -> String {
-        bytes.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined(separator: " ")
     }
 }

@@ -52,11 +52,14 @@ package final class Inspector {
                 limits.instructions /= 2
                 continue
             }
-            let host = UnsafeRawBufferPointer(start: code.writable + start, count: translation.byteCount)
+            let host = Array(UnsafeRawBufferPointer(start: code.writable + start, count: translation.byteCount))
+            let listing = HostListing(
+                host, at: translation.entry, entries: [(address, 0)], links: translation.links,
+                slots: isa.slots.map { ($0.offset, $0.name) }, programCounterOffset: isa.programCounterOffset, stubs: stubs)
             return TranslationView(
                 entry: address, guest: addresses.map(disassembled), lifted: lifted, optimized: printer.text(of: function),
-                host: Array(host), hostAddress: translation.entry,
-                positions: translation.positions.map { (Int($0.codeOffset), $0.address) })
+                host: host, hostAddress: translation.entry, positions: translation.positions.map { (Int($0.codeOffset), $0.address) },
+                listing: listing)
         }
     }
 

@@ -24,6 +24,22 @@ public enum Program {
         _ options: ProgramOptions, onVerification: @escaping @Sendable (_ report: String, _ differs: Bool) -> Void = { _, _ in },
         beforeExit: @escaping (ProgramStatistics) -> Void = { _ in }
     ) throws -> Never {
+        try run(options, onVerification, beforeExit, inspection: nil)
+    }
+
+    /// Runs the program and counts what its translations do: until it ends, or for so many seconds.
+    /// - Parameter report: called once with what was counted, before this process ends.
+    /// - Throws: `ProgramError` when the program cannot be run.
+    package static func inspect(
+        _ options: ProgramOptions, seconds: Double?, report: @escaping (RunningProgram) -> Void
+    ) throws -> Never {
+        try run(options, { _, _ in }, { _ in }, inspection: RunInspection(seconds: seconds, report: report))
+    }
+
+    private static func run(
+        _ options: ProgramOptions, _ onVerification: @escaping @Sendable (_ report: String, _ differs: Bool) -> Void,
+        _ beforeExit: @escaping (ProgramStatistics) -> Void, inspection: RunInspection?
+    ) throws -> Never {
         var settings = RunOptions()
         settings.sysroot = options.sysroot
         settings.environment = changed(settings.environment, by: options.environment)
@@ -31,6 +47,8 @@ public enum Program {
         settings.kernelRelease = options.kernelRelease
         settings.stackBytes = options.stackByteCount.map(UInt64.init)
         settings.engine = try engineConfiguration(options)
+        settings.engine.countsExecutions = inspection != nil
+        settings.beforeDeath = { inspection?.reportOnce() }
         if let every = options.verification {
             if settings.engine.policy == .auto { settings.engine.policy = .block }
             settings.engine.lockstep = LockstepOptions(
@@ -67,10 +85,13 @@ public enum Program {
         settings.beforeExit = { _ in
             guard let engine = process?.engine else { return }
             if let lockstep = engine.lockstep { onVerification(summary(lockstep), false) }
+            inspection?.reportOnce()
             beforeExit(ProgramStatistics(engine.statistics, countsEverything: countsEverything))
         }
         let guest = LinuxProcess(options: settings)
         process = guest
+        inspection?.process = guest
+        inspection?.startClock()
         do {
             exit(try guest.start(program: options.program, arguments: [options.program] + options.arguments))
         } catch let error as ExecutableError {
@@ -121,6 +142,7 @@ public enum Program {
         configuration.translationLimit = options.translationLimit ?? .max
         configuration.writesPerfMap = options.writesPerfMap
         configuration.translationCache = options.cacheDirectory.map { TranslationCacheOptions(directory: $0) }
+        configuration.timesInterpreter = options.statistics != nil
         if !options.dumps.isEmpty { configuration.observer = try TranslationDump(options).observer }
         return configuration
     }

@@ -1,6 +1,7 @@
 // What the engine did for a program, as rows that text and JSON derive from.
 
 import Engine
+import Glibc
 
 public struct ProgramStatistics: Sendable {
     public struct Row: Sendable {
@@ -14,9 +15,38 @@ public struct ProgramStatistics: Sendable {
         public var unit: Unit
     }
 
+    /// What translating at one tier took.
+    public struct Tier: Sendable {
+        public var name: String
+        public var translations: UInt64
+        /// Guest instructions, those of each iteration of an unrolled loop.
+        public var instructions: UInt64
+        /// Nanoseconds by stage, in their order. Lifting a region includes finding its superblocks.
+        public var stages: [(name: String, nanoseconds: UInt64)]
+        public var nanoseconds: UInt64 { stages.reduce(0) { $0 + $1.nanoseconds } }
+    }
+
     public var rows: [Row] = []
+    public var tiers: [Tier] = []
+    /// Where processor time went, as far as the engine knows; the rest is translated code and system calls.
+    public var processorNanoseconds: UInt64 = 0
+    public var interpreterNanoseconds: UInt64 = 0
+    public var translationNanoseconds: UInt64 = 0
 
     init(_ engine: EngineStatistics, countsEverything: Bool) {
+        var time = timespec()
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+        processorNanoseconds = UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+        interpreterNanoseconds = engine.interpreterNanoseconds
+        translationNanoseconds = engine.translationNanoseconds
+        let (blocks, regions) = (engine.blockStages, engine.regionStages)
+        tiers = [
+            Tier(
+                name: "block", translations: UInt64(engine.translations - engine.regions), instructions: UInt64(engine.blockInstructions),
+                stages: Self.stages(blocks)),
+            Tier(
+                name: "region", translations: UInt64(engine.regions), instructions: UInt64(engine.regionInstructions), stages: Self.stages(regions)),
+        ]
         if countsEverything { add("instructions", "guest instructions", engine.interpretedInstructions) }
         add("interpretedInstructions", "guest instructions interpreted", engine.interpretedInstructions)
         add("translations", "translations", engine.translations)
@@ -31,10 +61,11 @@ public struct ProgramStatistics: Sendable {
         add("faults", "memory faults in translated code", engine.faults)
         add("invalidations", "invalidations of changed code", engine.invalidations)
         add("flushes", "flushes of the code cache", engine.flushes)
-        add("liftNanoseconds", "time lifting", engine.liftNanoseconds, .nanoseconds)
-        add("optimizeNanoseconds", "time optimising", engine.optimizeNanoseconds, .nanoseconds)
-        add("emitNanoseconds", "time emitting", engine.emitNanoseconds, .nanoseconds)
+        add("liftNanoseconds", "time lifting", blocks.lift + regions.lift, .nanoseconds)
+        add("optimizeNanoseconds", "time optimising", blocks.optimize + regions.optimize, .nanoseconds)
+        add("emitNanoseconds", "time emitting", blocks.emit + regions.emit, .nanoseconds)
         add("regions", "regions", UInt64(engine.regions))
+        add("probes", "translations that counted their entries", engine.probes)
         add("regionInstructions", "guest instructions in regions", UInt64(engine.regionInstructions))
         add("regionNanoseconds", "time for regions", engine.regionNanoseconds, .nanoseconds)
         add("cacheHits", "translations from the cache on disk", engine.cacheHits)
@@ -43,8 +74,14 @@ public struct ProgramStatistics: Sendable {
         add("cacheRefusals", "parts of the cache that did not fit the guest's code", engine.cacheRefusals)
         add("cacheSaved", "translations written to the cache", engine.cacheSaved)
         add("cacheNanoseconds", "time loading from the cache", engine.cacheNanoseconds, .nanoseconds)
-        add("installNanoseconds", "time installing", engine.installNanoseconds, .nanoseconds)
+        add("installNanoseconds", "time installing", blocks.install + regions.install, .nanoseconds)
         add("translationNanoseconds", "time translating, in all", engine.translationNanoseconds, .nanoseconds)
+        add("interpreterNanoseconds", "time interpreting", engine.interpreterNanoseconds, .nanoseconds)
+        add("processorNanoseconds", "processor time", processorNanoseconds, .nanoseconds)
+    }
+
+    private static func stages(_ times: StageTimes) -> [(name: String, nanoseconds: UInt64)] {
+        [("lift", times.lift), ("optimize", times.optimize), ("emit", times.emit), ("install", times.install)]
     }
 
     private mutating func add<Count: BinaryInteger>(_ key: String, _ label: String, _ value: Count, _ unit: Row.Unit = .count) {

@@ -1,6 +1,8 @@
 // A translation with its stages side by side, aligned by guest instruction.
 
 import Guest
+import X86
+import X86Backend
 
 /// One translation, ready to be shown.
 package struct TranslationView {
@@ -14,6 +16,8 @@ package struct TranslationView {
         /// Host code that was emitted for the instruction; with the last one's, the exits and slow paths of all.
         package var host: [UInt8] = []
         package var hostAddress: UInt64 = 0
+        /// The same as text, an instruction or a label each.
+        package var hostText: [String] = []
     }
 
     package var entry: UInt64
@@ -22,9 +26,10 @@ package struct TranslationView {
     /// - Parameters:
     ///   - lifted, optimized: text of the IR, in which lines `boundary ADDRESS` start instructions.
     ///   - positions: where in `host` the instructions start.
+    ///   - listing: the host code as text with names; nil for text without.
     package init(
         entry: UInt64, guest: [DisassembledInstruction], lifted: String, optimized: String, host: [UInt8], hostAddress: UInt64,
-        positions: [(codeOffset: Int, address: UInt64)]
+        positions: [(codeOffset: Int, address: UInt64)], listing: HostListing? = nil
     ) {
         self.entry = entry
         rows = guest.map { Row(address: $0.address, encoding: $0.encoding, byteCount: $0.byteCount, guest: $0.text) }
@@ -39,6 +44,8 @@ package struct TranslationView {
             guard let index = rows.firstIndex(where: { $0.address == position.address }), start <= end, end <= host.count else { continue }
             rows[index].host = Array(host[start ..< end])
             rows[index].hostAddress = hostAddress &+ UInt64(start)
+            rows[index].hostText = listing?.lines(start ..< end).map(\.text)
+                ?? Disassembler().instructions(rows[index].host, at: rows[index].hostAddress).map(\.text)
         }
     }
 

@@ -14,12 +14,14 @@ extension Translator {
         return links.count - 1
     }
 
-    func cold(_ kind: ColdStub.Kind, payload: Int = 0, back: Label? = nil, _ first: UInt8 = 0, _ second: UInt8 = 0) -> Label {
+    func cold(
+        _ kind: ColdStub.Kind, payload: Int = 0, back: Label? = nil, _ first: UInt8 = 0, _ second: UInt8 = 0, counter: Int32? = nil
+    ) -> Label {
         let label = asm.makeLabel()
         coldStubs.append(
             ColdStub(
                 kind: kind, label: label, back: back, payload: payload, register: first, register2: second, pending: pending,
-                deferred: kind.leavesSuperblock ? noteDeferred() : 0 ..< 0))
+                deferred: kind.leavesSuperblock ? noteDeferred() : 0 ..< 0, counter: counter))
         return label
     }
 
@@ -67,14 +69,18 @@ extension Translator {
         let comparison = asm.offset, known = referenceCount, condition = emitCondition(i.a)
         if let label = inside(target) {
             if polls(target) {
-                asm.jcc(condition, cold(.pollAndGo, payload: makeLink(target, .jump), back: label))
+                let link = makeLink(target, .jump)
+                asm.jcc(condition, cold(.pollAndGo, payload: link, back: label, counter: makeCounter(.transfer, target, polls: true)))
             } else {
-                asm.jcc(condition, isSettled ? label : cold(.go, back: label))
+                let counter = makeCounter(.transfer, target)
+                asm.jcc(condition, isSettled && counter == nil ? label : cold(.go, back: label, counter: counter))
             }
         } else if polls(target) {
-            asm.jcc(condition, cold(.pollAndExit, payload: makeLink(target, .jump)))
-        } else if !displaced.isEmpty || !isSettled {
-            asm.jcc(condition, cold(.restoreAndExit, payload: makeLink(target, .jump)))
+            let link = makeLink(target, .jump)
+            asm.jcc(condition, cold(.pollAndExit, payload: link, counter: makeCounter(.transfer, target, link: link, polls: true)))
+        } else if !displaced.isEmpty || !isSettled || counting != nil {
+            let link = makeLink(target, .jump)
+            asm.jcc(condition, cold(.restoreAndExit, payload: link, counter: makeCounter(.transfer, target, link: link)))
         } else {
             let link = makeLink(target, .jump)
             let stub = cold(.exit, payload: link)
@@ -96,6 +102,7 @@ extension Translator {
     private func jumpOut(to target: UInt64, isLast: Bool = true) {
         if let label = inside(target) { return jump(to: target, at: label, isLast) }
         let link = makeLink(target, .jump)
+        emitCount(makeCounter(.transfer, target, link: link, polls: polls(target)))
         let stub = cold(displaced.isEmpty ? .exit : .restoreAndExit, payload: link)
         if polls(target) {
             links[link].isBackward = true
@@ -110,6 +117,7 @@ extension Translator {
 
     /// A jump inside of the region, or nothing where the target follows.
     private func jump(to target: UInt64, at label: Label, _ isLast: Bool) {
+        emitCount(makeCounter(.transfer, target, polls: polls(target)))
         let follows = isLast && currentBlock + 1 < entries.count && entries[currentBlock + 1] == target
         if polls(target) {
             // Only an interrupt or a sample leaves through the link: it is never patched.
@@ -129,6 +137,7 @@ extension Translator {
         guard i.hint == .call, !i.b.isNone, let back = guestAddress(i.b) else { return jumpOut(to: target) }
         emitRestoration()
         let link = makeLink(target, .call)
+        emitCount(makeCounter(.call, target, link: link, polls: polls(target)))
         let stub = cold(.exit, payload: link)
         if polls(target) {
             asm.jcc(poll(), stub)
@@ -170,12 +179,14 @@ extension Translator {
             isTied = isTied || function.isMovable
             return jumpOut(to: UInt64(bitPattern: target))
         }
+        let kind: CounterSite.Kind = i.hint == .return ? .return : i.hint == .call ? .indirectCall : .jump
+        emitCount(makeCounter(kind))
         let mask = targetMask(i)
         let target = use(mask.map { function.instructions[$0].a } ?? i.a)
         if i.hint == .return, displaced.isEmpty {
             // A predicted target is even: where it is equal, there was no bit 0 to clear.
             asm.cmp(.quad, .base(.rsp, 8), target)
-            asm.jcc(.ne, cold(.returnMiss, target.rawValue))
+            asm.jcc(.ne, cold(.returnMiss, target.rawValue, counter: makeCounter(.returnMiss)))
             return asm.ret()
         }
         if target != .rax { asm.mov(.quad, .rax, target) }
@@ -201,9 +212,9 @@ extension Translator {
     /// To the guest address in rax, which mostly is what it was before.
     private func emitInlineCache(isCall: Bool) {
         let number = caches.count, back = asm.makeLabel()
-        let fill = cold(.fillCache(isCall: isCall), payload: number)
+        let fill = cold(.fillCache(isCall: isCall), payload: number, counter: makeCounter(.cacheFill))
         // Emitted behind `fill`; the cache refers to it by address.
-        _ = cold(.lookup, payload: number, back: isCall ? back : nil)
+        _ = cold(.lookup, payload: number, back: isCall ? back : nil, counter: makeCounter(.cacheMiss))
         caches.append(InlineCache(address: currentAddress, target: 0, hit: 0, miss: 0, lookup: 0))
         caches[number].target = asm.executableAddress(atOffset: asm.alignedMovabs(.rcx, InlineCache.noTarget))
         asm.cmp(.quad, .rax, .rcx)
@@ -218,6 +229,7 @@ extension Translator {
 
     func lowerTrap(_ i: Instruction) {
         record(.observe)
+        emitCount(makeCounter(.trap))
         emitRestoration()
         loadGuestAddress(.rax, UInt64(bitPattern: i.immediate))
         asm.mov(.quad, RegisterMap.state(map.programCounterOffset), .rax)
@@ -228,6 +240,7 @@ extension Translator {
     func lowerInterpretOne(_ i: Instruction) {
         record(.observe)
         spillAll(slotsChange: true)
+        emitCount(makeCounter(.interpreter))
         emitRestoration()
         loadGuestAddress(.rdx, UInt64(bitPattern: i.immediate))
         asm.call(to: stubs.interpretOne)
@@ -241,6 +254,8 @@ extension Translator {
         while index < coldStubs.count {
             let stub = coldStubs[index]
             asm.bind(stub.label)
+            if case .lookup = stub.kind { caches[stub.payload].lookup = asm.executableAddress }
+            emitCount(stub.counter)
             if stub.kind.leavesSuperblock {
                 settle(stub.pending)
                 emitDeferredWrites(stub.deferred)
@@ -290,7 +305,6 @@ extension Translator {
             case .softMiss(let flags): emitSoftMiss(stub, flags)
             case .pageMiss(let address): emitPageMiss(address)
             case .lookup:
-                caches[stub.payload].lookup = asm.executableAddress
                 if let back = stub.back {
                     asm.call(to: stubs.lookup)
                     asm.jmp(back)

@@ -58,6 +58,8 @@ struct ColdStub {
     /// Settled before the rest, by those that leave the superblock.
     var pending = PendingFloats()
     var deferred = 0 ..< 0
+    /// Counts how often it is run; see `Translator+Counting`.
+    var counter: Int32?
 }
 
 package final class Translator {
@@ -114,6 +116,15 @@ package final class Translator {
     package var isSampling = false
     /// Offset in the state of a word that counts how often the next block translation is entered, but for transfers backwards.
     package var executionsOffset: Int32?
+    /// Where to count what the next translations do; nil for nowhere. What was counted in the last one is in `counterSites`.
+    package var counting: CountingWords?
+    package internal(set) var counterSites: [CounterSite] = []
+    /// Offset of the code behind the last superblock: exits and slow paths. Of the last translation.
+    package private(set) var coldOffset = 0
+    /// Positions at which the superblocks of the last translation start, by superblock.
+    package private(set) var firstPositions: [Int] = []
+    /// Whether the first of these is a loop of vectors in front of the scalar code, by superblock.
+    package private(set) var startsWithVectors: [Bool] = []
     /// What the vector homes lack at the instruction being emitted.
     var pending = PendingFloats()
     /// For each slot the `observation` that its next write came before, and that write; see `analyseWrite`.
@@ -210,9 +221,14 @@ package final class Translator {
             // Where a loop starts inside of a cache line made it up to a tenth slower or faster.
             if isRegion, block == 0 || weights[block] > weights[block - 1] { asm.align(to: Translator.cacheLine) }
             asm.bind(entryLabels[block])
-            if block < vectorLoops.count, let vectors = vectorLoops[block] { emitVectorLoop(vectors) }
+            firstPositions.append(positions.count)
+            emitCount(makeCounter(.superblock))
+            let vectorLoopsBefore = vectorLoopCount
+            if block < vectorLoops.count, let vectors = vectorLoops[block] { emitVectorLoop(vectors, of: functions[block]) }
+            startsWithVectors.append(vectorLoopCount > vectorLoopsBefore)
             emit(functions[block])
         }
+        coldOffset = asm.offset
         emitColdStubs()
         guard asm.finish(), !outOfSpills else { return nil }
         let homes = displaced.isEmpty ? map.homes : RegisterMap.homes(homes, map.slots)
@@ -274,6 +290,9 @@ package final class Translator {
         entries.removeAll(keepingCapacity: true)
         entryLabels.removeAll(keepingCapacity: true)
         events.removeAll(keepingCapacity: true)
+        counterSites.removeAll(keepingCapacity: true)
+        firstPositions.removeAll(keepingCapacity: true)
+        startsWithVectors.removeAll(keepingCapacity: true)
         deferredWrites.removeAll(keepingCapacity: true)
         deferringCode.removeAll(keepingCapacity: true)
         lastDeferred = 0 ..< 0

@@ -26,8 +26,8 @@ extension Translator {
         var exit: Label
     }
 
-    /// Emits the loop if it can be; falls through to the scalar code.
-    func emitVectorLoop(_ function: Function) {
+    /// Emits the loop if it can be; falls through to the scalar code, `scalar`.
+    func emitVectorLoop(_ function: Function, of scalar: Function) {
         guard features.contains(.avx), let plan = VectorLoopPlan(function, self) else { return }
         vectorLoopCount += 1
         // It refers to the stubs by address.
@@ -45,7 +45,7 @@ extension Translator {
         asm.bind(places.top)
         emitter.settled = [:]
         emitBody(&emitter, places)
-        emitBottom(&emitter, places)
+        emitBottom(&emitter, places, VectorLoopCounting(plan, scalar))
         emitLanding(&emitter, places)
         asm.bind(places.leave)
         emitter.emitLanes()
@@ -101,8 +101,9 @@ extension Translator {
         asm.jmp(stub.back.unsafelyUnwrapped)
     }
 
-    private func emitBottom(_ emitter: inout VectorEmitter, _ places: Places) {
+    private func emitBottom(_ emitter: inout VectorEmitter, _ places: Places, _ counted: VectorLoopCounting) {
         let plan = emitter.plan
+        emitCount(makeCounter(.vectors, instructions: counted.groupInstructions))
         if !plan.exitsBehindWrites { emitter.emitCheck(plan.exit, to: places.exit) }
         emitter.emitWrites()
         if plan.exitsBehindWrites { emitter.emitCheck(plan.exit, to: places.exit) }
@@ -112,19 +113,25 @@ extension Translator {
         for index in plan.again.dropLast() { emitter.emitCheck(index, to: places.leave) }
         emitter.emitCheck(plan.again.last.unsafelyUnwrapped, to: places.top, unless: true)
         asm.jmp(places.leave)
-        emitExit(&emitter, places)
+        emitExit(&emitter, places, counted)
     }
 
-    private func emitExit(_ emitter: inout VectorEmitter, _ places: Places) {
+    private func emitExit(_ emitter: inout VectorEmitter, _ places: Places, _ counted: VectorLoopCounting) {
         let plan = emitter.plan
         asm.bind(places.exit)
         if !plan.exitsBehindWrites { emitter.emitWrites() }
         emitter.emitLanes()
         emitEpilogue(plan)
         let target = UInt64(bitPattern: plan.function.instructions[plan.exit].immediate)
-        if let label = inside(target) { return asm.jmp(label) }
+        // What the group counted includes all behind the exit of its last iteration.
+        let behind = counted.exitInstructions - counted.iterationInstructions
+        if let label = inside(target) {
+            emitCount(makeCounter(.transfer, target, address: counted.exitAddress, instructions: behind))
+            return asm.jmp(label)
+        }
         emitRestoration()
         let link = makeLink(target, .jump)
+        emitCount(makeCounter(.transfer, target, link: link, address: counted.exitAddress, instructions: behind))
         let stub = cold(.exit, payload: link)
         links[link].field = asm.executableAddress(atOffset: asm.alignedJump(stub))
     }
@@ -150,5 +157,33 @@ extension Translator {
         for vector in plan.borrowed { asm.movs(.double, vector, RegisterMap.saved(vector)) }
         asm.movImmediate(.rdi, stubs.faultExit)
         asm.mov(.quad, RegisterMap.header(\.fault_exit), .rdi)
+    }
+}
+
+/// How much of the guest's code a loop of vectors executes, for `Translator+Counting`.
+private struct VectorLoopCounting {
+    /// Guest instructions in an iteration, and those of it up to the exit.
+    private(set) var iterationInstructions = 0
+    private(set) var exitInstructions = 0
+    private(set) var exitAddress: UInt64
+    private let lanes: Int
+    var groupInstructions: Int { iterationInstructions * lanes }
+
+    /// - Parameter scalar: the loop, of which several iterations may lie one behind the other.
+    init(_ plan: VectorLoopPlan, _ scalar: Function) {
+        lanes = plan.body.reduce(1) { max($0, plan.function.instructions[$1].type.laneCount) }
+        exitAddress = scalar.entry
+        var address = scalar.entry
+        for index in 0 ..< scalar.count {
+            let i = scalar.instructions[index]
+            if i.opcode == .boundary {
+                address = UInt64(bitPattern: i.immediate)
+                if iterationInstructions > 0 && address == scalar.entry { break }
+                iterationInstructions += 1
+            } else if i.opcode == .exitIf {
+                exitAddress = address
+                exitInstructions = iterationInstructions
+            }
+        }
     }
 }

@@ -185,7 +185,7 @@ final class CacheFolder {
     @Test func whoeverLooksAtTranslationsMakesThem() {
         let folder = CacheFolder()
         run(folder, saving: true)
-        let observers: [Change] = [{ $0.observer = { _ in } }, { $0.translationLimit = 100 }, { $0.policy = .interpreter }, { $0.writesPerfMap = true }]
+        let observers: [Change] = [{ $0.observer = { _ in } }, { $0.translationLimit = 100 }, { $0.policy = .interpreter }, { $0.writesPerfMap = true }, { $0.countsExecutions = true }]
         for change in observers { #expect(run(folder, change: change).cacheHits == 0) }
     }
 

@@ -20,15 +20,15 @@ import Testing
     @Test(.enabled(if: hasDisassembler, "objdump is not at /usr/bin/objdump; install binutils to run this test"))
     func everyRowDisassemblesToItsText() throws {
         let table = EncodingTable.all()
-        let lines = try disassemble(table.rows.flatMap(\.emitted))
+        let lines = try EncodingTests.disassemble(table.rows.flatMap(\.emitted))
         #expect(lines.count == table.rows.count)
-        for (line, row) in zip(lines, table.rows) where line != row.text {
+        for ((_, line), row) in zip(lines, table.rows) where line != row.text {
             Issue.record("\(hex(row.emitted)) reads '\(line)', expected '\(row.text)'")
         }
     }
 
     /// One line of Intel syntax per instruction, blanks collapsed and comments dropped.
-    private func disassemble(_ code: [UInt8]) throws -> [String] {
+    static func disassemble(_ code: [UInt8]) throws -> [(offset: Int, text: String)] {
         let directory = FileManager.default.temporaryDirectory
         let file = directory.appendingPathComponent("x86-\(UUID().uuidString).bin")
         try Data(code).write(to: file)
@@ -48,7 +48,8 @@ import Testing
             let columns = line.split(separator: "\t", omittingEmptySubsequences: false)
             guard columns.count == 3 else { return nil }
             let withoutComment = columns[2].prefix { $0 != "#" && $0 != "<" }
-            return withoutComment.split(separator: " ").joined(separator: " ")
+            guard let offset = Int(columns[0].drop { $0 == " " }.prefix { $0 != ":" }, radix: 16) else { return nil }
+            return (offset, withoutComment.split(separator: " ").joined(separator: " "))
         }
     }
 }

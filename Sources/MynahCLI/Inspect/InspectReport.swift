@@ -8,15 +8,12 @@ struct InspectReport {
     var stages: [TranslationStage]
     /// "main+0x10" for an address; nil when there is no symbol.
     var symbol: (UInt64) -> String?
-    /// Host code as text, by view and row.
-    private var host: [[[String]]] = []
 
     init(program: String, views: [TranslationView], stages: [TranslationStage], symbol: @escaping (UInt64) -> String?) {
         self.program = program
         self.views = views
         self.stages = stages
         self.symbol = symbol
-        if stages.contains(.host) { host = views.map(HostDisassembler.lines) }
     }
 
     private func lines(_ stage: TranslationStage, view: Int, row index: Int) -> [String] {
@@ -25,7 +22,7 @@ struct InspectReport {
         case .guest: return ["\(hexadecimal(row.address))  \(encoding(row))  \(row.guest)"]
         case .ir: return row.ir
         case .optimized: return row.optimized
-        case .host: return host[view][index]
+        case .host: return row.hostText
         }
     }
 
@@ -114,10 +111,6 @@ struct InspectReport {
             members.append((stage.rawValue, .array(lines(stage, view: view, row: index).map { .string($0) })))
         }
         return .object(members)
-    }
-
-    private func escaped(_ text: String) -> String {
-        text.map { $0 == "<" ? "&lt;" : $0 == "&" ? "&amp;" : String($0) }.joined()
     }
 }
 

@@ -1,0 +1,113 @@
+// What a program's translations did while it ran, as plain data for reports: hot translations, their superblocks, the ways out.
+
+/// A way out of a superblock, or something else that was counted in it.
+package struct HotEvent: Equatable {
+    package enum Kind: String {
+        case transfer, call, jump, indirectCall, `return`, cacheFill, cacheMiss, returnMiss, interpreter, trap, vectors
+    }
+    package var kind: Kind
+    /// The guest instruction, and where it leads; 0 for indirect transfers.
+    package var address: UInt64
+    package var target: UInt64
+    package var count: UInt64
+    package var polls = false
+    /// To a superblock of the same translation.
+    package var isInside = false
+    /// Of the count, what came out to the dispatcher.
+    package var unlinked: UInt64 = 0
+}
+
+package struct HotBlock {
+    package var address: UInt64
+    /// Guest instructions, those of all iterations that it holds.
+    package var instructionCount: Int
+    /// Iterations that are laid out one behind the other.
+    package var iterations = 1
+    package var executions: UInt64
+    package var instructionsExecuted: UInt64
+    package var events: [HotEvent]
+}
+
+package struct HotTranslation {
+    package var address: UInt64
+    package var isRegion: Bool
+    /// It is what runs at its address now; others were replaced or dropped.
+    package var isCurrent: Bool
+    /// Entries from outside.
+    package var entries: UInt64
+    package var blocks: [HotBlock]
+    /// Guest registers that have another home inside than between translations.
+    package var displacedHomes: Int
+    /// The translator's own number of it.
+    package var number: Int
+
+    package var instructionsExecuted: UInt64 { blocks.reduce(0) { $0 &+ $1.instructionsExecuted } }
+    package var instructionCount: Int { blocks.reduce(0) { $0 + $1.instructionCount } }
+}
+
+/// One guest instruction of a superblock, and what became of it.
+package struct HotRow {
+    package var address: UInt64
+    package var encoding: UInt32
+    package var byteCount: Int
+    package var guest: String
+    package var ir: [String]
+    package var optimized: [String]
+    package var host: [HotLine]
+    /// nil where the superblock holds the instruction several times.
+    package var executions: UInt64?
+}
+
+package struct HotLine: Equatable {
+    package var text: String
+    package var isLabel = false
+}
+
+/// A translation with every stage.
+package struct HotDetail {
+    package var translation: HotTranslation
+    /// In the order of the translation's blocks.
+    package var rows: [[HotRow]]
+    /// Registers that take other homes, before the first superblock; exits and slow paths behind the last.
+    package var prologue: [HotLine]
+    package var cold: [HotLine]
+    package var hostByteCount: Int
+    /// "s5 in r13".
+    package var displaced: [String]
+    package var findings: [CostFinding]
+
+    /// Host instructions for each guest instruction that was executed, without exits and slow paths.
+    package var hostPerGuest: Double {
+        var host = 0.0, guest = 0.0
+        for (block, rows) in zip(translation.blocks, rows) {
+            guard !rows.isEmpty else { continue }
+            let instructions = rows.reduce(0) { $0 + $1.host.filter { !$0.isLabel }.count }
+            host += Double(instructions) / Double(rows.count) * Double(block.instructionsExecuted)
+            guest += Double(block.instructionsExecuted)
+        }
+        return guest > 0 ? host / guest : 0
+    }
+}
+
+/// Something that costs time in a translation.
+package struct CostFinding: Equatable {
+    package enum Kind: String {
+        case dispatcher = "exits to the dispatcher"
+        case traps = "system calls and traps"
+        case interpreter = "calls of the interpreter"
+        case helper = "calls of helpers"
+        case cacheMisses = "inline cache misses"
+        case returnMisses = "mispredicted returns"
+        case spills = "spills"
+        case memoryRegisters = "registers without a home"
+        case displacedHomes = "homes moved"
+        case polls = "polls"
+        case fewIterations = "few iterations"
+    }
+    package var kind: Kind
+    /// How often it happened.
+    package var count: UInt64
+    /// The instruction that it happens at most; nil for the whole translation.
+    package var address: UInt64?
+    package var text: String
+}
