@@ -119,7 +119,8 @@ extension Translator {
         }
         asm.bind(byZero)
         asm.mov(width, .rdx, .rax)
-        asm.movImmediate(.rax, UInt64.max)
+        // A word's upper half is clear, as behind every other operation on words.
+        asm.movImmediate(.rax, i.type.mask)
         asm.bind(done)
         finish(index, in: quotient ? .rax : .rdx)
     }

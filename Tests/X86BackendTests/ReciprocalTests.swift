@@ -59,6 +59,23 @@ import X86Backend
         }
     }
 
+    /// What is zero-extended already by the operation on words needs no code: by none of its ways.
+    @Test(arguments: [Opcode.divideSigned, .divideUnsigned, .remainderSigned, .remainderUnsigned])
+    func quotientsOfWordsAreZeroExtended(_ opcode: Opcode) throws {
+        let machine = try BackendMachine(features: .host), function = Function()
+        function.reset(entry: 0x1000)
+        var builder = Builder(function: function, slotTypes: RandomBlock.slotTypes)
+        builder.startBlock()
+        builder.boundary(0x1000)
+        for slot in 1 ..< 15 {
+            let a = builder.unary(.truncate, .i32, builder.read(slot)), b = builder.unary(.truncate, .i32, builder.read(slot + 1))
+            let divisor = builder.binary(.and, .i32, b, builder.constant(.i32, Int64(slot % 3 - 1)))
+            builder.write(slot, builder.zeroExtend(builder.binary(opcode, .i32, a, divisor), bits: 32))
+        }
+        builder.exit(to: 0x2000)
+        try compare(machine, function, seeds: 0 ..< 40, "\(opcode)")
+    }
+
     private func compare(_ machine: BackendMachine, _ function: Function, seeds: Range<UInt64>, _ label: String) throws {
         // Before the translation, which changes the function.
         let expected = seeds.map { machine.evaluate(function, seed: $0, mxcsr: 0x1f80).slots }
