@@ -26,12 +26,23 @@ private struct ByteAccesses {
         /// Of a number, its last `or`, and whether its most significant byte comes first.
         var number: Int?
         var isReversed = false
-        var wide = Value.none
+        /// The word, and the number that it is.
+        var wide = Value.none, whole = Value.none
+    }
+    /// Some neighbouring bytes of a number on the way to it: bits of the number, and how far up they are in the part.
+    struct Part {
+        var index: Int
+        var shift: Int64
+        /// Into the bytes as they were found.
+        var bytes: Range<Int>
+        var chunk = 0, bits: Range<Int64> = 0 ..< 0
     }
     private let function: Function
     private var chunks: [Chunk] = []
     /// The chunk, and the byte in it, of a load or store.
     private var chunkOf: [Int: (chunk: Int, byte: Int)] = [:]
+    /// Each is taken from the number, which is there before the single bytes would be.
+    private var partOf: [Int: Part] = [:]
 
     init(_ function: Function) { self.function = function }
 
@@ -111,8 +122,13 @@ private struct ByteAccesses {
         var inner: Set<Int> = []
         for index in stride(from: function.count - 1, through: 0, by: -1)
         where function.instructions[index].opcode == .or && !inner.contains(index) {
-            var bytes: [(load: Int, shift: Int64)] = [], parts: [Int] = []
+            var bytes: [(load: Int, shift: Int64)] = [], parts: [Part] = []
             guard collect(Value(index), 0, &bytes, &parts), [2, 4, 8].contains(bytes.count) else { continue }
+            for place in parts.indices {
+                let shifts = bytes[parts[place].bytes].map(\.shift)
+                parts[place].chunk = chunks.count
+                parts[place].bits = shifts.min().unsafelyUnwrapped ..< shifts.max().unsafelyUnwrapped + 8
+            }
             bytes.sort { $0.shift < $1.shift }
             let loads = bytes.map(\.load), first = function.instructions[loads[0]]
             let step = function.instructions[loads[1]].immediate &- first.immediate
@@ -126,17 +142,22 @@ private struct ByteAccesses {
             for (byte, load) in rising.enumerated() { chunkOf[load] = (chunks.count, byte) }
             chunkOf[index] = (chunks.count, 0)
             chunks.append(Chunk(loads: rising, number: index, isReversed: step == -1))
-            inner.formUnion(parts)
+            for part in parts {
+                inner.insert(part.index)
+                if part.index != index, part.bits.count == part.bytes.count * 8 { partOf[part.index] = part }
+            }
         }
     }
 
     /// The unsigned bytes that a number is put together from, and how far to the left; false when it is anything else.
-    private func collect(_ value: Value, _ shift: Int64, _ bytes: inout [(load: Int, shift: Int64)], _ parts: inout [Int]) -> Bool {
+    private func collect(_ value: Value, _ shift: Int64, _ bytes: inout [(load: Int, shift: Int64)], _ parts: inout [Part]) -> Bool {
         let index = Int(value.index), i = function.instructions[index]
         switch i.opcode {
         case .or:
-            parts.append(index)
-            return bytes.count < 8 && collect(i.a, shift, &bytes, &parts) && collect(i.b, shift, &bytes, &parts)
+            let first = bytes.count
+            guard first < 8, collect(i.a, shift, &bytes, &parts), collect(i.b, shift, &bytes, &parts) else { return false }
+            parts.append(Part(index: index, shift: shift, bytes: first ..< bytes.count))
+            return true
         case .shiftLeft:
             let amount = function.instructions[Int(i.b.index)]
             // What a shift of a word loses would be lost in the number as well.
@@ -160,12 +181,37 @@ private struct ByteAccesses {
             result.append(instruction)
             return Value(result.count - 1)
         }
+        func shift(_ opcode: Opcode, _ value: Value, _ amount: Int64) -> Value {
+            if amount == 0 { return value }
+            return emit(Instruction(opcode, .i64, a: value, b: emit(Instruction(.constant, .i64, immediate: amount))))
+        }
+        func whole(_ chunk: Int) -> Value {
+            if !chunks[chunk].isReversed { return chunks[chunk].wide }
+            if chunks[chunk].whole.isNone {
+                let swapped = emit(Instruction(.byteSwap, .i64, a: chunks[chunk].wide))
+                chunks[chunk].whole = shift(.shiftRightLogical, swapped, Int64(64 - chunks[chunk].loads.count * 8))
+            }
+            return chunks[chunk].whole
+        }
+        func field(_ part: Part) -> Value {
+            let number = whole(part.chunk), count = Int64(part.bits.count), up = part.bits.lowerBound - part.shift
+            if part.bits.lowerBound == 0, [8, 16, 32].contains(count) {
+                return emit(Instruction(.zeroExtend, .i64, a: number, detail: UInt8(count)))
+            }
+            let top = shift(.shiftLeft, number, 64 - part.bits.upperBound)
+            return shift(.shiftLeft, shift(.shiftRightLogical, top, 64 - count), up)
+        }
         func moved(_ value: Value) -> Value { value.isNone ? value : place[Int(value.index)] }
         for index in 0 ..< function.count {
             var instruction = function.instructions[index]
             let count = instruction.opcode.operandCount
             if count > 0 { instruction.a = moved(instruction.a) }
             if count > 1 { instruction.b = moved(instruction.b) }
+            if let part = partOf[index] {
+                let value = field(part)
+                place[index] = instruction.type == .i32 ? emit(Instruction(.truncate, .i32, a: value)) : value
+                continue
+            }
             guard let (chunk, byte) = chunkOf[index] else {
                 if count > 2 { instruction.c = moved(instruction.c) }
                 place[index] = emit(instruction)
@@ -173,16 +219,8 @@ private struct ByteAccesses {
             }
             let bytes = chunks[chunk].loads.count, access = Access(bytes: bytes, signed: false)
             if index == chunks[chunk].number {
-                var number = chunks[chunk].wide
-                if chunks[chunk].isReversed {
-                    number = emit(Instruction(.byteSwap, .i64, a: number))
-                    if bytes < 8 {
-                        let amount = emit(Instruction(.constant, .i64, immediate: Int64(64 - bytes * 8)))
-                        number = emit(Instruction(.shiftRightLogical, .i64, a: number, b: amount))
-                    }
-                }
-                if instruction.type == .i32 { number = emit(Instruction(.truncate, .i32, a: number)) }
-                place[index] = number
+                let number = whole(chunk)
+                place[index] = instruction.type == .i32 ? emit(Instruction(.truncate, .i32, a: number)) : number
                 continue
             }
             instruction.immediate &-= Int64(byte)

@@ -50,8 +50,14 @@ func byteNumber(_ random: inout FuzzRandom) -> [ProgramItem] {
         let shift = UInt32(8 * (isReversed ? count - 1 - byte : byte)), register = registers[byte]
         if shift > 0 { others.append((isWord ? 0x1b : 0x13) | 1 << 12 | register << 7 | register << 15 | shift << 20) }
     }
-    for byte in 1 ..< count {
-        others.append(0x33 | 6 << 12 | registers[0] << 7 | registers[0] << 15 | registers[byte] << 20)
+    // Parts of the number may stay behind in registers, neighbouring bytes or not.
+    var parts = Array(registers[..<count])
+    if random.chance(oneIn: 2) { parts.shuffle(using: &random) }
+    var sum = parts[0]
+    for part in parts.dropFirst() {
+        let target = random.pick([sum, part])
+        others.append(0x33 | 6 << 12 | target << 7 | sum << 15 | part << 20)
+        sum = target
     }
     return (loads + others).map(word)
 }
