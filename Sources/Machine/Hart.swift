@@ -66,6 +66,9 @@ package final class Hart {
         set { core.words[RISCVRegister.programCounter] = newValue }
     }
 
+    /// Does what a start asks for, so that its registers can be seen. While the hart does not run.
+    func beginPendingStart() { _ = beginIfStarted() }
+
     /// Goes on at another place, whatever it waits for. While it does not run.
     func goOn(at address: UInt64) {
         programCounter = address

@@ -173,6 +173,7 @@ package final class MachineDebugger: @unchecked Sendable {
 
 extension MachineDebugger: MachineHolder {
     package func machineStopped() {
+        for hart in harts { hart.beginPendingStart() }
         let (server, reason) = monitor.locked { (self.server, self.reason) }
         if let reason { server?.post(.stopped(reason)) }
     }
