@@ -10,13 +10,18 @@ package struct RegisterDescription: Sendable {
     package var group: String?
     /// GDB puts it back after it has the target call a function.
     package var isRestored: Bool
+    /// Writes of all registers pass it over.
+    package var isReadOnly: Bool
 
-    package init(_ name: String, bitCount: Int = 64, type: String = "int", group: String? = nil, isRestored: Bool = true) {
+    package init(
+        _ name: String, bitCount: Int = 64, type: String = "int", group: String? = nil, isRestored: Bool = true, isReadOnly: Bool = false
+    ) {
         self.name = name
         self.bitCount = bitCount
         self.type = type
         self.group = group
         self.isRestored = isRestored
+        self.isReadOnly = isReadOnly
     }
 
     package var byteCount: Int { (bitCount + 7) / 8 }

@@ -91,6 +91,7 @@ package final class Processor: HartClock {
         if isDeterministic {
             threads = [try HostThread { [self] in runInTurns() }]
         } else {
+            (clock as? HostClock)?.go()
             try timers.start()
             for hart in harts { threads.append(try HostThread { hart.runUntilStopped() }) }
         }
@@ -102,11 +103,13 @@ package final class Processor: HartClock {
         for hart in harts { hart.wake() }
     }
 
-    /// Waits until all harts have stopped. Not on a hart's thread.
+    /// Waits until all harts have stopped; time stands still then, so that a guest does not miss it. Not on a hart's thread.
     package func wait() {
         for thread in threads { thread.join() }
         threads = []
-        if !isDeterministic { timers.stop() }
+        if isDeterministic { return }
+        timers.stop()
+        (clock as? HostClock)?.stop()
     }
 
     /// All harts in turns, and the clock's jump to the next timer when all of them sleep. A turn that `stop` ended is
