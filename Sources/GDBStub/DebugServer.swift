@@ -40,6 +40,13 @@ package final class DebugServer: @unchecked Sendable {
     /// Descriptors that belong to the connection.
     package var descriptors: [Int32] { [descriptor, wakeUp.reading, wakeUp.writing] }
 
+    /// The host's number of the thread that serves, once that has said it.
+    package var threadID: Int32? {
+        get { locked { servingThread } }
+        set { locked { servingThread = newValue } }
+    }
+    private var servingThread: Int32?
+
     /// The connection is closed, and `serve` about to return.
     package var hasEnded: Bool { locked { isFinished } }
 
