@@ -234,6 +234,9 @@ extension LinuxProcess {
         return 1
     }
 
+    /// The host's number of that thread; nil when there is none.
+    var ownThreadID: Int32? { ownThreadCount > 0 ? debugger?.threadID : nil }
+
     /// Descriptors that belong to Mynah, and that the guest cannot close.
     package var internalDescriptors: [Int32] {
         [paths.internalDescriptor, strace?.internalDescriptor ?? -1].filter { $0 >= 0 } + (debugger?.descriptors ?? [])

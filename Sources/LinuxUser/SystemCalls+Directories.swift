@@ -49,7 +49,7 @@ extension SystemCallTable {
         pathCall(49, "chdir", host: 80, [.path])
         forward(50, "fchdir", host: 81, [.fd])
         pathCall(51, "chroot", host: 161, [.path])
-        forward(61, "getdents64", host: 217, [.fd, .pointer, .unsigned])
+        call(61, "getdents64", [.fd, .pointer, .unsigned]) { DirectoryEntries.read($0, $1) }
         pathCall(33, "mknodat", host: 259, path: 1, following: false, [.directoryFD, .path, .mode, .hex])
         pathCall(34, "mkdirat", host: 258, path: 1, following: false, [.directoryFD, .path, .mode])
         pathCall(35, "unlinkat", host: 263, path: 1, following: false, [.directoryFD, .path, .flags(.unlink)])

@@ -32,6 +32,9 @@ package final class Processor: HartClock {
     private var hartTimers: [DeviceTimer] = []
     /// Ticks that passed while all harts slept, in deterministic runs.
     private var skippedTicks: UInt64 = 0
+    /// Whose turn it is in a deterministic run, and the count of its instructions at which that ends; nil before it begins.
+    private var turn: (hart: Int, end: UInt64?) = (0, nil)
+    private var isTurnBusy = false
     // SAFETY: one word that threads read and write whole.
     private let running: UnsafeMutablePointer<UInt32>
     private var threads: [HostThread] = []
@@ -88,6 +91,7 @@ package final class Processor: HartClock {
         if isDeterministic {
             threads = [try HostThread { [self] in runInTurns() }]
         } else {
+            (clock as? HostClock)?.go()
             try timers.start()
             for hart in harts { threads.append(try HostThread { hart.runUntilStopped() }) }
         }
@@ -99,22 +103,33 @@ package final class Processor: HartClock {
         for hart in harts { hart.wake() }
     }
 
-    /// Waits until all harts have stopped. Not on a hart's thread.
+    /// Waits until all harts have stopped; time stands still then, so that a guest does not miss it. Not on a hart's thread.
     package func wait() {
         for thread in threads { thread.join() }
         threads = []
-        if !isDeterministic { timers.stop() }
+        if isDeterministic { return }
+        timers.stop()
+        (clock as? HostClock)?.stop()
     }
 
-    /// All harts in turns, and the clock's jump to the next timer when all of them sleep.
+    /// All harts in turns, and the clock's jump to the next timer when all of them sleep. A turn that `stop` ended is
+    /// finished first, so that being stopped changes nobody's turn.
     private func runInTurns() {
         while isRunning {
-            var isBusy = false
-            for hart in harts {
-                timers.runDue()
+            while turn.hart < harts.count {
+                let hart = harts[turn.hart]
+                if turn.end == nil {
+                    timers.runDue()
+                    if !isRunning { return }
+                    turn.end = hart.cpu.interpreter.instructionsExecuted &+ UInt64(options.instructionsPerTurn)
+                }
+                if hart.run(until: turn.end ?? 0) { isTurnBusy = true }
                 if !isRunning { return }
-                if hart.run(instructions: options.instructionsPerTurn) { isBusy = true }
+                turn = (turn.hart + 1, nil)
             }
+            let isBusy = isTurnBusy
+            turn = (0, nil)
+            isTurnBusy = false
             if isBusy { continue }
             if let next = timers.nextDeadline {
                 let now = time()

@@ -72,5 +72,7 @@ public struct MachineOptions: Sendable {
     public var restarts = true
     /// The harts wait for `resume` before their first instruction.
     public var startsPaused = false
+    /// Where gdb may connect, as often as it likes: `PORT`, `HOST:PORT` or the path of a Unix socket; nil for nowhere.
+    public var debugger: String?
     public init() {}
 }

@@ -67,6 +67,28 @@ import Testing
         #expect(end.status == 0 && end.output.hasSuffix("ok all\n"), "\(end.output)")
     }
 
+    /// The mask of before that rt_sigprocmask writes to the stack.
+    @Test func writesOfSystemCallsAreWatched() throws {
+        let client = try debug()
+        try client.ask("QPassSignals:1e;14")
+        try client.ask("QCatchSyscalls:1;87")
+        var place: UInt64 = 0
+        while place == 0 {
+            guard try client.ask("vCont;c").contains("syscall_entry:87;") else { throw DebuggerClientError(text: "no call writes its mask") }
+            place = try client.register(Register.a0 + 2)
+            if place == 0 { #expect(try client.ask("vCont;c").contains("syscall_return:87;")) }
+        }
+        let pc = try client.register(Register.pc)
+        try client.ask("QCatchSyscalls:0")
+        try client.setWord(place, .max)
+        try client.insert(2, place, 8)
+        let stop = try client.ask("vCont;c")
+        #expect(stop.contains("watch:\(String(place, radix: 16));"), "\(stop)")
+        #expect(try client.word(place) != .max && client.register(Register.pc) == pc + 4)
+        try client.remove(2, place, 8)
+        #expect(try client.ask("vCont;c") == "W00")
+    }
+
     @Test func registersAreWritten() throws {
         let client = try debug()
         let places = try client.places()

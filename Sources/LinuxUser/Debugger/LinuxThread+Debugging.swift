@@ -223,6 +223,7 @@ extension LinuxThread {
         }
         entry.toldCall = nil
         let table = process.table
+        let watched = debugger.watchedContents()
         let isWhole = Self.wholeCalls.contains(arguments.number)
         if !isWhole { debugger.enterCall(entry) }
         call.result = process.strace.map { $0.call(self, arguments, table) } ?? table.dispatch(self, arguments)
@@ -243,6 +244,9 @@ extension LinuxThread {
                 return
             }
             process.abi.finishSystemCall(state, result: call.result)
+        }
+        if process.debugger === debugger, let point = debugger.changedWatchpoint(since: watched) {
+            return give(debugger.stop(entry, .trap, .watchpoint(point.kind, address: point.address), lasts: true), entry, debugger)
         }
         // The child of a fork is not debugged.
         if process.debugger === debugger { callCompleted(entry, debugger, arguments.number) }

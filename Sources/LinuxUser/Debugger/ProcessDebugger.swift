@@ -72,7 +72,11 @@ package final class ProcessDebugger: @unchecked Sendable {
         thread.signals.observe(debugger.observation)
         process.debugger = debugger
         let error = mynah_start_thread(
-            { Unmanaged<DebugServer>.fromOpaque($0!).takeRetainedValue().serve() },
+            { context in
+                let server = Unmanaged<DebugServer>.fromOpaque(context!).takeRetainedValue()
+                server.threadID = Int32(truncatingIfNeeded: mynah_syscall(186 /* gettid */, 0, 0, 0, 0, 0, 0))
+                server.serve()
+            },
             Unmanaged.passRetained(debugger.server!).toOpaque(), 2 << 20)
         guard error == 0 else { throw DebugServerError("no thread to serve gdb: \(String(cString: strerror(error)))") }
     }
@@ -82,6 +86,7 @@ package final class ProcessDebugger: @unchecked Sendable {
 
     /// Whether the session still has its thread.
     var hasThread: Bool { server?.hasEnded == false }
+    var threadID: Int32? { server?.threadID }
 
     // MARK: The gate, on the guest's threads
 
@@ -153,6 +158,20 @@ package final class ProcessDebugger: @unchecked Sendable {
             guard point.kind != .readWatchpoint || access.isLoad, point.kind != .writeWatchpoint || access.isStore else { return false }
             return access.first <= point.address &+ (point.byteCount &- 1) && point.address <= access.last
         }
+    }
+
+    /// What stands in memory that is watched for writes, for `changedWatchpoint` after a system call: the kernel's writes are seen by what
+    /// they change.
+    func watchedContents() -> [[UInt8]] {
+        let most: UInt64 = 4096
+        return watchpoints.map { point in
+            point.kind == .readWatchpoint ? [] : readMemory(at: point.address, byteCount: Int(min(point.byteCount, most)), thread: nil)
+        }
+    }
+
+    func changedWatchpoint(since contents: [[UInt8]]) -> DebugPoint? {
+        if contents.isEmpty || contents.count != watchpoints.count { return nil }
+        return zip(zip(watchpoints, contents), watchedContents()).first { $0.0.1 != $0.1 }?.0.0
     }
 
     // MARK: Threads come and go
