@@ -18,6 +18,8 @@ package enum Timebase {
 /// The host's time.
 package final class HostClock: Clock, @unchecked Sendable {
     private let start = HostClock.monotonicNanoseconds
+    /// Ticks that are added to those since then. Set while nobody looks.
+    private var offset: UInt64 = 0
 
     package init() {}
 
@@ -29,7 +31,10 @@ package final class HostClock: Clock, @unchecked Sendable {
         return UInt64(time.tv_sec) &* 1_000_000_000 &+ UInt64(time.tv_nsec)
     }
 
-    package var ticks: UInt64 { (HostClock.monotonicNanoseconds &- start) / Timebase.nanosecondsPerTick }
+    private var elapsed: UInt64 { (HostClock.monotonicNanoseconds &- start) / Timebase.nanosecondsPerTick }
+    package var ticks: UInt64 { elapsed &+ offset }
+    /// From now on the time goes on from `ticks`. While nothing runs by it.
+    package func set(ticks: UInt64) { offset = ticks &- elapsed }
     package var wallNanoseconds: UInt64 { HostClock.nanoseconds(CLOCK_REALTIME) }
 }
 

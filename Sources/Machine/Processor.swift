@@ -31,9 +31,19 @@ package final class Processor: HartClock {
     package private(set) var timers: TimerQueue
     private var hartTimers: [DeviceTimer] = []
     /// Ticks that passed while all harts slept, in deterministic runs.
-    private var skippedTicks: UInt64 = 0
+    var skippedTicks: UInt64 = 0
+    /// Instructions that count for the time though no hart here has executed them: those before the machine was loaded.
+    var executedBefore: UInt64 = 0
+    /// Where a round of turns was left, in deterministic runs.
+    struct Turn: Codable, Equatable {
+        var next = 0
+        /// Some hart of the round has something to do.
+        var isBusy = false
+    }
+    var turn = Turn()
     // SAFETY: one word that threads read and write whole.
     private let running: UnsafeMutablePointer<UInt32>
+    private var pausing: UnsafeMutablePointer<UInt32> { running + 1 }
     private var threads: [HostThread] = []
 
     /// - Throws: `HostError` when the host refuses memory for code.
@@ -45,8 +55,8 @@ package final class Processor: HartClock {
         memory.onCodeWrite = { [unowned memory, unowned engine] address in
             if let host = memory.hostPointer(address, byteCount: 1) { engine.invalidatePage(host: UInt64(UInt(bitPattern: host))) }
         }
-        running = .allocate(capacity: 1)
-        running.initialize(to: 0)
+        running = .allocate(capacity: 2)
+        running.initialize(repeating: 0, count: 2)
         if options.isDeterministic {
             clock = CountedClock { [unowned self] in countedTime }
             timers = TimerQueue(clock: clock)
@@ -67,9 +77,14 @@ package final class Processor: HartClock {
     /// `mtime`: ticks of 100 ns since the start.
     package func time() -> UInt64 { clock.ticks }
 
-    private var countedTime: UInt64 {
-        var executed: UInt64 = 0
+    /// Instructions of all harts, in deterministic runs.
+    var executed: UInt64 {
+        var executed = executedBefore
         for hart in harts { executed &+= hart.cpu.interpreter.instructionsExecuted }
+        return executed
+    }
+
+    private var countedTime: UInt64 {
         return executed / options.instructionsPerTick &+ skippedTicks
     }
 
@@ -84,6 +99,7 @@ package final class Processor: HartClock {
     /// Runs the harts on threads until `stop`. Those that were not started wait for it.
     /// - Throws: `BackendError` when the host has no threads for them.
     package func start() throws(BackendError) {
+        mynah_store_word(UInt64(UInt(bitPattern: pausing)), 4, 0)
         mynah_store_word(UInt64(UInt(bitPattern: running)), 4, 1)
         if isDeterministic {
             threads = [try HostThread { [self] in runInTurns() }]
@@ -99,6 +115,11 @@ package final class Processor: HartClock {
         for hart in harts { hart.wake() }
     }
 
+    /// The same where the run can go on as if it had not been stopped: when it is deterministic, at the end of a turn.
+    package func pause() {
+        if isDeterministic { mynah_store_word(UInt64(UInt(bitPattern: pausing)), 4, 1) } else { stop() }
+    }
+
     /// Waits until all harts have stopped. Not on a hart's thread.
     package func wait() {
         for thread in threads { thread.join() }
@@ -109,12 +130,18 @@ package final class Processor: HartClock {
     /// All harts in turns, and the clock's jump to the next timer when all of them sleep.
     private func runInTurns() {
         while isRunning {
-            var isBusy = false
-            for hart in harts {
+            while turn.next < harts.count {
+                if mynah_load_word(UInt64(UInt(bitPattern: pausing)), 4) != 0 {
+                    mynah_store_word(UInt64(UInt(bitPattern: running)), 4, 0)
+                    return
+                }
                 timers.runDue()
                 if !isRunning { return }
-                if hart.run(instructions: options.instructionsPerTurn) { isBusy = true }
+                if harts[turn.next].run(instructions: options.instructionsPerTurn) { turn.isBusy = true }
+                turn.next += 1
             }
+            let isBusy = turn.isBusy
+            turn = Turn()
             if isBusy { continue }
             if let next = timers.nextDeadline {
                 let now = time()
