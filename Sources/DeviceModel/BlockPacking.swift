@@ -35,7 +35,7 @@ package enum BlockPacking {
         var place = 1, anchor = 0, written = 0, misses = 0
         while place <= lastStart {
             let word = from.loadUnaligned(fromByteOffset: place, as: UInt32.self)
-            let slot = Int(word &* 2_654_435_761 >> (32 - tableBits))
+            let slot = Int((word &* 2_654_435_761) >> (32 - tableBits))
             let candidate = Int(table[slot])
             table[slot] = UInt16(truncatingIfNeeded: place)
             guard candidate < place, from.loadUnaligned(fromByteOffset: candidate, as: UInt32.self) == word else {
@@ -121,7 +121,7 @@ package enum BlockPacking {
             repeatBytes(to + done, distance: distance, count: length)
             done &+= length
         }
-        return false
+        return sourceCount == 0 && count == 0
     }
 
     /// A count of a sequence with the bytes that are added to it.

@@ -214,7 +214,7 @@ private func move<Saved: Snapshottable>(_ device: Saved, to other: Saved, fresh:
         try move(driver.mmio, to: other.mmio, fresh: nil)
         #expect(!otherFar.arrive([1, 2, 3]), "nobody may write to memory yet")
         other.mmio.transport.resume()
-        #expect(otherFar.frames == [Array("sent before".utf8)])
+        #expect(otherFar.sent == [Array("sent before".utf8)])
         #expect(otherFar.arrive(Array("hello".utf8)))
         let used = other.takeUsed(0)!
         #expect(used.length == 17)
@@ -386,6 +386,11 @@ func mutated(_ value: StateValue, _ random: inout SplitMix) -> StateValue {
         default:
             defer { place += 1 }
             guard targets.contains(place) else { return value }
+            // Of the same kind more often than not.
+            if case .bool = value, random.below(4) > 0 { return .bool(random.below(2) == 0) }
+            if case .unsigned(let old) = value, random.below(3) > 0 {
+                return .unsigned(random.below(2) == 0 ? old ^ 1 << UInt64(random.below(16)) : random.next() >> UInt64(32 + random.below(32)))
+            }
             switch random.below(8) {
             case 0: return .unsigned(random.next())
             case 1: return .unsigned(random.next() >> UInt64(random.below(64)))
