@@ -201,7 +201,7 @@ private func message(_ body: () throws -> Void) -> String {
         let (path, _) = try saved()
         func refusal(_ change: (inout BoardConfiguration) -> Void, _ attach: (Board) throws -> Void = { _ in }) -> String {
             message {
-                let board = try smallBoard(change: change)
+                let board = try MachineTests.smallBoard("machine/hello", change)
                 try attach(board)
                 _ = try board.load(from: path)
             }
@@ -212,8 +212,6 @@ private func message(_ body: () throws -> Void) -> String {
         #expect(refusal({ _ in }) { try $0.attachVirtio(VirtioBlock(backend: DiskImage.open(path))) }.contains("no drive, and this machine has 1"))
         #expect(refusal { _ in } == "nothing")
     }
-
-    private func smallBoard(change: (inout BoardConfiguration) -> Void) throws -> Board { try MachineTests.smallBoard("machine/hello", change) }
 
     private func disk(_ name: String, _ byteCount: Int) -> String {
         let path = scratch.file(name)

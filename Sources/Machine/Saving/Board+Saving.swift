@@ -163,7 +163,6 @@ extension Board {
     private func check(_ state: MachineState) throws -> [() -> Void] {
         try processor.check(state.processor)
         guard state.devices.count == savedDevices.count else { throw StateError("it has the states of other devices") }
-        guard state.typed.count <= 2 * SerialConsole.waitingLimit + 4096 else { throw StateError("too much was typed") }
         var result: [() -> Void] = []
         for (saved, (device, _)) in zip(state.devices, savedDevices) {
             guard saved.name == device.name else { throw StateError("it has the state of \(saved.name) for \(device.name)") }

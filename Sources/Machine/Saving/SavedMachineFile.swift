@@ -28,7 +28,7 @@ package enum SavedMachineFile {
         package var byteLimit: Int {
             switch self {
             case .machine: 1 << 20
-            case .state: 64 << 20
+            case .state: 16 << 20
             case .disk, .pages: SavedPages.sectionLimit
             case .done: 8
             }
