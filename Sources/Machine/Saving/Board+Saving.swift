@@ -30,6 +30,8 @@ extension Board {
     /// - Throws: `BootError` when the file cannot be written; `BackendError` when a drive cannot.
     package func save(to path: String) throws {
         let ticks = processor.time()
+        // A timer whose time has come, but whom nobody has told yet, rings at once where the file is loaded.
+        processor.timers.runDue()
         serialConsole?.hold()
         for slot in slots { slot.transport.pause() }
         defer {
