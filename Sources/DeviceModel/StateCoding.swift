@@ -29,7 +29,8 @@ extension StateValue {
         guard type != Bool.self, type != String.self, type != [UInt8].self, !(type is any BinaryFloatingPoint.Type) else {
             throw StateError(": not of the right kind")
         }
-        return try Value(from: StateDecoder(value: self))
+        // What enumerations throw of themselves.
+        do { return try Value(from: StateDecoder(value: self)) } catch is DecodingError { throw StateError(": not one of its values") }
     }
 
     private static func integer<Number: BinaryInteger>(_ number: Number) -> StateValue {

@@ -163,7 +163,7 @@ package final class MachineSession: @unchecked Sendable {
             guard let path else { return .stopped }
             // What the guest asked for just before is not in its memory any more, so it comes first.
             if let request = nextGuestRequest { return try serve(request) ?? .rebooted }
-            try board.save(to: path)
+            try board.save(to: path, isEnd: true)
             return .saved
         case .work(let body):
             let wasRunning = isRunning

@@ -49,6 +49,7 @@ func boot(_ settings: BootSettings) throws -> Int32 {
     guard settings.options.kernel != nil || settings.options.firmware != nil || settings.options.savedMachine != nil else {
         throw CommandFailure.usage("nothing to boot: give a kernel with --kernel or a firmware with --firmware")
     }
+    try Files.requireWritable(settings.savePath, option: "--save")
     guard settings.saveTime == nil || settings.savePath != nil else { throw CommandFailure.usage("'--save-at' needs a file: give --save FILE") }
     if settings.options.kernel == nil, settings.options.initialDisk != nil {
         throw CommandFailure.usage("'--initrd' goes with a kernel; give one with --kernel")

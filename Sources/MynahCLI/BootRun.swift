@@ -30,6 +30,7 @@ final class BootRun: @unchecked Sendable {
 
     /// - Returns: the exit status.
     func run() throws -> Int32 {
+        for text in machine.notes { Console.writeError("mynah: note: \(text)\n") }
         startThread { $0.watchSignals() }
         if settings.timeout != nil { startThread { $0.watchTime() } }
         if settings.hasConsoleInput {
@@ -39,7 +40,6 @@ final class BootRun: @unchecked Sendable {
         if let path = settings.savePath, let seconds = settings.saveTime {
             machine.stop(at: seconds, savingTo: path) { [self] in note(.saveTime) }
         }
-        for text in machine.notes { Console.writeError("mynah: note: \(text)\n") }
         let result = Result { try machine.run() }
         HostTerminal.restore()
         let end = try result.get()

@@ -64,6 +64,7 @@ import Testing
         #expect(message { $0.removeFirst() } == "[0].flag: missing")
         #expect(message { $0[1].value = .negative(0) } == "[0].words: not a list")
         #expect(throws: StateError.self) { try StateValue(encoding: 1.5) }
+        #expect(throws: StateError(": not one of its values")) { try StateValue.text("third").decode(Kind.self) }
     }
 }
 

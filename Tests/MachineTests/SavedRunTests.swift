@@ -45,7 +45,7 @@ import Testing
 
     private func machine(
         _ program: String, harts: Int = 1, policy: ExecutionPolicy = .interpreter, isDeterministic: Bool = true, disk: String? = nil, loading path: String? = nil,
-        isPaused: Bool = false
+        isPaused: Bool = false, keepsFiles: Bool = false
     ) throws -> Machine {
         let transcript = Transcript(), console = SerialConsole { transcript.append($0) }
         let board = try smallBoard(program, console: console) {
@@ -56,7 +56,7 @@ import Testing
             $0.seed = 1
             if path != nil {
                 $0.isLoaded = true
-                $0.files = BootFiles()
+                if !keepsFiles { $0.files = BootFiles() }
             }
         }
         if let disk { try board.attachVirtio(VirtioBlock(backend: DiskImage.open(disk, isSnapshot: true))) }
@@ -156,6 +156,28 @@ import Testing
         #expect(saves > 0)
     }
 
+    /// A machine with translated code goes back to what it was some time ago, several times: code that was there in between is gone.
+    @Test(arguments: [ExecutionPolicy.auto, .block]) func loadedInPlace(policy: ExecutionPolicy) throws {
+        let path = scratch.file("run")
+        let current = try machine("supervisor/kernel", harts: 2, policy: policy, isDeterministic: false)
+        var failure = "", loads = 0
+        let helper = try HostThread { [session = current.session] in
+            do {
+                while session.board.processor.time() < 20_000 { usleep(100) }
+                try session.save(to: path)
+                for round in 0..<8 {
+                    usleep(UInt32(2000 + 4000 * round))
+                    _ = try session.load(from: path)
+                    loads += 1
+                }
+            } catch { failure = "\(error)" }
+        }
+        let end = try current.run()
+        helper.join()
+        #expect(end == .poweredOff(code: 0) && !current.transcript.text.contains("FAILED"), "\(current.transcript.text.suffix(2000))")
+        #expect(loads > 0 && (failure.isEmpty || failure.contains("has ended") || failure.contains("powered off")), "\(failure)")
+    }
+
     /// Keys that the guest has not read yet, partly in the port's FIFO, partly before it.
     @Test func whatWasTypedIsKept() throws {
         let path = scratch.file("run")
@@ -224,6 +246,15 @@ import Testing
         let second = try machine("machine/hello", loading: path)
         #expect(throws: BootError.self) { try second.session.board.reset() }
         do { try second.session.board.reset() } catch { #expect("\(error)".contains("give --kernel or --firmware")) }
+        let third = try machine("machine/hello", loading: path, isPaused: true, keepsFiles: true)
+        try third.session.board.reset()
+        third.session.board.onEvent = { _ in }
+        try third.session.board.processor.start()
+        for _ in 0..<2000 where !third.transcript.text.contains("Hello from machine mode") { usleep(5000) }
+        third.session.board.processor.stop()
+        third.session.board.processor.wait()
+        #expect(third.transcript.text.contains("Hello from machine mode"))
+        third.session.board.shutDown()
         first.session.board.shutDown()
         second.session.board.shutDown()
     }

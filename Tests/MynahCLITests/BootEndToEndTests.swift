@@ -78,7 +78,7 @@ private let images = Files.parent(of: Files.parent(of: Files.parent(of: #filePat
             (["--load", file, "--cpus", "2"], 2, "give --cpus 1"), (["--load", file, "-m", "64M"], 2, "give -m 32M"), (["--load", "/no/file"], 127, "no saved machine"),
             (["--load", images + "/hello"], 126, "is no saved machine"), (["--load", directory + "/cut"], 126, "it is cut off"), (["--save-at", "3", "--firmware", "x"], 2, "--save FILE"),
             (["--load", file, "--drive", file], 2, "no drive, and this machine has 1"), (["--load", file, "--net", "none", "--share", "/tmp"], 2, "a shared directory"),
-            (["--firmware", images + "/machine/echo", "--save", "/no/directory/f", "--expect", "ready"], 126, "cannot save the machine"),
+            (["--firmware", images + "/machine/echo", "--save", "/no/directory/f", "--expect", "ready"], 2, "'--save': cannot write '/no/directory/f'"),
         ] as [([String], Int32, String)] {
             let result = try ChildProcess.run([mynah, "boot"] + arguments, timeLimit: 60)
             #expect(result.status == status && result.errorText.contains(words), "\(arguments): \(result.status) \(result.errorText)")

@@ -27,8 +27,9 @@ extension Board {
     // MARK: Saving
 
     /// Writes the machine to a file; afterwards it goes on as if nothing had happened.
+    /// - Parameter isEnd: it does not go on: requests that nobody has taken stay in the file alone.
     /// - Throws: `BootError` when the file cannot be written; `BackendError` when a drive cannot.
-    package func save(to path: String) throws {
+    package func save(to path: String, isEnd: Bool = false) throws {
         let ticks = processor.time()
         // A timer whose time has come, but whom nobody has told yet, rings at once where the file is loaded.
         processor.timers.runDue()
@@ -37,7 +38,7 @@ extension Board {
         defer {
             // To the guest no time has passed.
             (processor.clock as? HostClock)?.set(ticks: ticks)
-            for slot in slots { slot.transport.resume() }
+            if !isEnd { for slot in slots { slot.transport.resume() } }
             serialConsole?.release()
         }
         // What memory says is on a disk must be there.

@@ -135,7 +135,8 @@ package final class SavedMachineReader {
     /// - Throws: `BootError`: missing, no saved machine, of another version, cut off, changed.
     package init(path: String, verifies: Bool = true) throws(BootError) {
         self.path = path
-        descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        // A pipe without a writer is no reason to wait.
+        descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else {
             let reason = errno
             if reason == ENOENT || reason == ENOTDIR { throw .notFound("there is no saved machine '\(path)'; 'mynah boot --save FILE' makes one") }
