@@ -30,6 +30,8 @@ package final class Processor: HartClock {
     package private(set) var clock: Clock = HostClock()
     package private(set) var timers: TimerQueue
     private var hartTimers: [DeviceTimer] = []
+    /// The time at which harts are to go on, whatever passes until then: after saving and loading.
+    var ticksAtStart: UInt64?
     /// Ticks that passed while all harts slept, in deterministic runs.
     var skippedTicks: UInt64 = 0
     /// Instructions that count for the time though no hart here has executed them: those before the machine was loaded.
@@ -100,6 +102,8 @@ package final class Processor: HartClock {
     /// - Throws: `BackendError` when the host has no threads for them.
     package func start() throws(BackendError) {
         mynah_store_word(UInt64(UInt(bitPattern: pausing)), 4, 0)
+        if let ticks = ticksAtStart { (clock as? HostClock)?.set(ticks: ticks) }
+        ticksAtStart = nil
         mynah_store_word(UInt64(UInt(bitPattern: running)), 4, 1)
         if isDeterministic {
             threads = [try HostThread { [self] in runInTurns() }]

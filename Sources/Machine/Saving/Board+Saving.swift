@@ -36,8 +36,8 @@ extension Board {
         serialConsole?.hold()
         for slot in slots { slot.transport.pause() }
         defer {
-            // To the guest no time has passed.
-            (processor.clock as? HostClock)?.set(ticks: ticks)
+            // To the guest no time will have passed.
+            processor.ticksAtStart = ticks
             if !isEnd { for slot in slots { slot.transport.resume() } }
             serialConsole?.release()
         }

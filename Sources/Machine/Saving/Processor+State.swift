@@ -62,7 +62,10 @@ extension Processor {
     func setTime(of state: State) {
         turn = state.turn
         executedBefore = 0
-        if let clock = clock as? HostClock { return clock.set(ticks: state.ticks) }
+        if let clock = clock as? HostClock {
+            ticksAtStart = state.ticks
+            return clock.set(ticks: state.ticks)
+        }
         if state.isDeterministic {
             skippedTicks = state.skippedTicks
             executedBefore = state.executed &- executed
