@@ -113,8 +113,12 @@ final class BootRun: @unchecked Sendable {
 
     private func watchSignals() {
         stop(.signal(HostTerminal.waitForSignal()))
-        // Who asks twice does not want to wait.
-        HostTerminal.die(bySignal: HostTerminal.waitForSignal())
+        let start = time(nil)
+        // Who asks twice does not want to wait. But timeout(1) sends its signal twice, which is no reason to lose a machine.
+        while true {
+            let number = HostTerminal.waitForSignal()
+            if settings.savePath == nil || time(nil) > start + 1 { HostTerminal.die(bySignal: number) }
+        }
     }
 
     private func watchTime() {

@@ -85,6 +85,20 @@ private let images = Files.parent(of: Files.parent(of: Files.parent(of: #filePat
         }
     }
 
+    /// As timeout(1) does it.
+    @Test func twoSignalsAtOnceSave() throws {
+        let file = "/tmp/mynah-test-\(getpid())-twice"
+        defer { unlink(file) }
+        let child = try TerminalChild([mynah, "boot", "--firmware", images + "/machine/echo", "-m", "32M", "--save", file])
+        #expect(child.waits(for: "echo: ready"))
+        for _ in 0..<3 {
+            kill(child.identifier, SIGTERM)
+            usleep(300)
+        }
+        #expect(child.waitForEnd() & 0x7f == SIGTERM)
+        #expect(access(file, F_OK) == 0)
+    }
+
     @Test func statisticsAreJSON() throws {
         let result = try run("boot", "--firmware", images + "/machine/hello", "--stats=json")
         #expect(result.status == 0 && result.errors.hasPrefix("{") && result.errors.contains("\"translations\""))
