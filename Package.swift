@@ -29,7 +29,7 @@ let package = Package(
         .target(name: "LinuxUser", dependencies: ["Engine", "GDBStub", "Guest", "GuestRISCV", "Host", "CHost"]),
         .target(name: "DeviceModel", dependencies: ["CHost"]),
         .target(name: "Devices", dependencies: ["DeviceModel", "CHost"]),
-        .target(name: "Machine", dependencies: ["DeviceModel", "Devices", "Engine", "Guest", "GuestRISCV", "Host", "CHost"]),
+        .target(name: "Machine", dependencies: ["DeviceModel", "Devices", "Engine", "GDBStub", "Guest", "GuestRISCV", "Host", "CHost"]),
         .target(
             name: "Mynah",
             dependencies: [

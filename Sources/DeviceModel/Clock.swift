@@ -15,11 +15,13 @@ package enum Timebase {
     package static let nanosecondsPerTick: UInt64 = 100
 }
 
-/// The host's time.
+/// The host's time, except that it can stand still.
 package final class HostClock: Clock, @unchecked Sendable {
-    private let start = HostClock.monotonicNanoseconds
-    /// Ticks that are added to those since then. Set while nobody looks.
-    private var offset: UInt64 = 0
+    // Changed while nobody who uses the clock runs.
+    /// The host's time at tick 0, as if the clock had never stood still.
+    private var start = HostClock.monotonicNanoseconds
+    /// The host's time at which the clock stopped; 0 while it goes.
+    private var stopped: UInt64 = 0
 
     package init() {}
 
@@ -31,10 +33,24 @@ package final class HostClock: Clock, @unchecked Sendable {
         return UInt64(time.tv_sec) &* 1_000_000_000 &+ UInt64(time.tv_nsec)
     }
 
-    private var elapsed: UInt64 { (HostClock.monotonicNanoseconds &- start) / Timebase.nanosecondsPerTick }
-    package var ticks: UInt64 { elapsed &+ offset }
+    package var ticks: UInt64 {
+        ((stopped != 0 ? stopped : HostClock.monotonicNanoseconds) &- start) / Timebase.nanosecondsPerTick
+    }
+
     /// From now on the time goes on from `ticks`. While nothing runs by it.
-    package func set(ticks: UInt64) { offset = ticks &- elapsed }
+    package func set(ticks: UInt64) {
+        start = (stopped != 0 ? stopped : HostClock.monotonicNanoseconds) &- ticks &* Timebase.nanosecondsPerTick
+    }
+
+    /// Stands still until `go`; the time of day does not.
+    package func stop() { if stopped == 0 { stopped = HostClock.monotonicNanoseconds } }
+
+    package func go() {
+        guard stopped != 0 else { return }
+        start &+= HostClock.monotonicNanoseconds &- stopped
+        stopped = 0
+    }
+
     package var wallNanoseconds: UInt64 { HostClock.nanoseconds(CLOCK_REALTIME) }
 }
 

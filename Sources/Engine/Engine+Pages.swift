@@ -27,6 +27,11 @@ struct CodePages {
         return number
     }
 
+    /// The host addresses of the pages that were seen at a virtual address.
+    func hosts(seenAt address: UInt64) -> Set<UInt64> {
+        Set(numbers.keys.lazy.filter { $0.address == address & SoftTLB.pageMask }.map(\.host))
+    }
+
     /// The host address of a page.
     func host(_ number: UInt32) -> UInt64 { hosts[Int(number)] }
 }
@@ -58,6 +63,16 @@ extension Engine {
             sched_yield()
         }
         defer { pthread_mutex_unlock(lock) }
+        dropPage(host: host)
+    }
+
+    /// What is decoded from the page at a virtual address is another thing now, in every address space. While no processor runs.
+    package func invalidatePage(seenAt address: UInt64) {
+        locked { for host in pages.hosts(seenAt: address) { dropPage(host: host) } }
+    }
+
+    /// Holds the lock.
+    private func dropPage(host: UInt64) {
         var dropped = false
         for index in blocksOfPage.take(host >> 12) where blocks[index].isValid {
             drop(block: index)

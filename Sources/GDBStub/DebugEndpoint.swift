@@ -15,7 +15,7 @@ package enum DebugEndpoint: Equatable, Sendable {
     /// A connection that the program before this one in the process had, and what was agreed on it.
     case inherited(descriptor: Int32, state: String)
 
-    /// `PORT`, `:PORT`, `HOST:PORT`, or the path of a socket.
+    /// `PORT`, `:PORT`, `HOST:PORT`, or the path of a socket; `tcp:` and `unix:` in front say which it is.
     /// - Throws: `DebugServerError` when it is none of them.
     package init(_ text: String) throws {
         let inherited = "inherited:"
@@ -28,9 +28,15 @@ package enum DebugEndpoint: Equatable, Sendable {
             return
         }
         guard !text.isEmpty else { throw DebugServerError("expected a port or the path of a socket, found ''") }
+        if text.hasPrefix("unix:") {
+            guard text.count > 5 else { throw DebugServerError("which socket? unix:PATH") }
+            self = .path(String(text.dropFirst(5)))
+            return
+        }
+        let isPort = text.hasPrefix("tcp:"), text = isPort ? String(text.dropFirst(4)) : text
         let colon = text.contains("/") ? nil : text.lastIndex(of: ":")
         let digits = colon.map { text[text.index(after: $0)...] } ?? text[...]
-        let looksLikePort = colon != nil || (digits.allSatisfy { $0.isNumber })
+        let looksLikePort = colon != nil || (digits.allSatisfy { $0.isNumber }) || isPort
         guard looksLikePort else {
             self = .path(text)
             return
@@ -50,7 +56,7 @@ package enum DebugEndpoint: Equatable, Sendable {
     }
 }
 
-/// A socket that waits for one debugger.
+/// A socket that waits for debuggers, one after the other.
 package final class DebugListener {
     private let descriptor: Int32
     private let endpoint: DebugEndpoint
@@ -135,6 +141,12 @@ package final class DebugListener {
             return descriptor
         }
         defer { stop() }
+        return try acceptNext()
+    }
+
+    /// Waits for a debugger and goes on listening. Returns its connection's descriptor.
+    /// - Throws: `DebugServerError` when the host refuses.
+    package func acceptNext() throws -> Int32 {
         while true {
             let connection = Glibc.accept(descriptor, nil, nil)
             if connection >= 0 {
@@ -148,7 +160,10 @@ package final class DebugListener {
         }
     }
 
-    private func stop() {
+    /// Listens no more, and takes the socket's path away.
+    package func stop() {
+        // Who waits for a connection would not notice that its socket is closed.
+        shutdown(descriptor, Int32(SHUT_RDWR))
         close(descriptor)
         if case .path(let path) = endpoint { unlink(path) }
     }

@@ -8,7 +8,7 @@ package final class DebugServer: @unchecked Sendable {
     package let descriptor: Int32
     /// A pipe: a byte is written to it when there is an event.
     private let wakeUp: (reading: Int32, writing: Int32)
-    // SAFETY: allocated for the life of the server, which is that of the process.
+    // SAFETY: allocated for the life of the server; never moved.
     private let lock: UnsafeMutablePointer<pthread_mutex_t>
     private let isIdle: UnsafeMutablePointer<pthread_cond_t>
     private var events: [DebugEvent] = []
@@ -26,6 +26,15 @@ package final class DebugServer: @unchecked Sendable {
         isIdle = .allocate(capacity: 1)
         pthread_mutex_init(lock, nil)
         pthread_cond_init(isIdle, nil)
+    }
+
+    deinit {
+        close(wakeUp.reading)
+        close(wakeUp.writing)
+        pthread_mutex_destroy(lock)
+        pthread_cond_destroy(isIdle)
+        lock.deallocate()
+        isIdle.deallocate()
     }
 
     /// Descriptors that belong to the connection.
@@ -79,6 +88,9 @@ package final class DebugServer: @unchecked Sendable {
         if session.endsTarget { session.target.kill() }
     }
 
+    /// Ends the connection as if the debugger had, from any thread.
+    package func disconnect() { locked { _ = isFinished ? 0 : shutdown(descriptor, Int32(SHUT_RDWR)) } }
+
     private func takeEvents() {
         var byte: UInt8 = 0
         _ = read(wakeUp.reading, &byte, 1)
@@ -106,8 +118,8 @@ package final class DebugServer: @unchecked Sendable {
         locked {
             isFinished = true
             pthread_cond_broadcast(isIdle)
+            close(descriptor)
         }
-        close(descriptor)
     }
 
     @discardableResult

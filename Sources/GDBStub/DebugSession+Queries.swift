@@ -19,7 +19,7 @@ extension DebugSession {
         case "Symbol": replyOK()
         case "Rcmd": runMonitor(&packet)
         case "CRC": sumMemory(&packet)
-        default: replyUnsupported()
+        default: reply(target.answer("q" + String(decoding: packet.rest, as: UTF8.self)) ?? "")
         }
     }
 
@@ -185,7 +185,7 @@ extension DebugSession {
         } else if packet.skip("NonStop:") {
             packet.lastNumber() == 0 ? replyOK() : replyUnsupported()
         } else {
-            replyUnsupported()
+            reply(target.answer("Q" + String(decoding: packet.rest, as: UTF8.self)) ?? "")
         }
     }
 

@@ -25,7 +25,7 @@ extension DebugSession {
         for (number, register) in target.description.registers.enumerated() where !rest.isEmpty {
             let digits = rest.prefix(register.byteCount * 2)
             rest = rest.dropFirst(register.byteCount * 2)
-            if digits.allSatisfy({ $0 == UInt8(ascii: "x") }) { continue }
+            if register.isReadOnly || digits.allSatisfy({ $0 == UInt8(ascii: "x") }) { continue }
             guard digits.count == register.byteCount * 2, let bytes = Hexadecimal.decode(digits) else { return replyMalformed() }
             isDone = target.setRegister(number, to: bytes, of: thread) && isDone
         }

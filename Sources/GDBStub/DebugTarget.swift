@@ -152,6 +152,8 @@ package protocol DebugTarget: AnyObject {
     /// These signals are delivered without a stop.
     func pass(_ signals: Set<GDBSignal>)
     func catchSystemCalls(_ calls: CaughtSystemCalls)
+    /// The answer to a question or setting (`q…`, `Q…`) that is not in GDB's manual but another stub's habit; nil when it is not known.
+    func answer(_ packet: String) -> String?
     /// The answer to a command of the debugger's `monitor`; nil when there is no such command.
     func monitor(_ command: String) -> String?
     /// The file of the host that the target knows by this path; nil when its files are not to be read.
@@ -170,6 +172,7 @@ extension DebugTarget {
     package func setObject(_ object: TransferObject, to bytes: [UInt8], at offset: Int, thread: DebugThreadID?) -> Bool { false }
     package func pass(_ signals: Set<GDBSignal>) {}
     package func catchSystemCalls(_ calls: CaughtSystemCalls) {}
+    package func answer(_ packet: String) -> String? { nil }
     package func monitor(_ command: String) -> String? { nil }
     package func hostPath(ofFile path: String) -> String? { nil }
 }

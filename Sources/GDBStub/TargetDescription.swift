@@ -8,12 +8,20 @@ package struct RegisterDescription: Sendable {
     package var type: String
     /// `general`, `float`, `system`… or nil for what GDB thinks.
     package var group: String?
+    /// GDB puts it back after it has the target call a function.
+    package var isRestored: Bool
+    /// Writes of all registers pass it over.
+    package var isReadOnly: Bool
 
-    package init(_ name: String, bitCount: Int = 64, type: String = "int", group: String? = nil) {
+    package init(
+        _ name: String, bitCount: Int = 64, type: String = "int", group: String? = nil, isRestored: Bool = true, isReadOnly: Bool = false
+    ) {
         self.name = name
         self.bitCount = bitCount
         self.type = type
         self.group = group
+        self.isRestored = isRestored
+        self.isReadOnly = isReadOnly
     }
 
     package var byteCount: Int { (bitCount + 7) / 8 }
@@ -68,6 +76,7 @@ package struct TargetDescription: Sendable {
             for register in feature.registers {
                 text += "<reg name=\"\(xmlText(register.name))\" bitsize=\"\(register.bitCount)\" type=\"\(xmlText(register.type))\""
                 if let group = register.group { text += " group=\"\(xmlText(group))\"" }
+                if !register.isRestored { text += " save-restore=\"no\"" }
                 text += " regnum=\"\(number)\"/>\n"
                 number += 1
             }

@@ -41,10 +41,22 @@ package struct CodeWindow {
     package var start: UInt64
     package var end: UInt64
     package var host: UnsafeRawPointer
-    package init(start: UInt64, end: UInt64, host: UnsafeRawPointer) {
+    /// Where a debugger stops execution, a bit for each two bytes from `start` on; nil for nowhere.
+    // SAFETY: as long as the window is looked at, and for all of it.
+    package var stops: UnsafePointer<UInt64>?
+    package init(start: UInt64, end: UInt64, host: UnsafeRawPointer, stops: UnsafePointer<UInt64>? = nil) {
         self.start = start
         self.end = end
         self.host = host
+        self.stops = stops
+    }
+
+    /// Whether a trap is to be decoded instead of what is at an address in the window.
+    @inline(__always)
+    package func stopsExecution(at address: UInt64) -> Bool {
+        guard let stops else { return false }
+        let place = Int(truncatingIfNeeded: (address &- start) >> 1)
+        return stops[place >> 6] >> UInt64(place & 63) & 1 != 0
     }
 }
 

@@ -26,8 +26,8 @@ extension RISCVInterpreter {
         case .scW, .scD:
             let isReserved = tail.pointee.reservationAddress == address
             let expected = isDouble ? tail.pointee.reservationValue : UInt64(low(tail.pointee.reservationValue))
-            tail.pointee.reservationAddress = RISCVState.noReservation
             guard let place = Memory.atomicPlace(address, width, .write, state) else { return Memory.atomicFault }
+            tail.pointee.reservationAddress = RISCVState.noReservation
             let isStored = isReserved && mynah_compare_exchange(Int32(width), place, expected, operand) == expected
             x[Int(i.rd)] = isStored ? 0 : 1
         default:

@@ -185,6 +185,7 @@ struct InstructionFetcher {
     /// The 16 or 32 bits at `address`, or nil when they cannot be fetched.
     mutating func fetch(_ address: UInt64) -> UInt32? {
         guard let low = half(address) else { return nil }
+        if window.stopsExecution(at: address) { return RISCVEncoding.breakpoint }
         if low & 3 != 3 { return UInt32(low) }
         guard let high = half(address &+ 2) else { return nil }
         return UInt32(high) << 16 | UInt32(low)

@@ -22,6 +22,7 @@ struct CodeFetcher {
     /// The 16 or 32 bits of the instruction at `address`, or nil when part of it cannot be fetched.
     mutating func fetch(at address: UInt64) -> UInt32? {
         guard let low = halfWord(at: address) else { return nil }
+        if window?.stopsExecution(at: address) == true { return RISCVEncoding.breakpoint }
         if low & 3 != 3 { return UInt32(low) }
         guard let high = halfWord(at: address &+ 2) else { return nil }
         return UInt32(low) | UInt32(high) << 16

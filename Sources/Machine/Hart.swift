@@ -15,6 +15,8 @@ package final class Hart {
     /// Serves calls out of supervisor mode when no firmware of the guest's is there. Called on the hart's thread with the program
     /// counter at the `ecall`, behind which it goes on afterwards, unless the handler has set another.
     package var onSupervisorCall: ((Hart) -> Void)?
+    /// What a debugger has the hart do; nil without one. Set while the processor is stopped.
+    var debugging: HartDebugging?
 
     // MARK: Life
 
@@ -29,7 +31,7 @@ package final class Hart {
     var currentPhase = Phase.stopped
     var pendingStart: Start?
     /// Work that others want done on the hart's thread, and what has been done of it.
-    private var requests = Requests()
+    private(set) var requests = Requests()
     private var requestedFences: UInt64 = 0, finishedFences: UInt64 = 0
     let monitor = Monitor()
 
@@ -62,6 +64,15 @@ package final class Hart {
     package var programCounter: UInt64 {
         get { core.words[RISCVRegister.programCounter] }
         set { core.words[RISCVRegister.programCounter] = newValue }
+    }
+
+    /// Does what a start asks for, so that its registers can be seen. While the hart does not run.
+    func beginPendingStart() { _ = beginIfStarted() }
+
+    /// Goes on at another place, whatever it waits for. While it does not run.
+    func goOn(at address: UInt64) {
+        programCounter = address
+        isWaiting = false
     }
 
     // MARK: Requests from any thread
@@ -110,6 +121,7 @@ package final class Hart {
             requests = []
         }
         isWaiting = false
+        debugging?.toldAccess = nil
         core.lower(HartInterrupt.all)
     }
 
@@ -130,6 +142,26 @@ package final class Hart {
 
     /// Nobody sleeps then.
     private var isStepping = false
+
+    /// The same, whatever it waits for and wherever a debugger stops it; interrupts come in between only if `takesInterrupts`.
+    /// - Returns: false when the hart is not started.
+    func stepDebugged(takesInterrupts: Bool) -> Bool {
+        guard beginIfStarted() else { return false }
+        serveRequests()
+        // To wait for nothing is allowed.
+        isWaiting = false
+        if takesInterrupts, let code = core.interruptToTake {
+            core.takeInterrupt(code)
+            return true
+        }
+        isStepping = true
+        core.passesBreakpoint = true
+        if let exit = cpu.interpretOne() { handle(exit) }
+        core.passesBreakpoint = false
+        isStepping = false
+        if isWaiting, !processor.isDeterministic { isWaiting = false }
+        return true
+    }
 
     /// Asks for a fence; `waitForFence` with the result waits until it is done.
     func request(_ fence: Requests) -> UInt64 {
@@ -162,6 +194,7 @@ package final class Hart {
     func runUntilStopped() {
         prepareThread()
         while processor.isRunning {
+            if let debugging, !debugging.letsGo(self) { continue }
             guard beginIfStarted() else {
                 sleep { self.pendingStart == nil }
                 continue
@@ -170,12 +203,12 @@ package final class Hart {
         }
     }
 
-    /// Runs about so many instructions on the calling thread, by the interpreter.
+    /// Runs on the calling thread, by the interpreter, until it has executed `end` instructions in all: exactly, whatever blocks are decoded.
     /// - Returns: false when it has nothing to do until an interrupt comes.
-    func run(instructions: Int) -> Bool {
+    func run(until end: UInt64) -> Bool {
         prepareThread()
+        if let debugging, !debugging.letsGo(self) { return debugging.hasStepped }
         guard beginIfStarted() else { return false }
-        let end = cpu.interpreter.instructionsExecuted &+ UInt64(instructions)
         while processor.isRunning, isStarted {
             if isWaiting {
                 if !core.hasWakeup { return false }
@@ -184,15 +217,19 @@ package final class Hart {
             if cpu.header.pointee.interrupt_pending != 0 { handle(.interrupted) }
             let left = Int64(bitPattern: end &- cpu.interpreter.instructionsExecuted)
             if left <= 0 { return true }
-            if let exit = cpu.interpret(budget: Int(left)) { handle(exit) }
+            let exit = left > Self.largestBlock ? cpu.interpret(budget: Int(left) - Self.largestBlock) : cpu.interpretOne()
+            if let exit { handle(exit) }
         }
         return false
     }
 
+    /// Instructions that the interpreter executes at once, at most.
+    private static let largestBlock = 64
+
     /// `wfi` in a deterministic run, where nobody sleeps.
     var isWaiting = false
 
-    private func prepareThread() {
+    func prepareThread() {
         mynah_prepare_thread()
         mynah_set_current_cpu(cpu.header)
     }
@@ -227,9 +264,13 @@ package final class Hart {
             } else {
                 core.takeException(core.callCause, value: 0)
             }
-        case .breakpoint: core.takeException(TrapCause.breakpoint, value: programCounter)
+        case .breakpoint:
+            if debugging?.stopsAtBreakpoint(self) != true { core.takeException(TrapCause.breakpoint, value: programCounter) }
         case .illegalInstruction: core.takeException(TrapCause.illegalInstruction, value: core.encoding(at: programCounter) ?? 0)
-        case .trap: core.takeException(core.trapCause, value: core.trapValue)
+        case .trap:
+            if let place = core.takeWatchedPlace() { debugging?.stopsBeforeAccess(self, place) } else {
+                core.takeException(core.trapCause, value: core.trapValue)
+            }
         case .instructionFault(let address): core.takeException(TrapCause.instructionPageFault, value: address)
         case .memoryFault(let address, _, _):
             // The host has no memory to give to a page of RAM: to the guest it is broken.
@@ -255,7 +296,7 @@ package final class Hart {
     }
 
     /// Sleeps while `isIdle` says so, which is asked with the lock held.
-    private func sleep(while isIdle: () -> Bool) {
+    func sleep(while isIdle: () -> Bool) {
         monitor.locked {
             while processor.isRunning && isIdle() { monitor.wait() }
         }
@@ -264,7 +305,7 @@ package final class Hart {
     /// Waits for an interrupt as SBI's suspension does, then goes on behind the call, or starts anew. On the hart's thread.
     package func suspend(resume: (address: UInt64, opaque: UInt64)?) {
         monitor.locked { currentPhase = .suspended }
-        if processor.isDeterministic {
+        if processor.isDeterministic || isStepping {
             isWaiting = true
         } else {
             sleep { !self.core.hasWakeup && self.requests.isEmpty }

@@ -46,6 +46,7 @@ package struct MachineMonitor {
             return ""
         },
         Command(names: ["cont", "c"], usage: "cont", help: "let the harts go on") { monitor, _ in
+            if monitor.session.isHeld { return Self.heldText }
             monitor.session.resume()
             return ""
         },
@@ -58,6 +59,8 @@ package struct MachineMonitor {
         Command(names: ["load", "loadvm"], usage: "load FILE", help: "go on from a file of 'save'") { $0.load($1) },
         Command(names: ["dump", "pmemsave"], usage: "dump FILE [ADDRESS COUNT]", help: "write physical memory to a file; all RAM without a range") { $0.dump($1) },
     ]
+
+    private static let heldText = "a debugger holds the machine: go on there\n"
 
     // MARK: info
 
@@ -171,6 +174,7 @@ package struct MachineMonitor {
         guard count > 0, count <= 1_000_000, board.processor.harts.indices.contains(number) else {
             return "step [COUNT] [HART]: 1 to 1000000 instructions of hart 0 to \(board.processor.harts.count - 1)\n"
         }
+        if session.isHeld { return Self.heldText }
         session.pause()
         let hart = board.processor.harts[number]
         for _ in 0..<count { hart.step() }

@@ -19,15 +19,17 @@ package final class MachineSession: @unchecked Sendable {
     package let board: Board
     /// Restart when the guest asks for it.
     package var restarts = true
+    /// Who holds the machine (a debugger), while it does: called by the conductor, see `hold`.
+    package weak var holder: MachineHolder?
     private enum Request {
-        case guest(BoardEvent), pause, resume, reset, stop(savingTo: String?)
+        case guest(BoardEvent), pause, resume, reset, stop(savingTo: String?), hold, release(() -> Bool)
         /// Something to do while no hart runs.
-        case work(() -> Void)
+        case between(() -> Void)
     }
     private let monitor = Monitor()
     // Guarded by `monitor`.
     private var requests: [Request] = []
-    private var isRunning = false, isPausedNow = false, hasEnded = false
+    private var isRunning = false, isPausedNow = false, isHeldNow = false, hasEnded = false
     /// Requests served, for those who wait.
     private var served = 0, asked = 0
     private var saveTimer: DeviceTimer?
@@ -107,7 +109,7 @@ package final class MachineSession: @unchecked Sendable {
     /// Does something on the conductor's thread, between stopping the harts and letting them go on.
     private func whileHalted<Value>(_ body: @escaping (Board) throws -> Value) throws -> Value {
         var result: Result<Value, Error>?
-        askAndWait(.work { [board] in result = Result { try body(board) } })
+        askAndWait(.between { [board] in result = Result { try body(board) } })
         guard let result else { throw BootError.notBootable("the machine has ended") }
         return try result.get()
     }
@@ -116,7 +118,17 @@ package final class MachineSession: @unchecked Sendable {
     package func pause() { askAndWait(.pause) }
     package func resume() { askAndWait(.resume) }
     package func reset() { askAndWait(.reset) }
-    package var isPaused: Bool { monitor.locked { isPausedNow } }
+    package var isPaused: Bool { monitor.locked { isPausedNow || isHeldNow } }
+
+    /// Stops the harts until `release`, whoever else resumes them. Returns at once; the holder is told when they stand still.
+    func hold() { ask(.hold) }
+    /// The same, and returns when they stand still.
+    func holdAndWait() { askAndWait(.hold) }
+    /// Ends a hold and any pause. The conductor calls `prepare` before; when that says false, the hold goes on, and the holder is told.
+    func release(_ prepare: @escaping () -> Bool) { ask(.release(prepare)) }
+    /// Has the conductor do something while no hart runs, and waits for that.
+    func betweenInstructions(_ body: @escaping () -> Void) { askAndWait(.between(body)) }
+    package var isHeld: Bool { monitor.locked { isHeldNow } }
 
     /// Does something with the harts while none of them runs. Not from a hart's thread.
     package func whilePaused<Result>(_ body: () throws -> Result) rethrows -> Result {
@@ -131,14 +143,18 @@ package final class MachineSession: @unchecked Sendable {
     /// Runs, and returns when the machine has ended and everything that belongs to it has stopped.
     /// - Throws: `BackendError`, and `BootError` from a restart.
     package func run() throws -> MachineEnd {
-        defer { finish() }
+        var result: MachineEnd?
+        defer { finish(result) }
         if !isPaused { try start() }
         while true {
             let request = monitor.locked { () -> Request in
                 while requests.isEmpty { monitor.wait() }
                 return requests.removeFirst()
             }
-            if let end = try serve(request) { return end }
+            if let end = try serve(request) {
+                result = end
+                return end
+            }
             monitor.locked {
                 served += 1
                 monitor.wake()
@@ -165,25 +181,40 @@ package final class MachineSession: @unchecked Sendable {
             if let request = nextGuestRequest { return try serve(request) ?? .rebooted }
             try board.save(to: path, isEnd: true)
             return .saved
-        case .work(let body):
-            let wasRunning = isRunning
-            halt(isExact: true)
-            body()
-            if wasRunning { try start() }
         case .pause:
             halt(isExact: true)
             monitor.locked { isPausedNow = true }
         case .resume:
             monitor.locked { isPausedNow = false }
-            try start()
+            if !isPaused { try start() }
+        case .hold:
+            halt()
+            monitor.locked { isHeldNow = true }
+            holder?.machineStopped()
+        case .release(let prepare):
+            halt()
+            if prepare() {
+                monitor.locked { (isHeldNow, isPausedNow) = (false, false) }
+                try start()
+            } else if !isGuestWaiting {
+                holder?.machineStopped()
+            }
+        case .between(let body):
+            halt(isExact: true)
+            body()
+            if !isPaused { try start() }
         }
         return nil
     }
 
+    /// The guest has asked for something that is served next.
+    private var isGuestWaiting: Bool { nextGuestRequest != nil }
+
     private func restart() throws {
         forgetGuestRequests()
         try board.reset()
-        if !isPaused { try start() }
+        holder?.machineRestarted()
+        if !isPaused { try start() } else if isHeld { holder?.machineStopped() }
     }
 
     /// What the guest has asked for and was not done.
@@ -221,12 +252,22 @@ package final class MachineSession: @unchecked Sendable {
         isRunning = false
     }
 
-    private func finish() {
+    private func finish(_ end: MachineEnd?) {
         halt()
         board.shutDown()
         monitor.locked {
             hasEnded = true
             monitor.wake()
         }
+        holder?.machineEnded(end)
     }
+}
+
+/// Who stops and resumes the machine beside those who pause it. Called on the conductor's thread.
+package protocol MachineHolder: AnyObject {
+    /// No hart runs, because of `hold` or `release`.
+    func machineStopped()
+    func machineRestarted()
+    /// - Parameter end: nil when it could not go on.
+    func machineEnded(_ end: MachineEnd?)
 }

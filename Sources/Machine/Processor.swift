@@ -36,13 +36,10 @@ package final class Processor: HartClock {
     var skippedTicks: UInt64 = 0
     /// Instructions that count for the time though no hart here has executed them: those before the machine was loaded.
     var executedBefore: UInt64 = 0
-    /// Where a round of turns was left, in deterministic runs.
-    struct Turn: Codable, Equatable {
-        var next = 0
-        /// Some hart of the round has something to do.
-        var isBusy = false
-    }
-    var turn = Turn()
+    /// Whose turn it is in a deterministic run, and the count of its instructions at which that ends; nil before it begins.
+    var turn: (hart: Int, end: UInt64?) = (0, nil)
+    /// Some hart of the round has something to do.
+    var isTurnBusy = false
     // SAFETY: one word that threads read and write whole.
     private let running: UnsafeMutablePointer<UInt32>
     private var pausing: UnsafeMutablePointer<UInt32> { running + 1 }
@@ -108,6 +105,7 @@ package final class Processor: HartClock {
         if isDeterministic {
             threads = [try HostThread { [self] in runInTurns() }]
         } else {
+            (clock as? HostClock)?.go()
             try timers.start()
             for hart in harts { threads.append(try HostThread { hart.runUntilStopped() }) }
         }
@@ -119,33 +117,42 @@ package final class Processor: HartClock {
         for hart in harts { hart.wake() }
     }
 
-    /// The same where the run can go on as if it had not been stopped: when it is deterministic, at the end of a turn.
+    /// The same; when it is deterministic, at the end of a turn.
     package func pause() {
         if isDeterministic { mynah_store_word(UInt64(UInt(bitPattern: pausing)), 4, 1) } else { stop() }
     }
 
-    /// Waits until all harts have stopped. Not on a hart's thread.
+    /// Waits until all harts have stopped; time stands still then, so that a guest does not miss it. Not on a hart's thread.
     package func wait() {
         for thread in threads { thread.join() }
         threads = []
-        if !isDeterministic { timers.stop() }
+        if isDeterministic { return }
+        timers.stop()
+        (clock as? HostClock)?.stop()
     }
 
-    /// All harts in turns, and the clock's jump to the next timer when all of them sleep.
+    /// All harts in turns, and the clock's jump to the next timer when all of them sleep. A turn that `stop` ended is
+    /// finished first, so that being stopped changes nobody's turn.
     private func runInTurns() {
         while isRunning {
-            while turn.next < harts.count {
-                if mynah_load_word(UInt64(UInt(bitPattern: pausing)), 4) != 0 {
-                    mynah_store_word(UInt64(UInt(bitPattern: running)), 4, 0)
-                    return
+            while turn.hart < harts.count {
+                let hart = harts[turn.hart]
+                if turn.end == nil {
+                    if mynah_load_word(UInt64(UInt(bitPattern: pausing)), 4) != 0 {
+                        mynah_store_word(UInt64(UInt(bitPattern: running)), 4, 0)
+                        return
+                    }
+                    timers.runDue()
+                    if !isRunning { return }
+                    turn.end = hart.cpu.interpreter.instructionsExecuted &+ UInt64(options.instructionsPerTurn)
                 }
-                timers.runDue()
+                if hart.run(until: turn.end ?? 0) { isTurnBusy = true }
                 if !isRunning { return }
-                if harts[turn.next].run(instructions: options.instructionsPerTurn) { turn.isBusy = true }
-                turn.next += 1
+                turn = (turn.hart + 1, nil)
             }
-            let isBusy = turn.isBusy
-            turn = Turn()
+            let isBusy = isTurnBusy
+            turn = (0, nil)
+            isTurnBusy = false
             if isBusy { continue }
             if let next = timers.nextDeadline {
                 let now = time()

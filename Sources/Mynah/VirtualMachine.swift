@@ -2,6 +2,7 @@
 
 import DeviceModel
 import Engine
+import GDBStub
 import Host
 import Machine
 
@@ -21,6 +22,7 @@ public enum VirtualMachineEnd: Equatable, Sendable {
 public final class VirtualMachine: @unchecked Sendable {
     let session: MachineSession
     let console: SerialConsole
+    private let debugServer: MachineDebugServer?
 
     /// Reads the files, and makes the machine; nothing runs yet.
     /// - Parameter onOutput: called with what the guest writes to its serial port, by one thread at a time.
@@ -33,7 +35,13 @@ public final class VirtualMachine: @unchecked Sendable {
             return try MachineSession(board: board, startsPaused: options.startsPaused, loading: options.savedMachine)
         }
         session.restarts = options.restarts
+        debugServer = try VirtualMachine.translatingErrors { [session] in
+            try options.debugger.map { try MachineDebugServer(session: session, DebugEndpoint($0)) }
+        }
     }
+
+    /// What gdb's `target remote` takes; nil when there is no place for it.
+    public var debuggerAddress: String? { debugServer?.address }
 
     private static func configuration(_ options: MachineOptions) throws -> BoardConfiguration {
         var configuration = BoardConfiguration()
@@ -62,6 +70,8 @@ public final class VirtualMachine: @unchecked Sendable {
             throw ProgramError.notRunnable(error.description)
         } catch let error as HostError {
             throw error.isOutOfMemory ? ProgramError.notRunnable(error.description) : ProgramError.internalError(error.description)
+        } catch let error as DebugServerError {
+            throw ProgramError.badOption("'--gdb': \(error.description)")
         } catch let error as ProgramError {
             throw error
         } catch {
@@ -74,11 +84,13 @@ public final class VirtualMachine: @unchecked Sendable {
     /// Boots, and returns when the machine has ended.
     /// - Throws: `ProgramError`.
     public func run() throws -> VirtualMachineEnd {
+        try VirtualMachine.translatingErrors { try debugServer?.start() }
+        defer { debugServer?.stop() }
         switch try VirtualMachine.translatingErrors({ try session.run() }) {
-        case .poweredOff(let code): .poweredOff(code: code)
-        case .rebooted: .rebooted
-        case .stopped: .stopped
-        case .saved: .saved
+        case .poweredOff(let code): return .poweredOff(code: code)
+        case .rebooted: return .rebooted
+        case .stopped: return .stopped
+        case .saved: return .saved
         }
     }
 
@@ -86,6 +98,7 @@ public final class VirtualMachine: @unchecked Sendable {
     public func stop() { session.stop() }
     /// No hart executes anything when this returns, until `resume`.
     public func pause() { session.pause() }
+    /// Ends a pause. While a debugger has stopped the machine, that goes on when the debugger says so.
     public func resume() { session.resume() }
     /// As if the machine was switched off and on.
     public func reset() { session.reset() }

@@ -97,6 +97,9 @@ extension OptionTable where Settings == BootSettings {
         }
         flag(nil, "no-reboot", "end when the guest restarts") { $0.options.restarts = false }
         flag(nil, "paused", "wait for 'cont' in the monitor (Ctrl-A c) before the first instruction") { $0.options.startsPaused = true }
+        option("g", "gdb", "PORT|SOCKET[,nowait]", "wait for gdb's 'target remote', or let it come when it likes") {
+            (settings: inout BootSettings, text: String) in try applyDebugger(text, &settings)
+        }
         flag(nil, "deterministic", "harts take turns, time is counted in instructions: every run is the same") { $0.options.isDeterministic = true }
         option(nil, "engine", "NAME", "how to execute: \(EngineChoice.allCases.map(\.rawValue).joined(separator: ", "))") {
             $0.options.engine = try parseEngine($1)
@@ -110,6 +113,14 @@ extension OptionTable where Settings == BootSettings {
 }
 
 // MARK: - Values
+
+/// `[tcp:][HOST:]PORT|[unix:]PATH[,nowait]`.
+func applyDebugger(_ text: String, _ settings: inout BootSettings) throws {
+    let parts = text.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+    let waits = parts.last != "nowait"
+    settings.options.debugger = parseDebugger(waits ? text : parts.dropLast().joined(separator: ","))
+    if waits { settings.options.startsPaused = true }
+}
 
 /// Bytes of RAM: a number is in MiB unless it has a letter, as qemu has it.
 func parseMemorySize(_ text: String) throws -> Int {

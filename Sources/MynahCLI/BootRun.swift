@@ -31,6 +31,10 @@ final class BootRun: @unchecked Sendable {
     /// - Returns: the exit status.
     func run() throws -> Int32 {
         for text in machine.notes { Console.writeError("mynah: note: \(text)\n") }
+        if let address = machine.debuggerAddress {
+            let what = settings.options.startsPaused ? "waiting for gdb" : "gdb can connect"
+            Console.writeError("mynah: \(what): target remote \(address)\n")
+        }
         startThread { $0.watchSignals() }
         if settings.timeout != nil { startThread { $0.watchTime() } }
         if settings.hasConsoleInput {
@@ -160,7 +164,7 @@ final class BootRun: @unchecked Sendable {
     }
 
     private func readKeys() {
-        if settings.options.startsPaused && isTerminal { Console.writeError("mynah: paused; Ctrl-A c, then 'cont', lets it go on\n") }
+        if settings.options.startsPaused && isTerminal && settings.options.debugger == nil { Console.writeError("mynah: paused; Ctrl-A c, then 'cont', lets it go on\n") }
         var buffer = [UInt8](repeating: 0, count: 4096)
         while true {
             let count = read(STDIN_FILENO, &buffer, buffer.count)

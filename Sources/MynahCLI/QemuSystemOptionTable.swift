@@ -45,7 +45,11 @@ extension OptionTable where Settings == BootSettings {
             guard $1.hasPrefix("file:"), $1.count > 5 else { throw OptionValueError("no source '\($1)'; there is file:FILE, which the monitor's savevm makes") }
             $0.options.savedMachine = String($1.dropFirst(5))
         }
-        flag("S", nil, "wait for 'cont' in the monitor before the first instruction") { $0.options.startsPaused = true }
+        flag("S", nil, "wait for gdb, or for 'cont' in the monitor, before the first instruction") { $0.options.startsPaused = true }
+        flag("s", nil, "the same as -gdb tcp::1234") { $0.options.debugger = "1234" }
+        option(nil, "gdb", "tcp:[host]:port|unix:path|none", "where gdb's 'target remote' may connect; it is waited for with -S") {
+            $0.options.debugger = try parseQemuDebugger($1)
+        }
     }
 
     private mutating func addQemuFiles() {
@@ -107,6 +111,18 @@ extension OptionTable where Settings == BootSettings {
 }
 
 // MARK: - Values
+
+/// qemu's character device for `-gdb`; nil for none.
+private func parseQemuDebugger(_ text: String) throws -> String? {
+    let parts = splitOptionList(text)
+    if parts == ["none"] { return nil }
+    // Whether it waits for a connection is what -S says.
+    let known = ["server", "server=on", "wait=off", "nowait", "wait=on", "nodelay", "nodelay=on", "ipv4", "ipv4=on", "reuseaddr=on"]
+    guard !parts[0].isEmpty, parts.dropFirst().allSatisfy(known.contains), parts[0].hasPrefix("tcp:") || parts[0].hasPrefix("unix:") else {
+        throw OptionValueError("no place for gdb '\(text)'; there are tcp:[HOST]:PORT, unix:PATH and none")
+    }
+    return parseDebugger(parts[0])
+}
 
 /// `key=value` of the parts of a list; a part without `=` has itself as its key.
 private func pairs(_ text: String) -> [(key: String, value: String?)] {

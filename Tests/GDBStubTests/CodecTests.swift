@@ -130,6 +130,8 @@ import Testing
         #expect(try DebugEndpoint("127.0.0.1:99") == .port(host: "127.0.0.1", number: 99))
         #expect(try DebugEndpoint("/tmp/a:1") == .path("/tmp/a:1"))
         #expect(try DebugEndpoint("socket") == .path("socket"))
+        #expect(try DebugEndpoint("unix:s") == .path("s") && DebugEndpoint("unix:/a:1") == .path("/a:1"))
+        #expect(try DebugEndpoint("tcp::12") == .port(host: "", number: 12) && DebugEndpoint("tcp:12") == .port(host: "", number: 12))
         #expect(try DebugEndpoint("inherited:7:f0") == .inherited(descriptor: 7, state: "f0"))
         for wrong in ["", "65536", "host:", "host:x", "inherited:x:", "inherited:1"] {
             #expect(throws: DebugServerError.self, "\(wrong)") { try DebugEndpoint(wrong) }

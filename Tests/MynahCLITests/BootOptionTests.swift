@@ -120,6 +120,22 @@ import Testing
         #expect(message("-serial tcp::1234")?.contains("no serial port") == true)
     }
 
+    @Test func placesForGdb() throws {
+        #expect(try scan("-s -S").0.options.debugger == "1234" && scan("-s -S").0.options.startsPaused)
+        #expect(try scan("-s").0.options.startsPaused == false && scan("").0.options.debugger == nil)
+        #expect(try scan("-gdb tcp::4321").0.options.debugger == "tcp::4321")
+        #expect(try scan("-gdb unix:/tmp/s,server=on,wait=off").0.options.debugger == "unix:/tmp/s")
+        #expect(try scan("-s -gdb none").0.options.debugger == nil)
+        #expect(message("-gdb /tmp/s")?.contains("no place for gdb '/tmp/s'") == true)
+        #expect(message("-gdb stdio")?.contains("no place") == true && message("-gdb tcp::1,telnet")?.contains("no place") == true)
+        var settings = BootSettings()
+        _ = try OptionTable.boot.scan(["--gdb", "1234"], environment: { _ in nil }, into: &settings)
+        #expect(settings.options.debugger == "1234" && settings.options.startsPaused)
+        var others = BootSettings()
+        _ = try OptionTable.boot.scan(["-g", "unix:s,nowait"], environment: { _ in nil }, into: &others)
+        #expect(others.options.debugger == "unix:s" && !others.options.startsPaused)
+    }
+
     @Test func theNameDecides() {
         #expect(CommandLineTool.qemuMachine(of: "qemu-system-riscv64") == "system-riscv64")
     }

@@ -13,19 +13,27 @@ final class DebuggerClient {
     enum Register { static let returnAddress = 1, stackPointer = 2, a0 = 10, a1 = 11, pc = 32 }
 
     let process: pid_t
-    private let descriptor: Int32
-    private let output: String, errors: String
+    private var descriptor: Int32
+    private let path: String, output: String, errors: String
     private var decoder = PacketDecoder(expandsRuns: true)
     private var packets: [[UInt8]] = []
     private var status: Int32?
 
     /// Starts a program of GuestImages, and connects through a Unix socket, or a port that is free.
-    init(_ program: String, _ arguments: [String] = [], options: [String] = [], byPort: Bool = false) throws {
+    convenience init(_ program: String, _ arguments: [String] = [], options: [String] = [], byPort: Bool = false) throws {
+        try self.init(command: "run", options + [program] + arguments, byPort: byPort)
+    }
+
+    /// Starts a machine; `waits` says whether it waits for the debugger.
+    convenience init(machine options: [String], waits: Bool = true) throws { try self.init(command: "boot", options, waits: waits) }
+
+    private init(command: String, _ arguments: [String], byPort: Bool = false, waits: Bool = true) throws {
         let directory = Files.parent(of: Files.ownExecutable)
         let name = "/tmp/mynah-test-\(getpid())-gdb-\(UInt32.random(in: 0 ... .max))"
+        path = name
         output = name + "-out"
         errors = name + "-err"
-        let words = [directory + "/mynah", "run", "--gdb", byPort ? "0" : name] + options + [program] + arguments
+        let words = [directory + "/mynah", command, "--gdb", (byPort ? "0" : name) + (waits ? "" : ",nowait")] + arguments
         process = try Self.spawn(words, output: output, errors: errors)
         var found: Int32 = -1
         for _ in 0 ..< 1000 where found < 0 {
@@ -36,10 +44,27 @@ final class DebuggerClient {
         }
         descriptor = found
         guard found >= 0 else { throw DebuggerClientError(text: "no connection: \(Files.readText(errors) ?? "")") }
-        // Acknowledgements would count as answers.
+        try begin()
+    }
+
+    /// Acknowledgements would count as answers.
+    private func begin() throws {
         if try ask("QStartNoAckMode") != "OK" { throw DebuggerClientError(text: "acknowledgements cannot be turned off") }
         sendRaw(Array("+".utf8))
     }
+
+    /// Leaves without a word, or after one, and comes back, which stops the machine.
+    func reconnect() throws {
+        close(descriptor)
+        packets = []
+        decoder = PacketDecoder(expandsRuns: true)
+        descriptor = Self.connect(path: path)
+        guard descriptor >= 0 else { throw DebuggerClientError(text: "no connection again") }
+        try begin()
+    }
+
+    /// What the guest has printed so far.
+    var printed: String { Files.readText(output) ?? "" }
 
     deinit {
         close(descriptor)
@@ -166,12 +191,12 @@ final class DebuggerClient {
     }
 
     func insert(_ kind: Int, _ address: UInt64, _ byteCount: Int = 2) throws {
-        let answer = try ask("Z\(kind),\(String(address, radix: 16)),\(byteCount)")
+        let answer = try ask("Z\(kind),\(String(address, radix: 16)),\(String(byteCount, radix: 16))")
         guard answer == "OK" else { throw DebuggerClientError(text: "Z\(kind) at \(address): \(answer)") }
     }
 
     func remove(_ kind: Int, _ address: UInt64, _ byteCount: Int = 2) throws {
-        let answer = try ask("z\(kind),\(String(address, radix: 16)),\(byteCount)")
+        let answer = try ask("z\(kind),\(String(address, radix: 16)),\(String(byteCount, radix: 16))")
         guard answer == "OK" else { throw DebuggerClientError(text: "z\(kind) at \(address): \(answer)") }
     }
 

@@ -21,7 +21,7 @@ import Testing
         "LinuxUser": ["Engine", "GDBStub", "Guest", "GuestRISCV", "Host", "CHost"],
         "DeviceModel": ["CHost"],
         "Devices": ["DeviceModel", "CHost"],
-        "Machine": ["DeviceModel", "Devices", "Engine", "Guest", "GuestRISCV", "Host", "CHost"],
+        "Machine": ["DeviceModel", "Devices", "Engine", "GDBStub", "Guest", "GuestRISCV", "Host", "CHost"],
         "Mynah": [
             "Machine", "Devices", "DeviceModel", "LinuxUser", "GDBStub", "Engine", "Guest", "GuestRISCV", "Optimizer", "X86Backend", "X86",
             "Host", "IR", "CHost",

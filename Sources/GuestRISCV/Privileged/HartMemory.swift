@@ -62,7 +62,7 @@ extension RISCVHart {
         let host = UInt64(UInt(bitPattern: ram.pointee.host)) &+ (physical &- ram.pointee.address)
         let word = MachineMemory.page(physical, in: ram)
         if access == .write, word.pointee & MachineMemory.hasCode != 0 { memory.noteWrite(physical, word) }
-        if protection.isUniform(page: physical & SoftTLB.pageMask) {
+        if protection.isUniform(page: physical & SoftTLB.pageMask), access == .execute || watched?.isInPage(of: address) != true {
             fill(address, host, access, access == .execute ? codeContext : dataContext, walked.pageBits, word)
         }
         return .ram(host)
@@ -110,8 +110,8 @@ extension RISCVHart {
         let offset = address & 4095
         if offset &+ byteCount > SoftTLB.pageBytes { return loadAcrossPages(address, byteCount) }
         switch resolve(address, byteCount, .read) {
-        case .ram(let host): return RISCVHart.loadWord(host, byteCount)
-        case .device(let physical): return loadDevice(address, physical, byteCount)
+        case .ram(let host): return isWatched(address, byteCount) ? nil : RISCVHart.loadWord(host, byteCount)
+        case .device(let physical): return isWatched(address, byteCount) ? nil : loadDevice(address, physical, byteCount)
         case .fault: return nil
         }
     }
@@ -133,6 +133,7 @@ extension RISCVHart {
         guard case .ram(let low) = resolveRAM(address, first, .read), case .ram(let high) = resolveRAM(second, byteCount - first, .read) else {
             return nil
         }
+        if isWatched(address, byteCount) { return nil }
         var result: UInt64 = 0
         for index in 0 ..< byteCount {
             let byte = index < first ? mynah_load_word(low &+ index, 1) : mynah_load_word(high &+ (index - first), 1)
@@ -155,9 +156,10 @@ extension RISCVHart {
         if offset &+ byteCount > SoftTLB.pageBytes { return storeAcrossPages(address, byteCount, value) }
         switch resolve(address, byteCount, .write) {
         case .ram(let host):
+            if isWatched(address, byteCount) { return false }
             mynah_store_word(host, Int32(byteCount), value)
             return true
-        case .device(let physical): return storeDevice(address, physical, byteCount, value)
+        case .device(let physical): return !isWatched(address, byteCount) && storeDevice(address, physical, byteCount, value)
         case .fault: return false
         }
     }
@@ -178,6 +180,7 @@ extension RISCVHart {
         guard case .ram(let low) = resolveRAM(address, first, .write), case .ram(let high) = resolveRAM(second, byteCount - first, .write) else {
             return false
         }
+        if isWatched(address, byteCount) { return false }
         for index in 0 ..< byteCount {
             let byte = value >> (index * 8) & 255
             if index < first { mynah_store_word(low &+ index, 1, byte) } else { mynah_store_word(high &+ (index - first), 1, byte) }
@@ -192,7 +195,7 @@ extension RISCVHart {
             return nil
         }
         switch resolve(address, byteCount, access) {
-        case .ram(let host): return host
+        case .ram(let host): return isWatched(address, byteCount) ? nil : host
         case .device:
             _ = raise(access.accessFault, address)
             return nil

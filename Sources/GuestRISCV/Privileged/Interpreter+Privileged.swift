@@ -109,6 +109,13 @@ extension RISCVInterpreter {
         }
     }
 
+    /// A debugger's write of a register as `csrw` in machine mode, if it is `mip` or `sip`; otherwise false.
+    static func writePending(_ number: Int, _ value: UInt64, _ hart: RISCVHart) -> Bool {
+        guard number == 0x344 || number == 0x144 else { return false }
+        modifyPending(number, .csrrw, value, hart)
+        return true
+    }
+
     /// `fflags`, `frm` and `fcsr` are part of the floating-point state, which may be off.
     private static func executeFloatControl(
         _ record: UnsafeMutablePointer<InterpreterRecord>, _ state: UnsafeMutableRawPointer, _ hart: RISCVHart
@@ -137,6 +144,7 @@ extension RISCVInterpreter {
         if record.pointee.opcode == .cboZero {
             let block = address & ~63
             switch hart.resolve(block, 64, .write) {
+            case .ram where hart.isWatched(block, 64): return InterpreterExit.trap.rawValue
             case .ram(let host): for word in 0 ..< UInt64(8) { mynah_store_word(host &+ word &* 8, 8, 0) }
             case .device: return raise(TrapCause.storeAccessFault, address, hart)
             case .fault: return raise(hart.trapCause, address, hart)

@@ -91,8 +91,18 @@ package final class MachineInterpreter: GuestInterpreter {
         }
     }
 
+    /// Forgets what was decoded: a debugger stops at other places now. While the hart does not run.
+    package func forgetCode() {
+        blocks.reset()
+        steps.reset()
+    }
+
     package func step(state: UnsafeMutableRawPointer) -> InterpreterExit {
         let source = source(for: state)
+        let passesBreakpoint = source.hart.passesBreakpoint && source.hart.breakpoints?.isEmpty == false
+        // Decoded with the trap, or without it.
+        if passesBreakpoint { steps.reset() }
+        defer { if passesBreakpoint { steps.reset() } }
         while true {
             context.pointee.budget = 0
             guard let block = MachineInterpreter.block(RISCVState(state).programCounter, in: &steps, source) else { return .trap }
@@ -227,7 +237,7 @@ final class HartCodeSource: CodeSource {
         if pages.isEmpty { firstVersion = version }
         pages.append((start, code, version))
         guard let host = UnsafeRawPointer(bitPattern: UInt(code.host)) else { return nil }
-        return CodeWindow(start: start, end: start &+ SoftTLB.pageBytes, host: host)
+        return CodeWindow(start: start, end: start &+ SoftTLB.pageBytes, host: host, stops: hart.stops(inPage: start))
     }
 
     var codeVersion: UInt64 { 0 }
@@ -240,13 +250,16 @@ extension RISCVHart {
         let start = address & SoftTLB.pageMask
         guard let code = codePage(address), let host = UnsafeRawPointer(bitPattern: UInt(code.host)) else { return nil }
         memory.noteCode(code.physical, code.page)
-        return CodeWindow(start: start, end: start &+ SoftTLB.pageBytes, host: host)
+        return CodeWindow(start: start, end: start &+ SoftTLB.pageBytes, host: host, stops: stops(inPage: start))
     }
+
+    func stops(inPage page: UInt64) -> UnsafePointer<UInt64>? { passesBreakpoint ? nil : breakpoints?.stops(inPage: page) }
 
     // MARK: For translated code
 
     /// Whether the buffer serves the access now.
     func fill(_ address: UInt64, _ byteCount: UInt64, _ access: MemoryAccess) -> Bool {
+        if watched?.isInPage(of: address) == true { return false }
         // Atomic accesses come here for being misaligned, too: for these the buffer need not have missed.
         let entry = SoftTLB.entry(RISCVState(state).hart.pointee.dataTLB, address)
         let before = address &- (access == .read ? entry.pointee.readTag : entry.pointee.writeTag)

@@ -20,7 +20,7 @@ package struct PageMapping: Equatable {
 extension RISCVHart {
     /// All control registers that machine mode can read.
     package var controlRegisters: [(name: String, value: UInt64)] {
-        ControlRegisters.rows.map { ("\($0.name)", $0.read(self)) }
+        ControlRegisters.rows.map { ($0.uniqueName, $0.read(self)) }
     }
 
     package var translationMode: String {
@@ -57,7 +57,8 @@ extension RISCVHart {
     private static func frame(_ entry: UInt64) -> UInt64 { (entry >> 10 & 0xfff_ffff_ffff) << 12 }
 
     private func leaf(_ entry: UInt64, at address: UInt64, level: Int) -> PageMapping {
-        let size = UInt64(1) << UInt64(12 + 9 * level)
+        // Svnapot's pages have 64 KiB, and a mark of that in the lowest bits of the page number.
+        let size = UInt64(1) << UInt64(entry & PageTableEntry.napot != 0 && level == 0 ? 16 : 12 + 9 * level)
         return PageMapping(
             virtual: address & ~(size - 1), physical: RISCVHart.frame(entry) & ~(size - 1), byteCount: size, flags: UInt8(truncatingIfNeeded: entry))
     }

@@ -41,6 +41,13 @@ package final class RISCVHart {
     /// Of the exception that an instruction just raised.
     package var trapCause: UInt64 = 0
     package var trapValue: UInt64 = 0
+    /// Of a debugger: where it stops execution, what it watches, and which place of that the instruction at the program counter was about to
+    /// access. See `CodeBreakpoints`, `WatchedMemory`.
+    package var breakpoints: CodeBreakpoints?
+    package internal(set) var watched: WatchedMemory?
+    var watchedPlace: Int?
+    /// The next instruction is executed all the same.
+    package var passesBreakpoint = false, passesWatched = false
     /// Interrupt lines: bits of `mip`. Atomic.
     private let lines: UnsafeMutablePointer<UInt64>
 

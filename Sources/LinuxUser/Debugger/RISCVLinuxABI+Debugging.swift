@@ -1,4 +1,4 @@
-// What GDB knows of RISC-V, by GDB's names: its features are those of features/riscv in GDB's sources (GDB manual G.5.15).
+// The registers of a RISC-V program as a debugger numbers them, and what its instructions are about to do.
 
 import GDBStub
 import Guest
@@ -11,21 +11,12 @@ extension RISCVLinuxABI {
     }
 
     private static let description: TargetDescription = {
-        let codePointers: Set = ["ra", "pc"], dataPointers: Set = ["sp", "gp", "tp", "fp"]
-        let integers = ((0 ..< 32).map { $0 == 8 ? "fp" : RISCVRegisterName.name($0) } + ["pc"]).map { name in
-            RegisterDescription(name, type: codePointers.contains(name) ? "code_ptr" : dataPointers.contains(name) ? "data_ptr" : "int")
-        }
-        let float = "<union id=\"riscv_double\"><field name=\"float\" type=\"ieee_single\"/>"
-            + "<field name=\"double\" type=\"ieee_double\"/></union>\n"
-        let floats = (0 ..< 32).map {
-            RegisterDescription(RISCVRegisterName.name(RISCVRegister.firstFloat + $0), type: "riscv_double", group: "float")
-        }
+        let integers = (0 ..< 32).map { RISCVRegisterName.name($0) }, floats = (0 ..< 32).map { RISCVRegisterName.name(RISCVRegister.firstFloat + $0) }
         let controls = ["fflags", "frm", "fcsr"].map { RegisterDescription($0, bitCount: 32, type: "int", group: "float") }
         return TargetDescription(
             architecture: "riscv:rv64", system: "GNU/Linux",
             features: [
-                RegisterFeature("org.gnu.gdb.riscv.cpu", integers), RegisterFeature("org.gnu.gdb.riscv.fpu", types: float, floats),
-                RegisterFeature("org.gnu.gdb.riscv.csr", controls),
+                .riscvIntegers(integers), .riscvFloats(floats), RegisterFeature("org.gnu.gdb.riscv.csr", controls),
             ],
             programCounter: Number.programCounter, expedited: [Number.programCounter, 1, 2, 8])
     }()

@@ -47,20 +47,33 @@ extension Processor {
         var harts: [Hart.State]
     }
 
+    /// Where a round of turns was left, in deterministic runs.
+    struct Turn: Codable, Equatable {
+        var next: Int
+        /// Instructions of a turn that has begun.
+        var left: UInt64?
+        /// Some hart of the round has something to do.
+        var isBusy: Bool
+    }
+
+    private func executed(by hart: Int) -> UInt64 { hart < harts.count ? harts[hart].cpu.interpreter.instructionsExecuted : 0 }
+
     var state: State {
         State(
-            ticks: time(), executed: executed, skippedTicks: skippedTicks, turn: turn, isDeterministic: isDeterministic, harts: harts.map(\.state))
+            ticks: time(), executed: executed, skippedTicks: skippedTicks,
+            turn: Turn(next: turn.hart, left: turn.end.map { $0 - min($0, executed(by: turn.hart)) }, isBusy: isTurnBusy), isDeterministic: isDeterministic, harts: harts.map(\.state))
     }
 
     func check(_ state: State) throws {
         guard state.harts.count == harts.count else { throw StateError("there are \(state.harts.count) harts, not \(harts.count)") }
-        guard (0...harts.count).contains(state.turn.next) else { throw StateError("the turn of hart \(state.turn.next)") }
+        guard (0...harts.count).contains(state.turn.next), state.turn.left ?? 0 <= UInt64(options.instructionsPerTurn) else { throw StateError("the turn of hart \(state.turn.next)") }
         for (hart, saved) in zip(harts, state.harts) { try hart.check(saved) }
     }
 
     /// From now on the time is that one. Before devices and harts are set, whose timers follow from it.
     func setTime(of state: State) {
-        turn = state.turn
+        turn = (state.turn.next, state.turn.left.map { $0 &+ executed(by: state.turn.next) })
+        isTurnBusy = state.turn.isBusy
         executedBefore = 0
         if let clock = clock as? HostClock {
             ticksAtStart = state.ticks
