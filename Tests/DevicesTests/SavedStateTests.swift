@@ -144,7 +144,13 @@ private func move<Saved: Snapshottable>(_ device: Saved, to other: Saved, fresh:
         try block.backend.flush()
         block.backend.close()
 
-        let other = VirtioDriver(VirtioBlock(backend: try DiskImage.open(image)), isLegacy: isLegacy)
+        // A child that another test starts just now may still hold the file's lock.
+        var disk: BlockBackend?
+        _ = waitUntil {
+            disk = try? DiskImage.open(image)
+            return disk != nil
+        }
+        let other = VirtioDriver(VirtioBlock(backend: try #require(disk)), isLegacy: isLegacy)
         other.adopt(driver)
         other.mmio.transport.pause()
         try move(driver.mmio, to: other.mmio, fresh: nil)

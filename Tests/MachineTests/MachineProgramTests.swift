@@ -79,13 +79,13 @@ import Testing
         #expect(hart[10] == 500 && hart[13] == 500 * 501 / 2 && hart[15] == page + 8)
     }
 
-    /// `wfi` until the timer, several times.
+    /// `wfi` until the timer, several times. Enough time for a busy host to come to the `wfi`: behind the interrupt it would wait forever.
     @Test(arguments: policies) func timerInterrupts(policy: ExecutionPolicy) throws {
         let machine = try BareMachine(policy)
-        machine.words([0x8000_1000, 1 << 5, 2], at: BareMachine.constants)
+        machine.words([0x8000_1000, 1 << 5, 2, 500_000], at: BareMachine.constants)
         machine.code([
-            Asm.ld(5, 11, 0), Asm.ld(6, 11, 8), Asm.ld(7, 11, 16), Asm.csrrw(0, 0x105, 5), Asm.csrrw(0, 0x104, 6), Asm.addi(10, 0, 0),
-            Asm.addi(9, 0, 5), Asm.csrrs(12, 0xc01, 0), Asm.addi(12, 12, 1000), Asm.csrrw(0, 0x14d, 12), Asm.csrrs(0, 0x100, 7), Asm.wfi,
+            Asm.ld(5, 11, 0), Asm.ld(6, 11, 8), Asm.ld(7, 11, 16), Asm.ld(8, 11, 24), Asm.csrrw(0, 0x105, 5), Asm.csrrw(0, 0x104, 6), Asm.addi(10, 0, 0),
+            Asm.addi(9, 0, 5), Asm.csrrs(12, 0xc01, 0), Asm.add(12, 12, 8), Asm.csrrw(0, 0x14d, 12), Asm.csrrs(0, 0x100, 7), Asm.wfi,
             Asm.branch(1, 10, 9, -5 * 4), Asm.ecall,
         ], at: 0x8000_0000)
         // Turns the timer off, counts, goes back.

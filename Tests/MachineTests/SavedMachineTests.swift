@@ -219,6 +219,11 @@ private func message(_ body: () throws -> Void) -> String {
         return path
     }
 
+    @Test func namesThatWriteOnTerminals() {
+        let drive = MachineDescription.Drive(path: "a\u{1b}[2Jb\nc\u{9b}ü", byteCount: 1, isReadOnly: false, isSnapshot: false, modified: 0)
+        #expect(drive.name == "a?[2Jb?c?ü")
+    }
+
     @Test func drivesAndTheirSnapshots() throws {
         // The last cluster is not whole.
         let image = disk("disk", 300_000), path = scratch.file("machine")

@@ -168,7 +168,7 @@ extension Board {
         guard state.devices.count == savedDevices.count else { throw StateError("it has the states of other devices") }
         var result: [() -> Void] = []
         for (saved, (device, _)) in zip(state.devices, savedDevices) {
-            guard saved.name == device.name else { throw StateError("it has the state of \(saved.name) for \(device.name)") }
+            guard saved.name == device.name else { throw StateError("it has the state of \(saved.name.printable) for \(device.name)") }
             for (part, value) in [(device as AnyObject, saved.own), ((device as? VirtioMMIO)?.device as AnyObject?, saved.inner)] {
                 guard let part = part as? any Snapshottable else { continue }
                 guard let value else { throw StateError("the state of \(device.name) is missing") }

@@ -23,6 +23,8 @@ package struct MachineDescription: Codable, Equatable, Sendable {
         package var isSnapshot: Bool
         /// When the image was written to last, nanoseconds since 1970.
         package var modified: UInt64
+
+        var name: String { path.printable }
     }
 
     package var memoryByteCount: Int
@@ -69,14 +71,14 @@ package struct MachineDescription: Codable, Equatable, Sendable {
         guard hartCount == machine.hartCount else {
             throw fail("\(hartCount) harts, and this machine has \(machine.hartCount): give --cpus \(hartCount)")
         }
-        guard isa == machine.isa else { throw fail("harts of \(isa), and these are \(machine.isa): load it with the version of Mynah that saved it") }
+        guard isa == machine.isa else { throw fail("harts of \(isa.printable), and these are \(machine.isa): load it with the version of Mynah that saved it") }
         try checkDevices(machine, fail)
         for (index, pair) in zip(drives, machine.drives).enumerated() { try checkDrive(index, pair.0, pair.1, fail) }
     }
 
     private func checkDevices(_ machine: MachineDescription, _ fail: (String) -> BootError) throws(BootError) {
         guard drives.count == machine.drives.count else {
-            let list = drives.map { "'\($0.path)' of \($0.byteCount) bytes" }.joined(separator: ", ")
+            let list = drives.map { "'\($0.name)' of \($0.byteCount) bytes" }.joined(separator: ", ")
             throw fail(
                 (drives.isEmpty ? "no drive" : "\(drives.count) drives, \(list)") + ", and this machine has \(machine.drives.count): give the same with --drive, "
                     + "in the same order")
@@ -86,7 +88,7 @@ package struct MachineDescription: Codable, Equatable, Sendable {
         }
         for (index, pair) in zip(drives, machine.drives).enumerated() where pair.0.isReadOnly != pair.1.isReadOnly {
             throw fail(
-                "drive \(index + 1), '\(pair.0.path)', \(pair.0.isReadOnly ? "read-only" : "writable"), and here it is not: "
+                "drive \(index + 1), '\(pair.0.name)', \(pair.0.isReadOnly ? "read-only" : "writable"), and here it is not: "
                     + (pair.0.isReadOnly ? "add ',readonly' to it" : "leave out 'readonly', or add ',snapshot'"))
         }
         guard devices == machine.devices else {
@@ -97,10 +99,10 @@ package struct MachineDescription: Codable, Equatable, Sendable {
     private func checkDrive(_ index: Int, _ saved: Drive, _ here: Drive, _ fail: (String) -> BootError) throws(BootError) {
         guard saved.byteCount == here.byteCount else {
             throw fail(
-                "drive \(index + 1), '\(saved.path)', of \(saved.byteCount) bytes, and '\(here.path)' has \(here.byteCount): give the image as it was then")
+                "drive \(index + 1), '\(saved.name)', of \(saved.byteCount) bytes, and '\(here.path)' has \(here.byteCount): give the image as it was then")
         }
         guard here.isSnapshot || !saved.isSnapshot else {
-            throw fail("drive \(index + 1), '\(saved.path)', as a snapshot, and what the guest wrote to it is in the file: add ',snapshot' to it, or give --snapshot")
+            throw fail("drive \(index + 1), '\(saved.name)', as a snapshot, and what the guest wrote to it is in the file: add ',snapshot' to it, or give --snapshot")
         }
     }
 
@@ -112,6 +114,11 @@ package struct MachineDescription: Codable, Equatable, Sendable {
             return "drive \(index + 1), '\(here.path)', was written to after the machine was saved: the guest's view of it may be wrong; use a copy of that time"
         }
     }
+}
+
+extension String {
+    /// As a message may show what a file says: whoever wrote the file may have wanted to write on a terminal.
+    var printable: String { String(String.UnicodeScalarView(unicodeScalars.prefix(300).map { $0.properties.generalCategory == .control ? "?" : $0 })) }
 }
 
 extension Board {
