@@ -205,7 +205,7 @@ package final class Board {
     /// Everything as after power-on, but for what hosts gave. The processor must be stopped.
     package func reset() throws {
         for hart in processor.harts { hart.halt() }
-        processor.turn = Processor.Turn()
+        (processor.turn, processor.isTurnBusy) = ((0, nil), false)
         bus.reset()
         try powerOn()
     }
