@@ -53,7 +53,7 @@ let package = Package(
         .target(name: "CConfinement", path: "Tests/CConfinement"),
         .testTarget(name: "GDBStubTests", dependencies: ["GDBStub"]),
         .testTarget(name: "LinuxUserTests", dependencies: ["LinuxUser", "Guest", "GuestRISCV", "CConfinement"]),
-        .testTarget(name: "MachineTests", dependencies: ["Machine", "DeviceModel", "Engine", "GuestRISCV", "Guest", "CHost"]),
+        .testTarget(name: "MachineTests", dependencies: ["Machine", "Devices", "DeviceModel", "Engine", "GuestRISCV", "Guest", "CHost"]),
         .testTarget(name: "DevicesTests", dependencies: ["Devices", "DeviceModel", "CHost"]),
         .testTarget(name: "MynahCLITests", dependencies: ["MynahCLI", "Mynah", "GDBStub"]),
     ],

@@ -37,6 +37,17 @@ package protocol CharacterReceiver: AnyObject {
     func whenReady(_ body: @escaping () -> Void)
 }
 
+/// Where a disk's content lies on the host.
+package struct BlockOrigin: Equatable, Sendable {
+    package var path = ""
+    /// When it was written to last, in nanoseconds since 1970; 0 when that is not known.
+    package var modified: UInt64 = 0
+    package init(path: String = "", modified: UInt64 = 0) {
+        self.path = path
+        self.modified = modified
+    }
+}
+
 /// A disk's content. Requests of one device come one at a time, from its worker thread.
 package protocol BlockBackend: AnyObject {
     /// Size of the disk in bytes.
@@ -53,6 +64,11 @@ package protocol BlockBackend: AnyObject {
     func writeZeroes(at offset: UInt64, byteCount: UInt64, mayDiscard: Bool) throws(BackendError)
     /// Flushes and closes.
     func close()
+    var origin: BlockOrigin { get }
+}
+
+extension BlockBackend {
+    package var origin: BlockOrigin { BlockOrigin() }
 }
 
 /// The host's end of an Ethernet link.
@@ -89,7 +105,8 @@ package final class HostEntropy: EntropyBackend {
 
 /// Random bytes from a seed, for runs that can be repeated.
 package final class SeededEntropy: EntropyBackend {
-    private var state: UInt64
+    /// What the next bytes follow from.
+    package var state: UInt64
 
     package init(seed: UInt64) { state = seed }
 

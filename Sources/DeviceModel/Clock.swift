@@ -37,6 +37,11 @@ package final class HostClock: Clock, @unchecked Sendable {
         ((stopped != 0 ? stopped : HostClock.monotonicNanoseconds) &- start) / Timebase.nanosecondsPerTick
     }
 
+    /// From now on the time goes on from `ticks`. While nothing runs by it.
+    package func set(ticks: UInt64) {
+        start = (stopped != 0 ? stopped : HostClock.monotonicNanoseconds) &- ticks &* Timebase.nanosecondsPerTick
+    }
+
     /// Stands still until `go`; the time of day does not.
     package func stop() { if stopped == 0 { stopped = HostClock.monotonicNanoseconds } }
 

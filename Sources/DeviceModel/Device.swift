@@ -62,4 +62,21 @@ package protocol Snapshottable: AnyObject {
     associatedtype State: Codable
     /// A consistent copy; setting it also sets the interrupt lines and timers that follow from it. Harts are stopped meanwhile.
     var state: State { get set }
+    /// Before a state that nobody vouches for is set: throws `StateError` when the device can never have it. The text follows the name
+    /// of the device.
+    func check(_ state: State) throws
+}
+
+extension Snapshottable {
+    package func check(_ state: State) throws {}
+
+    package func savedState() throws -> StateValue { try StateValue(encoding: state) }
+
+    /// Checks a saved state; what comes back sets it.
+    /// - Throws: `StateError`.
+    package func restoration(from saved: StateValue) throws -> () -> Void {
+        let new = try saved.decode(State.self)
+        try check(new)
+        return { [self] in state = new }
+    }
 }

@@ -49,10 +49,14 @@ package final class ACLINT: Device, Snapshottable, @unchecked Sendable {
         }
     }
 
+    package func check(_ state: State) throws {
+        guard state.softwareInterrupts.count == software.count, state.timeCompare.count == timer.count else { throw StateError(" has other harts") }
+    }
+
     package var state: State {
         get { monitor.locked { registers } }
         set {
-            guard newValue.softwareInterrupts.count == software.count, newValue.timeCompare.count == timer.count else { return }
+            guard (try? check(newValue)) != nil else { return }
             monitor.locked {
                 registers = newValue
                 updateAll()

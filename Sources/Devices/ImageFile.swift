@@ -51,6 +51,13 @@ package final class ImageFile: @unchecked Sendable {
 
     deinit { close() }
 
+    package var origin: BlockOrigin {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { return BlockOrigin(path: path) }
+        let time = status.st_mtim
+        return BlockOrigin(path: path, modified: UInt64(max(0, time.tv_sec)) &* 1_000_000_000 &+ UInt64(max(0, time.tv_nsec)))
+    }
+
     /// Also gives up the lock.
     func close() {
         if descriptor >= 0 { Glibc.close(descriptor) }

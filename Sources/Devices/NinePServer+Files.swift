@@ -5,7 +5,7 @@ import Glibc
 
 extension NinePServer {
     /// Flags that mean the same on both sides: access mode, O_TRUNC, O_APPEND, O_DSYNC, O_SYNC.
-    private static let openFlags: UInt32 = 0o4011003 | 0o2000
+    static let openFlags: UInt32 = 0o4011003 | 0o2000
 
     private func openResult(_ status: stat) -> [UInt8] {
         var result = qid(status)

@@ -17,17 +17,18 @@ final class NinePServer {
     }
 
     static let messageLimit = 512 << 10
-    private static let fidLimit = 1 << 16
+    static let fidLimit = 1 << 16
     private static let headerBytes = 7
     /// What the header of a reply to `read` and of a request to `write` needs at most.
     static let ioHeaderBytes = 24
 
     let directory: SharedDirectory
     /// Of the descriptors that this process may have, the guest gets half.
-    private let openLimit: Int
+    let openLimit: Int
     var fids: [UInt32: Fid] = [:]
-    private(set) var messageSize = 8192
-    private var devices: [UInt64: UInt64] = [:]
+    var messageSize = 8192
+    /// Numbers of the host's file systems in the order in which they were seen, for qids.
+    var devices: [UInt64: UInt64] = [:]
 
     init(_ directory: SharedDirectory) {
         self.directory = directory
@@ -47,38 +48,6 @@ final class NinePServer {
         for fid in fids.values where fid.descriptor >= 0 { close(fid.descriptor) }
         fids = [:]
         messageSize = 8192
-    }
-
-    /// What the guest has in its hands: to go on elsewhere with the same directory.
-    struct State: Codable, Equatable {
-        struct Fid: Codable, Equatable {
-            var number: UInt32, path: [FileName], uid: UInt32, isOpen: Bool, openFlags: Int32
-            var attribute: [UInt8]?, attributeName: FileName?, attributeByteCount = 0, attributeFlags = 0
-        }
-        var messageSize = 8192
-        var fids: [Fid] = []
-    }
-
-    /// Files that are gone when it is set stay closed: their fids answer EBADF.
-    var state: State {
-        get {
-            State(messageSize: messageSize, fids: fids.sorted { $0.key < $1.key }.map { number, fid in
-                State.Fid(
-                    number: number, path: fid.path, uid: fid.uid, isOpen: fid.descriptor >= 0, openFlags: fid.openFlags, attribute: fid.attribute,
-                    attributeName: fid.attributeToSet?.name, attributeByteCount: fid.attributeToSet?.byteCount ?? 0,
-                    attributeFlags: fid.attributeToSet?.flags ?? 0)
-            })
-        }
-        set {
-            reset()
-            messageSize = min(max(4096, newValue.messageSize), NinePServer.messageLimit)
-            for saved in newValue.fids.prefix(NinePServer.fidLimit) {
-                var fid = Fid(path: saved.path, uid: saved.uid, openFlags: saved.openFlags, attribute: saved.attribute)
-                if let name = saved.attributeName { fid.attributeToSet = (name, saved.attributeByteCount, saved.attributeFlags) }
-                if saved.isOpen { fid.descriptor = (try? directory.openFile(saved.path, flags: saved.openFlags & ~O_TRUNC)) ?? -1 }
-                fids[saved.number] = fid
-            }
-        }
     }
 
     /// The reply to a message; nil for one that is too short to answer.

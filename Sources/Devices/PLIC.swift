@@ -55,13 +55,21 @@ package final class PLIC: Device, Snapshottable, @unchecked Sendable {
         return InterruptLine { [weak self] level in self?.setLevel(source, level) }
     }
 
+    package func check(_ state: State) throws {
+        guard state.priorities.count == sourceCount, state.enables.count == contexts.count, state.thresholds.count == contexts.count else {
+            throw StateError(" has other sources or contexts")
+        }
+        let masks = (0..<wordCount).map(validSources)
+        for words in state.enables + [state.levels, state.pending, state.inService] {
+            guard words.count == wordCount, zip(words, masks).allSatisfy({ $0 & ~$1 == 0 }) else { throw StateError(" has bits of sources that there are not") }
+        }
+        guard (state.priorities + state.thresholds).allSatisfy({ $0 <= PLIC.highestPriority }) else { throw StateError(" has a priority above 7") }
+    }
+
     package var state: State {
         get { monitor.locked { registers } }
         set {
-            guard newValue.priorities.count == sourceCount, newValue.enables.count == contexts.count,
-                newValue.thresholds.count == contexts.count, newValue.enables.allSatisfy({ $0.count == wordCount }),
-                [newValue.levels, newValue.pending, newValue.inService].allSatisfy({ $0.count == wordCount })
-            else { return }
+            guard (try? check(newValue)) != nil else { return }
             monitor.locked {
                 registers = newValue
                 update()
@@ -77,6 +85,12 @@ package final class PLIC: Device, Snapshottable, @unchecked Sendable {
             registers.pending = levels
             update()
         }
+    }
+
+    /// The bits of a word of sources: source 0 does not exist, nor do those behind the last.
+    private func validSources(_ word: Int) -> UInt32 {
+        let rest = sourceCount - word * 32
+        return (word == 0 ? ~1 : .max) & (rest < 32 ? 1 << UInt32(rest) &- 1 : .max)
     }
 
     private func setLevel(_ source: Int, _ level: Bool) {
@@ -183,11 +197,7 @@ package final class PLIC: Device, Snapshottable, @unchecked Sendable {
             switch register(offset) {
             case .priority(let source): if source > 0 { registers.priorities[source] = UInt32(truncatingIfNeeded: value) & PLIC.highestPriority }
             case .enable(let context, let word):
-                // Source 0 does not exist, nor do those behind the last.
-                var valid = word == 0 ? ~UInt32(1) : .max
-                let rest = sourceCount - word * 32
-                if rest < 32 { valid &= 1 << UInt32(rest) &- 1 }
-                registers.enables[context][word] = UInt32(truncatingIfNeeded: value) & valid
+                registers.enables[context][word] = UInt32(truncatingIfNeeded: value) & validSources(word)
             case .threshold(let context): registers.thresholds[context] = UInt32(truncatingIfNeeded: value) & PLIC.highestPriority
             case .claim(let context): return complete(context, value)
             case .pending, .reserved: return

@@ -30,6 +30,7 @@ package final class Qcow2Disk: BlockBackend {
 
     package let byteCount: UInt64
     package var isReadOnly: Bool { !file.isWritable }
+    package var origin: BlockOrigin { file.origin }
     private var clusterBits: UInt64 { UInt64(header.clusterBits) }
     private var clusterBytes: UInt64 { 1 << clusterBits }
     private var entriesPerTable: UInt64 { clusterBytes / 8 }

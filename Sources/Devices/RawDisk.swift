@@ -6,6 +6,7 @@ package final class RawDisk: BlockBackend {
     package let file: ImageFile
     package let byteCount: UInt64
     package var isReadOnly: Bool { !file.isWritable }
+    package var origin: BlockOrigin { file.origin }
 
     package init(_ file: ImageFile) {
         self.file = file

@@ -7,10 +7,11 @@ package final class SnapshotDisk: BlockBackend {
     private let file: ImageFile
     /// Clusters that were written, a bit each. They lie in the temporary file where they lie on the disk.
     private var written: [UInt64]
-    private static let clusterBytes: UInt64 = 1 << 16
+    package static let clusterBytes: UInt64 = 1 << 16
 
     package let byteCount: UInt64
     package let isReadOnly = false
+    package var origin: BlockOrigin { base.origin }
 
     /// - Parameter directory: where the temporary file is made.
     package init(on base: BlockBackend, directory: String = "/var/tmp") throws(BackendError) {
@@ -80,5 +81,26 @@ package final class SnapshotDisk: BlockBackend {
     package func close() {
         file.close()
         base.close()
+    }
+
+    // MARK: Saving
+
+    /// The clusters that were written to, in rising order.
+    package var writtenClusters: [UInt64] {
+        written.indices.flatMap { word in
+            (0..<64 as Range<UInt64>).lazy.filter { [bits = written[word]] in bits >> $0 & 1 != 0 }.map { UInt64(word) * 64 + $0 }
+        }
+    }
+
+    /// All clusters, also the last that may be shorter.
+    package var clusterCount: UInt64 { (byteCount + SnapshotDisk.clusterBytes - 1) / SnapshotDisk.clusterBytes }
+
+    /// Bytes of a cluster, which exists.
+    package func byteCount(ofCluster cluster: UInt64) -> Int { Int(min(SnapshotDisk.clusterBytes, byteCount - cluster * SnapshotDisk.clusterBytes)) }
+
+    /// Forgets everything that was written.
+    package func forgetWrites() {
+        for cluster in writtenClusters { file.punch(at: cluster * SnapshotDisk.clusterBytes, byteCount: SnapshotDisk.clusterBytes) }
+        written = Array(repeating: 0, count: written.count)
     }
 }

@@ -47,6 +47,12 @@ package final class UART: Device, CharacterReceiver, Snapshottable, @unchecked S
         backend?.connect(self)
     }
 
+    package func check(_ state: State) throws {
+        guard state.received.count <= UART.fifoSize, state.interruptEnable <= 0xf, state.modemControl <= 0x1f else {
+            throw StateError(" has registers that no 16550 can have")
+        }
+    }
+
     package var state: State {
         get { monitor.locked { registers } }
         set {

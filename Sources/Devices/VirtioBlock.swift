@@ -30,7 +30,7 @@ package final class VirtioBlock: VirtioDevice, Snapshottable, @unchecked Sendabl
     private static let segmentLimit: UInt32 = 254, rangeLimit: UInt32 = 32
     private static let rangeSectorLimit: UInt32 = 0x3f_ffff
 
-    private let backend: BlockBackend
+    package let backend: BlockBackend
     private let identifier: [UInt8]
     private let monitor = Monitor()
     private var writesBack = true

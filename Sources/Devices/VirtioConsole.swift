@@ -62,6 +62,12 @@ package final class VirtioConsole: VirtioDevice, Snapshottable, @unchecked Senda
 
     package convenience init(backend: CharacterBackend?) { self.init(ports: [Port(backend: backend, isConsole: true)]) }
 
+    package func check(_ state: State) throws {
+        guard state.openPorts.allSatisfy({ ports.indices.contains($0) }), state.messages.count <= VirtioConsole.controlBacklog else {
+            throw StateError(" has other ports")
+        }
+    }
+
     package var state: State {
         get { monitor.locked { registers } }
         set { monitor.locked { registers = newValue } }

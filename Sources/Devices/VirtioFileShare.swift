@@ -13,6 +13,7 @@ package final class VirtioFileShare: VirtioDevice, Snapshottable {
     package let queueSizes: [UInt16] = [128]
     package let isSlow = true
     package let configuration: [UInt8]
+    package let tag: String
     private let server: NinePServer
     private weak var transport: VirtioTransport?
 
@@ -26,14 +27,23 @@ package final class VirtioFileShare: VirtioDevice, Snapshottable {
         var bytes: [UInt8] = []
         bytes.append(string: name)
         configuration = bytes
+        self.tag = tag
         server = NinePServer(try SharedDirectory(path: path, identities: identities, isReadOnly: isReadOnly))
     }
 
     /// Requests are not under way meanwhile (`VirtioTransport.pause`).
     package var state: State {
         get { State(server: server.state) }
-        set { server.state = newValue.server }
+        set {
+            server.state = newValue.server
+            lostFileCount = server.lostFileCount(of: newValue.server)
+        }
     }
+
+    package func check(_ state: State) throws { try server.check(state.server) }
+
+    /// Files that were open in the state that was set last, and cannot be opened any more.
+    package private(set) var lostFileCount = 0
 
     package func attach(_ transport: VirtioTransport) { self.transport = transport }
     package func reset() { server.reset() }

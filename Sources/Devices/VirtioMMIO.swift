@@ -30,6 +30,11 @@ package final class VirtioMMIO: Device, Snapshottable, @unchecked Sendable {
 
     package var device: VirtioDevice { transport.device }
 
+    package func check(_ state: State) throws {
+        guard state.queueAlignments.count == transport.queues.count else { throw StateError(" has other queues") }
+        try transport.check(state.transport)
+    }
+
     package var state: State {
         get {
             var result = monitor.locked { registers }
@@ -38,7 +43,10 @@ package final class VirtioMMIO: Device, Snapshottable, @unchecked Sendable {
         }
         set {
             guard newValue.queueAlignments.count == transport.queues.count else { return }
-            monitor.locked { registers = newValue }
+            monitor.locked {
+                registers = newValue
+                registers.transport = VirtioTransport.State()
+            }
             transport.state = newValue.transport
         }
     }

@@ -38,7 +38,7 @@ package final class VirtioQueue {
     var hasEventIndex = false, hasIndirect = false
     private let memory: DeviceMemory
     /// The three areas while the queue is ready.
-    private var rings: (descriptors: MemoryRange, available: MemoryRange, used: MemoryRange)?
+    private var rings: Rings?
 
     private static let next: UInt16 = 1, write: UInt16 = 2, indirect: UInt16 = 4
     private static let chainLimit = 1024
@@ -67,8 +67,10 @@ package final class VirtioQueue {
         }
     }
 
-    /// Takes the areas into use.
-    func makeReady() throws(VirtioViolation) {
+    private typealias Rings = (descriptors: MemoryRange, available: MemoryRange, used: MemoryRange)
+
+    /// The areas of a state, in RAM.
+    private func rings(of state: State) throws(VirtioViolation) -> Rings {
         let size = Int(state.size)
         guard size > 0, size & (size - 1) == 0, size <= maximumSize else { throw VirtioViolation("queue \(index) has \(size) entries") }
         guard state.descriptors & 15 == 0, state.available & 1 == 0, state.used & 3 == 0,
@@ -76,7 +78,15 @@ package final class VirtioQueue {
             let available = memory.range(state.available, byteCount: 6 + 2 * size),
             let used = memory.range(state.used, byteCount: 6 + 8 * size)
         else { throw VirtioViolation("the rings of queue \(index) are not in RAM") }
-        rings = (descriptors, available, used)
+        return (descriptors, available, used)
+    }
+
+    /// Whether the state can be restored: its areas are in RAM when it uses them.
+    func check(_ state: State) throws(VirtioViolation) { if state.isReady { _ = try rings(of: state) } }
+
+    /// Takes the areas into use.
+    func makeReady() throws(VirtioViolation) {
+        rings = try rings(of: state)
         state.isReady = true
         state.nextAvailable = 0
         state.nextUsed = 0

@@ -135,13 +135,25 @@ package final class VirtioTransport: Snapshottable, @unchecked Sendable {
     package func pause() {
         monitor.locked {
             isPaused = true
-            while requestCount > 0 { monitor.wait() }
+            while requestCount > 0 || processing != 0 { monitor.wait() }
         }
     }
 
     package func resume() {
         monitor.locked { isPaused = false }
         for index in queues.indices { notify(index) }
+    }
+
+    package func check(_ state: State) throws {
+        guard state.queues.count == queues.count, state.status <= 0xff, state.interruptStatus <= 3 else {
+            throw StateError(" has other queues, or registers that it cannot have")
+        }
+        let isAgreed = isLegacy || state.status & Status.featuresOK != 0
+        guard state.driverFeatures & ~features == 0 || !isAgreed else { throw StateError(" has features that it does not offer here") }
+        guard isAgreed || state.status & Status.driverOK == 0 else { throw StateError(" runs without features") }
+        do throws(VirtioViolation) { for (queue, saved) in zip(queues, state.queues) { try queue.check(saved) } } catch {
+            throw StateError(": \(error.description)")
+        }
     }
 
     package var state: State {
@@ -278,6 +290,7 @@ package final class VirtioTransport: Snapshottable, @unchecked Sendable {
                 defer { again &= ~bit }
                 if again & bit != 0 && isActive { return false }
                 processing &= ~bit
+                if isPaused { monitor.wake() }
                 return true
             }
             if ends { return }

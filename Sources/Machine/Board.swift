@@ -19,6 +19,8 @@ package struct BoardConfiguration {
     package var processor = ProcessorOptions()
     /// Random bytes of the device tree and the entropy device; nil for the host's.
     package var seed: UInt64?
+    /// The machine is loaded from a file: files to boot are for restarts only, and may be left out.
+    package var isLoaded = false
     package init() {}
 }
 
@@ -38,13 +40,15 @@ package final class Board {
     private(set) var plan: BootPlan
     private var slotsUsed = 0
     private var firmware: BoardFirmware?
+    let serialConsole: SerialConsole?
 
     /// - Throws: `BootError`, or what the host refuses.
     package init(_ configuration: BoardConfiguration, console: CharacterBackend?) throws {
         try Board.check(configuration)
         self.configuration = configuration
         let range = BoardMap.memory ..< BoardMap.memory + UInt64(configuration.memoryByteCount)
-        plan = try BootPlan(configuration.files, memory: range)
+        plan = try BootPlan(configuration.files, memory: range, mayBeEmpty: configuration.isLoaded)
+        serialConsole = console as? SerialConsole
         memory = MachineMemory()
         try memory.addRAM(at: BoardMap.bootROM.lowerBound, byteCount: BoardMap.bootROM.count)
         try memory.addRAM(at: BoardMap.memory, byteCount: configuration.memoryByteCount)
@@ -118,7 +122,7 @@ package final class Board {
     }
 
     /// Programs that look through the slots find that nothing is in the rest of them.
-    private func fillFreeSlots() throws {
+    func fillFreeSlots() throws {
         while freeSlotCount > 0 {
             try attach(EmptyVirtioSlot(), at: BoardMap.virtio + BoardMap.virtioStride * UInt64(slotsUsed))
             slotsUsed += 1
@@ -152,6 +156,10 @@ package final class Board {
     /// Places everything that is loaded, and gives the tree that says where it is.
     /// - Throws: `BootError` when something does not fit, or a given tree is none.
     package func deviceTreeBlob() throws -> [UInt8] {
+        if configuration.isLoaded, configuration.files.kernel == nil, configuration.files.firmware == nil {
+            throw BootError.badMachine(
+                "the machine restarts, which needs what it was booted from: give --kernel or --firmware, and --initrd, together with --load")
+        }
         plan = try BootPlan(configuration.files, memory: plan.memory)
         let given = configuration.files.deviceTree
         try plan.placeDeviceTree(byteCount: given?.bytes.count ?? deviceTree().flattened().count)
@@ -177,19 +185,27 @@ package final class Board {
         try fillFreeSlots()
         try plan.addDeviceTree(try deviceTreeBlob())
         plan.load(into: memory)
+        setFirmware(isBuiltIn: plan.firmware == nil)
         if plan.firmware == nil, let kernel = plan.kernel {
-            let firmware = BoardFirmware(self)
-            firmware.attach()
-            self.firmware = firmware
             _ = processor.harts[0].start(at: kernel.entry, opaque: plan.deviceTreeAddress, isSupervisor: true)
         } else {
             for hart in processor.harts { _ = hart.start(at: BoardMap.bootROM.lowerBound, opaque: plan.deviceTreeAddress, isSupervisor: false) }
         }
     }
 
+    /// Whether calls out of supervisor mode are served here.
+    var hasBuiltInFirmware: Bool { firmware != nil }
+
+    func setFirmware(isBuiltIn: Bool) {
+        firmware = isBuiltIn ? BoardFirmware(self) : nil
+        for hart in processor.harts { hart.onSupervisorCall = nil }
+        firmware?.attach()
+    }
+
     /// Everything as after power-on, but for what hosts gave. The processor must be stopped.
     package func reset() throws {
         for hart in processor.harts { hart.halt() }
+        (processor.turn, processor.isTurnBusy) = ((0, nil), false)
         bus.reset()
         try powerOn()
     }
@@ -204,7 +220,7 @@ package final class Board {
 }
 
 /// A virtio slot without a device (virtio 1.2, 4.2.3.1.1: device ID 0). It has no node in the device tree.
-private final class EmptyVirtioSlot: Device {
+final class EmptyVirtioSlot: Device {
     let name = "virtio_mmio"
     let byteCount: UInt64 = 0x1000
     func reset() {}

@@ -25,8 +25,9 @@ package struct BootPlan {
     package let memory: Range<UInt64>
 
     /// Places everything but the device tree, whose content depends on the places.
+    /// - Parameter mayBeEmpty: what is in memory comes from elsewhere.
     /// - Throws: `BootError`.
-    package init(_ files: BootFiles, memory: Range<UInt64>) throws {
+    package init(_ files: BootFiles, memory: Range<UInt64>, mayBeEmpty: Bool = false) throws {
         self.memory = memory
         if let file = files.firmware {
             let image = try BootImage(file, what: "firmware", base: memory.lowerBound, memory: memory)
@@ -40,7 +41,7 @@ package struct BootPlan {
             kernel = image
             try add(image, "kernel")
         }
-        guard firmware != nil || kernel != nil else {
+        guard firmware != nil || kernel != nil || mayBeEmpty else {
             throw BootError.badMachine("nothing to boot: give a kernel or a firmware")
         }
     }

@@ -21,19 +21,19 @@ package final class Hart {
     // MARK: Life
 
     /// What a hart is about, as SBI's HSM tells it.
-    package enum Phase: Sendable { case stopped, started, suspended }
-    private struct Start {
+    package enum Phase: String, Codable, Sendable { case stopped, started, suspended }
+    struct Start: Codable, Equatable {
         var programCounter: UInt64
         var opaque: UInt64
         var isSupervisor: Bool
     }
     // Guarded by `monitor`.
-    private var currentPhase = Phase.stopped
-    private var pendingStart: Start?
+    var currentPhase = Phase.stopped
+    var pendingStart: Start?
     /// Work that others want done on the hart's thread, and what has been done of it.
     private(set) var requests = Requests()
     private var requestedFences: UInt64 = 0, finishedFences: UInt64 = 0
-    private let monitor = Monitor()
+    let monitor = Monitor()
 
     /// What to forget before the next instruction.
     package struct Requests: OptionSet, Sendable {
@@ -227,7 +227,7 @@ package final class Hart {
     private static let largestBlock = 64
 
     /// `wfi` in a deterministic run, where nobody sleeps.
-    private(set) var isWaiting = false
+    var isWaiting = false
 
     func prepareThread() {
         mynah_prepare_thread()

@@ -55,6 +55,8 @@ package struct MachineMonitor {
             monitor.session.reset()
             return ""
         },
+        Command(names: ["save", "savevm"], usage: "save FILE", help: "write the whole machine to a file; it goes on") { $0.save($1) },
+        Command(names: ["load", "loadvm"], usage: "load FILE", help: "go on from a file of 'save'") { $0.load($1) },
         Command(names: ["dump", "pmemsave"], usage: "dump FILE [ADDRESS COUNT]", help: "write physical memory to a file; all RAM without a range") { $0.dump($1) },
     ]
 
@@ -177,6 +179,17 @@ package struct MachineMonitor {
         let hart = board.processor.harts[number]
         for _ in 0..<count { hart.step() }
         return line(hart)
+    }
+
+    private func save(_ words: [Substring]) -> String {
+        guard words.count == 2 else { return "save FILE\n" }
+        do { try session.save(to: String(words[1])) } catch { return "\(error)\n" }
+        return ""
+    }
+
+    private func load(_ words: [Substring]) -> String {
+        guard words.count == 2 else { return "load FILE\n" }
+        do { return try session.load(from: String(words[1])).map { "note: \($0)\n" }.joined() } catch { return "\(error)\n" }
     }
 
     private func dump(_ words: [Substring]) -> String {

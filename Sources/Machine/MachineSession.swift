@@ -11,6 +11,8 @@ package enum MachineEnd: Equatable, Sendable {
     case rebooted
     /// `stop` was called.
     case stopped
+    /// The same, and the machine was saved.
+    case saved
 }
 
 package final class MachineSession: @unchecked Sendable {
@@ -19,21 +21,30 @@ package final class MachineSession: @unchecked Sendable {
     package var restarts = true
     /// Who holds the machine (a debugger), while it does: called by the conductor, see `hold`.
     package weak var holder: MachineHolder?
-    private enum Request { case guest(BoardEvent), pause, resume, reset, stop, hold, release(() -> Bool), between(() -> Void) }
+    private enum Request {
+        case guest(BoardEvent), pause, resume, reset, stop(savingTo: String?), hold, release(() -> Bool)
+        /// Something to do while no hart runs.
+        case between(() -> Void)
+    }
     private let monitor = Monitor()
     // Guarded by `monitor`.
     private var requests: [Request] = []
     private var isRunning = false, isPausedNow = false, isHeldNow = false, hasEnded = false
     /// Requests served, for those who wait.
     private var served = 0, asked = 0
+    private var saveTimer: DeviceTimer?
+    /// What the user should know of a machine that was loaded.
+    package private(set) var notes: [String] = []
 
     /// Fills the board's memory; nothing runs yet.
-    /// - Parameter startsPaused: nothing runs before `resume`.
+    /// - Parameters:
+    ///   - startsPaused: nothing runs before `resume`.
+    ///   - path: a saved machine to go on with.
     /// - Throws: `BootError`.
-    package init(board: Board, startsPaused: Bool = false) throws {
+    package init(board: Board, startsPaused: Bool = false, loading path: String? = nil) throws {
         self.board = board
         isPausedNow = startsPaused
-        try board.powerOn()
+        if let path { notes = try board.load(from: path) } else { try board.powerOn() }
         board.onEvent = { [unowned self] in ask(.guest($0)) }
     }
 
@@ -55,7 +66,54 @@ package final class MachineSession: @unchecked Sendable {
     }
 
     /// Ends the run from outside.
-    package func stop() { ask(.stop) }
+    package func stop() { ask(.stop(savingTo: nil)) }
+
+    /// The same, after saving the machine. Also from a hart's thread.
+    package func stop(savingTo path: String) {
+        // At once, so that deterministic runs end at the same place every time.
+        board.processor.pause()
+        ask(.stop(savingTo: path))
+    }
+
+    /// Calls `stop(savingTo:)` when the machine's time has come to `ticks`. Before `run`.
+    package func stop(at ticks: UInt64, savingTo path: String, _ isDue: @escaping () -> Void) {
+        let timer = board.processor.timers.makeTimer { [unowned self] in
+            isDue()
+            stop(savingTo: path)
+        }
+        timer.set(ticks)
+        saveTimer = timer
+    }
+
+    /// Saves the machine, which then goes on. Not from a hart's thread.
+    /// - Throws: `BootError`, `BackendError`.
+    package func save(to path: String) throws {
+        try whileHalted { [self] board in
+            // The file would hold a guest that waits for its end.
+            if nextGuestRequest != nil { throw BootError.notBootable("the guest has just powered off or restarted: nothing was saved") }
+            try board.save(to: path)
+        }
+    }
+
+    /// Has the machine go on from a file.
+    /// - Returns: what the user should know.
+    /// - Throws: `BootError`.
+    package func load(from path: String) throws -> [String] {
+        try whileHalted { [self] board in
+            let notes = try board.load(from: path)
+            forgetGuestRequests()
+            return notes
+        }
+    }
+
+    /// Does something on the conductor's thread, between stopping the harts and letting them go on.
+    private func whileHalted<Value>(_ body: @escaping (Board) throws -> Value) throws -> Value {
+        var result: Result<Value, Error>?
+        askAndWait(.between { [board] in result = Result { try body(board) } })
+        guard let result else { throw BootError.notBootable("the machine has ended") }
+        return try result.get()
+    }
+
     /// The harts have stopped when this returns; devices go on.
     package func pause() { askAndWait(.pause) }
     package func resume() { askAndWait(.resume) }
@@ -116,11 +174,15 @@ package final class MachineSession: @unchecked Sendable {
         case .reset:
             halt()
             try restart()
-        case .stop:
-            halt()
-            return .stopped
+        case .stop(let path):
+            halt(isExact: path != nil)
+            guard let path else { return .stopped }
+            // What the guest asked for just before is not in its memory any more, so it comes first.
+            if let request = nextGuestRequest { return try serve(request) ?? .rebooted }
+            try board.save(to: path, isEnd: true)
+            return .saved
         case .pause:
-            halt()
+            halt(isExact: true)
             monitor.locked { isPausedNow = true }
         case .resume:
             monitor.locked { isPausedNow = false }
@@ -138,7 +200,7 @@ package final class MachineSession: @unchecked Sendable {
                 holder?.machineStopped()
             }
         case .between(let body):
-            halt()
+            halt(isExact: true)
             body()
             if !isPaused { try start() }
         }
@@ -146,17 +208,27 @@ package final class MachineSession: @unchecked Sendable {
     }
 
     /// The guest has asked for something that is served next.
-    private var isGuestWaiting: Bool {
+    private var isGuestWaiting: Bool { nextGuestRequest != nil }
+
+    private func restart() throws {
+        forgetGuestRequests()
+        try board.reset()
+        holder?.machineRestarted()
+        if !isPaused { try start() } else if isHeld { holder?.machineStopped() }
+    }
+
+    /// What the guest has asked for and was not done.
+    private var nextGuestRequest: Request? {
         monitor.locked {
-            requests.contains {
+            requests.first {
                 guard case .guest = $0 else { return false }
                 return true
             }
         }
     }
 
-    private func restart() throws {
-        // What the guest asked for before it was stopped is void.
+    /// What the guest asked for before it was stopped is void.
+    private func forgetGuestRequests() {
         monitor.locked {
             requests.removeAll {
                 guard case .guest = $0 else { return false }
@@ -164,9 +236,6 @@ package final class MachineSession: @unchecked Sendable {
                 return true
             }
         }
-        try board.reset()
-        holder?.machineRestarted()
-        if !isPaused { try start() } else if isHeld { holder?.machineStopped() }
     }
 
     private func start() throws {
@@ -175,9 +244,10 @@ package final class MachineSession: @unchecked Sendable {
         try board.processor.start()
     }
 
-    private func halt() {
+    /// - Parameter isExact: where the run can go on as if it had not been stopped.
+    private func halt(isExact: Bool = false) {
         guard isRunning else { return }
-        board.processor.stop()
+        if isExact { board.processor.pause() } else { board.processor.stop() }
         board.processor.wait()
         isRunning = false
     }

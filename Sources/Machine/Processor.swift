@@ -30,13 +30,19 @@ package final class Processor: HartClock {
     package private(set) var clock: Clock = HostClock()
     package private(set) var timers: TimerQueue
     private var hartTimers: [DeviceTimer] = []
+    /// The time at which harts are to go on, whatever passes until then: after saving and loading.
+    var ticksAtStart: UInt64?
     /// Ticks that passed while all harts slept, in deterministic runs.
-    private var skippedTicks: UInt64 = 0
+    var skippedTicks: UInt64 = 0
+    /// Instructions that count for the time though no hart here has executed them: those before the machine was loaded.
+    var executedBefore: UInt64 = 0
     /// Whose turn it is in a deterministic run, and the count of its instructions at which that ends; nil before it begins.
-    private var turn: (hart: Int, end: UInt64?) = (0, nil)
-    private var isTurnBusy = false
+    var turn: (hart: Int, end: UInt64?) = (0, nil)
+    /// Some hart of the round has something to do.
+    var isTurnBusy = false
     // SAFETY: one word that threads read and write whole.
     private let running: UnsafeMutablePointer<UInt32>
+    private var pausing: UnsafeMutablePointer<UInt32> { running + 1 }
     private var threads: [HostThread] = []
 
     /// - Throws: `HostError` when the host refuses memory for code.
@@ -48,8 +54,8 @@ package final class Processor: HartClock {
         memory.onCodeWrite = { [unowned memory, unowned engine] address in
             if let host = memory.hostPointer(address, byteCount: 1) { engine.invalidatePage(host: UInt64(UInt(bitPattern: host))) }
         }
-        running = .allocate(capacity: 1)
-        running.initialize(to: 0)
+        running = .allocate(capacity: 2)
+        running.initialize(repeating: 0, count: 2)
         if options.isDeterministic {
             clock = CountedClock { [unowned self] in countedTime }
             timers = TimerQueue(clock: clock)
@@ -70,9 +76,14 @@ package final class Processor: HartClock {
     /// `mtime`: ticks of 100 ns since the start.
     package func time() -> UInt64 { clock.ticks }
 
-    private var countedTime: UInt64 {
-        var executed: UInt64 = 0
+    /// Instructions of all harts, in deterministic runs.
+    var executed: UInt64 {
+        var executed = executedBefore
         for hart in harts { executed &+= hart.cpu.interpreter.instructionsExecuted }
+        return executed
+    }
+
+    private var countedTime: UInt64 {
         return executed / options.instructionsPerTick &+ skippedTicks
     }
 
@@ -87,6 +98,9 @@ package final class Processor: HartClock {
     /// Runs the harts on threads until `stop`. Those that were not started wait for it.
     /// - Throws: `BackendError` when the host has no threads for them.
     package func start() throws(BackendError) {
+        mynah_store_word(UInt64(UInt(bitPattern: pausing)), 4, 0)
+        if let ticks = ticksAtStart { (clock as? HostClock)?.set(ticks: ticks) }
+        ticksAtStart = nil
         mynah_store_word(UInt64(UInt(bitPattern: running)), 4, 1)
         if isDeterministic {
             threads = [try HostThread { [self] in runInTurns() }]
@@ -101,6 +115,11 @@ package final class Processor: HartClock {
     package func stop() {
         mynah_store_word(UInt64(UInt(bitPattern: running)), 4, 0)
         for hart in harts { hart.wake() }
+    }
+
+    /// The same; when it is deterministic, at the end of a turn.
+    package func pause() {
+        if isDeterministic { mynah_store_word(UInt64(UInt(bitPattern: pausing)), 4, 1) } else { stop() }
     }
 
     /// Waits until all harts have stopped; time stands still then, so that a guest does not miss it. Not on a hart's thread.
@@ -119,6 +138,10 @@ package final class Processor: HartClock {
             while turn.hart < harts.count {
                 let hart = harts[turn.hart]
                 if turn.end == nil {
+                    if mynah_load_word(UInt64(UInt(bitPattern: pausing)), 4) != 0 {
+                        mynah_store_word(UInt64(UInt(bitPattern: running)), 4, 0)
+                        return
+                    }
                     timers.runDue()
                     if !isRunning { return }
                     turn.end = hart.cpu.interpreter.instructionsExecuted &+ UInt64(options.instructionsPerTurn)

@@ -10,7 +10,7 @@ package final class SerialConsole: CharacterBackend, @unchecked Sendable {
     private let output: (UnsafeRawBufferPointer) -> Void
     private weak var receiver: CharacterReceiver?
     private var waiting: [UInt8] = []
-    private var isPumping = false
+    private var isPumping = false, isHeld = false
     private var isClosed = false
 
     /// - Parameter output: called with what the guest writes, by one thread at a time.
@@ -39,16 +39,47 @@ package final class SerialConsole: CharacterBackend, @unchecked Sendable {
         pump()
     }
 
+    // MARK: Saving
+
+    /// Nothing is handed over from now on until `release`.
+    func hold() {
+        monitor.locked {
+            isHeld = true
+            while isPumping { monitor.wait() }
+        }
+    }
+
+    func release() {
+        monitor.locked { isHeld = false }
+        pump()
+    }
+
+    /// What was sent and not handed over. While it is held.
+    var pendingInput: [UInt8] {
+        get { monitor.locked { waiting } }
+        set {
+            monitor.locked {
+                waiting = newValue
+                monitor.wake()
+            }
+        }
+    }
+
     /// Hands over what fits, and comes back when there is room again. One thread does it at a time; no lock is held meanwhile.
     private func pump() {
         guard monitor.locked({ () -> Bool in
-            defer { isPumping = true }
-            return !isPumping
+            if isPumping || isHeld { return false }
+            isPumping = true
+            return true
         }) else { return }
         while true {
             let (next, target) = monitor.locked { () -> ([UInt8], CharacterReceiver?) in
-                if waiting.isEmpty || receiver == nil { isPumping = false }
-                return (Array(waiting.prefix(256)), waiting.isEmpty ? nil : receiver)
+                if waiting.isEmpty || receiver == nil || isHeld {
+                    isPumping = false
+                    monitor.wake()
+                    return ([], nil)
+                }
+                return (Array(waiting.prefix(256)), receiver)
             }
             guard let target else { return }
             let count = next.withUnsafeBytes { target.receive($0) }

@@ -1,5 +1,7 @@
 // A whole machine as plain data: everything `mynah boot` can be told.
 
+import Machine
+
 /// A disk image.
 public struct DriveOptions: Equatable, Sendable {
     public enum Format: String, CaseIterable, Sendable { case raw, qcow2 }
@@ -50,6 +52,21 @@ public struct ShareOptions: Equatable, Sendable {
     }
 }
 
+/// What a saved machine consists of: enough to make one that it can be loaded into, but for its devices.
+public struct SavedMachine: Sendable {
+    public var memoryByteCount: Int
+    public var hartCount: Int
+    public var isDeterministic: Bool
+
+    /// - Throws: `ProgramError` when the file is missing or is no saved machine.
+    public init(path: String) throws {
+        let description = try VirtualMachine.translatingErrors { try Board.description(ofFile: path) }
+        memoryByteCount = description.memoryByteCount
+        hartCount = description.hartCount
+        isDeterministic = description.isDeterministic
+    }
+}
+
 /// What to boot and on what.
 public struct MachineOptions: Sendable {
     /// A Linux image, an ELF file or a raw binary; starts in supervisor mode, behind the firmware.
@@ -72,6 +89,9 @@ public struct MachineOptions: Sendable {
     public var restarts = true
     /// The harts wait for `resume` before their first instruction.
     public var startsPaused = false
+    /// A file of a machine that was saved, which goes on. The same memory, harts and devices have to be given; the files to boot are for
+    /// restarts only.
+    public var savedMachine: String?
     /// Where gdb may connect, as often as it likes: `PORT`, `HOST:PORT` or the path of a Unix socket; nil for nowhere.
     public var debugger: String?
     public init() {}

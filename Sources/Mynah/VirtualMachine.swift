@@ -14,6 +14,8 @@ public enum VirtualMachineEnd: Equatable, Sendable {
     case rebooted
     /// `stop` was called.
     case stopped
+    /// The same, and the machine was saved before.
+    case saved
 }
 
 /// A computer. `run` conducts it on the calling thread; everything else may be called from any other thread.
@@ -30,7 +32,7 @@ public final class VirtualMachine: @unchecked Sendable {
         session = try VirtualMachine.translatingErrors { [console] in
             let board = try Board(VirtualMachine.configuration(options), console: console)
             try VirtualMachine.attachDevices(to: board, options)
-            return try MachineSession(board: board, startsPaused: options.startsPaused)
+            return try MachineSession(board: board, startsPaused: options.startsPaused, loading: options.savedMachine)
         }
         session.restarts = options.restarts
         debugServer = try VirtualMachine.translatingErrors { [session] in
@@ -51,6 +53,7 @@ public final class VirtualMachine: @unchecked Sendable {
         configuration.files.initialDisk = try options.initialDisk.map { try BootFile(reading: $0, as: "initial RAM disk") }
         configuration.files.deviceTree = try options.deviceTree.map { try BootFile(reading: $0, as: "device tree") }
         configuration.processor.engine.policy = ExecutionPolicy(rawValue: options.engine.rawValue) ?? .auto
+        configuration.isLoaded = options.savedMachine != nil
         configuration.processor.isDeterministic = options.isDeterministic
         if options.isDeterministic { configuration.seed = 1 }
         return configuration
@@ -87,6 +90,7 @@ public final class VirtualMachine: @unchecked Sendable {
         case .poweredOff(let code): return .poweredOff(code: code)
         case .rebooted: return .rebooted
         case .stopped: return .stopped
+        case .saved: return .saved
         }
     }
 
@@ -102,6 +106,30 @@ public final class VirtualMachine: @unchecked Sendable {
 
     /// Types on the serial console. Waits while much is under way.
     public func send(_ bytes: [UInt8]) { console.send(bytes) }
+
+    // MARK: Saving
+
+    /// Writes the whole machine to a file and lets it go on.
+    /// - Throws: `ProgramError`.
+    public func save(to path: String) throws { try VirtualMachine.translatingErrors { try session.save(to: path) } }
+
+    /// Goes on from a file that `save` made of a machine with the same memory, harts and devices.
+    /// - Returns: what may not be as it was.
+    /// - Throws: `ProgramError`; then nothing has changed, unless the text says so.
+    @discardableResult
+    public func load(from path: String) throws -> [String] { try VirtualMachine.translatingErrors { try session.load(from: path) } }
+
+    /// Ends the run after saving the machine; `run` throws when that fails. Also from `onOutput`.
+    public func stop(savingTo path: String) { session.stop(savingTo: path) }
+
+    /// The same when the guest has run for so many seconds of its time, counted from its power-on. Before `run`.
+    /// - Parameter isDue: called at that time.
+    public func stop(at seconds: Double, savingTo path: String, isDue: @escaping @Sendable () -> Void = {}) {
+        session.stop(at: UInt64(max(0, min(seconds, 1e9)) * Double(Timebase.hertz)), savingTo: path, isDue)
+    }
+
+    /// What may not be as it was when `MachineOptions.savedMachine` was saved.
+    public var notes: [String] { session.notes }
 
     // MARK: Looking inside
 

@@ -46,19 +46,29 @@ func boot(_ settings: BootSettings) throws -> Int32 {
         settings.options.firmware = program
         settings.options.kernel = nil
     }
-    guard settings.options.kernel != nil || settings.options.firmware != nil else {
+    guard settings.options.kernel != nil || settings.options.firmware != nil || settings.options.savedMachine != nil else {
         throw CommandFailure.usage("nothing to boot: give a kernel with --kernel or a firmware with --firmware")
     }
+    try Files.requireWritable(settings.savePath, option: "--save")
+    guard settings.saveTime == nil || settings.savePath != nil else { throw CommandFailure.usage("'--save-at' needs a file: give --save FILE") }
     if settings.options.kernel == nil, settings.options.initialDisk != nil {
         throw CommandFailure.usage("'--initrd' goes with a kernel; give one with --kernel")
     }
     if settings.isSnapshot { for index in settings.options.drives.indices { settings.options.drives[index].isSnapshot = true } }
-    if settings.options.isDeterministic { settings.options.engine = .interpreter }
     try OwnOutput.prepare(settings.outputPath, kept: false)
     do {
+        if let path = settings.options.savedMachine { try adoptSaved(SavedMachine(path: path), &settings) }
+        if settings.options.isDeterministic { settings.options.engine = .interpreter }
         if let path = settings.deviceTreeDump { return try dumpDeviceTree(settings.options, to: path) }
         return try BootRun(settings).run()
     } catch let error as ProgramError { throw CommandFailure(error) }
+}
+
+/// What the command line does not say is as it was when the machine was saved.
+private func adoptSaved(_ saved: SavedMachine, _ settings: inout BootSettings) {
+    if !settings.hasMemorySize { settings.options.memoryByteCount = saved.memoryByteCount }
+    if !settings.hasHartCount { settings.options.hartCount = saved.hartCount }
+    if saved.isDeterministic { settings.options.isDeterministic = true }
 }
 
 private func dumpDeviceTree(_ options: MachineOptions, to path: String) throws -> Int32 {

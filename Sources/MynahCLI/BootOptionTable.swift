@@ -18,6 +18,12 @@ package struct BootSettings {
     /// All drives as snapshots.
     package var isSnapshot = false
     /// qemu's `-drive if=none,id=…` and `-netdev id=…`, until a device takes them.
+    /// Where the machine is saved to when it is stopped, and the seconds of guest time after which it is.
+    package var savePath: String?
+    package var saveTime: Double?
+    /// Options that a saved machine need not be told.
+    package var hasMemorySize = false
+    package var hasHartCount = false
     package var unattachedDrives: [String: DriveOptions] = [:]
     package var unattachedNetworks: [String: NetworkOptions] = [:]
     /// The directories of qemu's `-fsdev`, by id.
@@ -37,6 +43,7 @@ extension OptionTable where Settings == BootSettings {
         table.addBootFiles()
         table.addHardware()
         table.addRunOptions()
+        table.addSaving()
         table.flag("h", "help", "show this text") { $0.wantsHelp = true }
         return table
     }
@@ -55,8 +62,12 @@ extension OptionTable where Settings == BootSettings {
     private mutating func addHardware() {
         option("m", "memory", "SIZE", "RAM; K, M and G are understood, M without a letter (default 1G)") {
             $0.options.memoryByteCount = try parseMemorySize($1)
+            $0.hasMemorySize = true
         }
-        option(nil, "cpus", "N", "harts, 1 to 8 (default 1)") { $0.options.hartCount = try parseHartCount($1) }
+        option(nil, "cpus", "N", "harts, 1 to 8 (default 1)") {
+            $0.options.hartCount = try parseHartCount($1)
+            $0.hasHartCount = true
+        }
         option("d", "drive", "FILE[,format=raw|qcow2][,readonly][,snapshot]", "disk (repeatable)") {
             $0.options.drives.append(try parseDrive($1))
         }
@@ -67,6 +78,15 @@ extension OptionTable where Settings == BootSettings {
         option(nil, "share", "DIR[,tag=NAME][,readonly]", "directory that the guest can mount by its tag (default: host)") {
             $0.options.shares.append(try parseShare($1, taken: $0.options.shares.map(\.tag)))
         }
+    }
+
+    private mutating func addSaving() {
+        option(nil, "save", "FILE", "save the machine when it is stopped: by --save-at, --expect, --timeout, Ctrl-A x or a signal") {
+            guard !$1.isEmpty else { throw OptionValueError("which file?") }
+            $0.savePath = $1
+        }
+        option(nil, "save-at", "SECONDS", "stop and save it when the guest has run that long, by its own clock") { $0.saveTime = try parseSeconds($1) }
+        option(nil, "load", "FILE", "go on from a saved machine; give the same drives, networks and shares") { $0.options.savedMachine = $1 }
     }
 
     private mutating func addRunOptions() {

@@ -11,7 +11,7 @@ final class BootRun: @unchecked Sendable {
     private var keys: ConsoleKeys
     private let isTerminal = isatty(STDIN_FILENO) == 1
     /// Why the machine was stopped from here, the first reason. Written once, before `stop`.
-    private enum Reason { case quit, signal(Int32), timeout, expected }
+    private enum Reason { case quit, signal(Int32), timeout, expected, saveTime }
     private var reason: Reason?
     private let lock: UnsafeMutablePointer<pthread_mutex_t>
 
@@ -30,6 +30,7 @@ final class BootRun: @unchecked Sendable {
 
     /// - Returns: the exit status.
     func run() throws -> Int32 {
+        for text in machine.notes { Console.writeError("mynah: note: \(text)\n") }
         if let address = machine.debuggerAddress {
             let what = settings.options.startsPaused ? "waiting for gdb" : "gdb can connect"
             Console.writeError("mynah: \(what): target remote \(address)\n")
@@ -40,15 +41,21 @@ final class BootRun: @unchecked Sendable {
             if isTerminal { HostTerminal.makeRaw() }
             startThread { $0.readKeys() }
         }
-        let end = try machine.run()
+        if let path = settings.savePath, let seconds = settings.saveTime {
+            machine.stop(at: seconds, savingTo: path) { [self] in note(.saveTime) }
+        }
+        let result = Result { try machine.run() }
         HostTerminal.restore()
+        let end = try result.get()
         report()
+        reportSaving(end)
         return status(for: end)
     }
 
     private func status(for end: VirtualMachineEnd) -> Int32 {
         switch (end, stopReason) {
-        case (_, .expected): return ExitStatus.success
+        case (.poweredOff, .saveTime), (.rebooted, .saveTime): return ExitStatus.failed
+        case (_, .expected), (_, .saveTime): return ExitStatus.success
         case (_, .timeout):
             let what = settings.expected.map { "'\($0)' was not shown" } ?? "the machine did not end"
             Console.writeError("mynah: \(what) within \(settings.timeout ?? 0) s\n")
@@ -56,10 +63,11 @@ final class BootRun: @unchecked Sendable {
         case (_, .signal(let number)): HostTerminal.die(bySignal: number)
         case (_, .quit): return ExitStatus.success
         case (.poweredOff(let code), nil):
+            if settings.saveTime != nil, code == 0 { return ExitStatus.failed }
             if code == 0, let text = settings.expected { return notShown(text) }
             // The board's register has room for more than a status has.
             return code == 0 ? 0 : max(1, Int32(code & 0xff))
-        case (.rebooted, nil), (.stopped, nil):
+        case (.rebooted, nil), (.stopped, nil), (.saved, nil):
             if let text = settings.expected { return notShown(text) }
             return ExitStatus.success
         }
@@ -80,11 +88,25 @@ final class BootRun: @unchecked Sendable {
 
     // MARK: Stopping
 
-    private func stop(_ newReason: Reason) {
+    private func note(_ newReason: Reason) {
         pthread_mutex_lock(lock)
         if reason == nil { reason = newReason }
         pthread_mutex_unlock(lock)
-        machine.stop()
+    }
+
+    private func stop(_ newReason: Reason) {
+        note(newReason)
+        if let path = settings.savePath { machine.stop(savingTo: path) } else { machine.stop() }
+    }
+
+    /// What became of `--save`.
+    private func reportSaving(_ end: VirtualMachineEnd) {
+        guard let path = settings.savePath else { return }
+        if end == .saved {
+            Console.writeError("mynah: the machine was saved; it goes on with --load '\(path)'\n")
+        } else if settings.saveTime != nil {
+            Console.writeError("mynah: the machine ended before it was to be saved\n")
+        }
     }
 
     private var stopReason: Reason? {
@@ -95,8 +117,12 @@ final class BootRun: @unchecked Sendable {
 
     private func watchSignals() {
         stop(.signal(HostTerminal.waitForSignal()))
-        // Who asks twice does not want to wait.
-        HostTerminal.die(bySignal: HostTerminal.waitForSignal())
+        let start = time(nil)
+        // Who asks twice does not want to wait. But timeout(1) sends its signal twice, which is no reason to lose a machine.
+        while true {
+            let number = HostTerminal.waitForSignal()
+            if settings.savePath == nil || time(nil) > start + 1 { HostTerminal.die(bySignal: number) }
+        }
     }
 
     private func watchTime() {

@@ -23,11 +23,14 @@ extension OptionTable where Settings == BootSettings {
         option("m", nil, "size[M|G]", "RAM (default 128M)") { settings, text in
             let first = splitOptionList(text)[0]
             settings.options.memoryByteCount = try parseMemorySize(first.hasPrefix("size=") ? String(first.dropFirst(5)) : first)
+            settings.hasMemorySize = true
         }
         option(nil, "smp", "n[,cpus=n]", "harts") { settings, text in
             for part in splitOptionList(text) {
                 let pair = part.split(separator: "=", maxSplits: 1).map(String.init)
-                if pair.count == 1 || pair[0] == "cpus" { settings.options.hartCount = try parseHartCount(pair[pair.count - 1]) }
+                guard pair.count == 1 || pair[0] == "cpus" else { continue }
+                settings.options.hartCount = try parseHartCount(pair[pair.count - 1])
+                settings.hasHartCount = true
             }
         }
         option(nil, "cpu", "model", "the processor: max, rv64, or any; all are the one that there is") { _, text in
@@ -37,6 +40,11 @@ extension OptionTable where Settings == BootSettings {
             }
         }
         flag(nil, "no-reboot", "end when the guest restarts") { $0.options.restarts = false }
+        option(nil, "loadvm", "file", "go on from a file that the monitor's savevm made") { $0.options.savedMachine = $1 }
+        option(nil, "incoming", "file:f", "the same") {
+            guard $1.hasPrefix("file:"), $1.count > 5 else { throw OptionValueError("no source '\($1)'; there is file:FILE, which the monitor's savevm makes") }
+            $0.options.savedMachine = String($1.dropFirst(5))
+        }
         flag("S", nil, "wait for gdb, or for 'cont' in the monitor, before the first instruction") { $0.options.startsPaused = true }
         flag("s", nil, "the same as -gdb tcp::1234") { $0.options.debugger = "1234" }
         option(nil, "gdb", "tcp:[host]:port|unix:path|none", "where gdb's 'target remote' may connect; it is waited for with -S") {

@@ -142,5 +142,13 @@ final class VirtioDriver {
         return (inputs.flatMap { bytes($0.address, $0.count) }, Int(result.length))
     }
 
+    /// Becomes the driver that another one was, with its memory and what it knows of its queues.
+    func adopt(_ other: VirtioDriver) {
+        let count = 4 << 20
+        memory.range(VirtioDriver.base, byteCount: count)!.write { $0.copyMemory(from: other.memory.range(VirtioDriver.base, byteCount: count)!.bytes) }
+        (size, features, heap) = (other.size, other.features, other.heap)
+        (nextAvailable, seenUsed, nextDescriptor) = (other.nextAvailable, other.seenUsed, other.nextDescriptor)
+    }
+
     var needsReset: Bool { mmio.read32(0x70) & 64 != 0 }
 }

@@ -58,6 +58,47 @@ private let images = Files.parent(of: Files.parent(of: Files.parent(of: #filePat
         #expect(result.status == 0 && result.output.prefix(4) == [0xd0, 0x0d, 0xfe, 0xed])
     }
 
+    @Test func savedMachines() throws {
+        let directory = "/tmp/mynah-test-\(getpid())-load", file = directory + "/machine"
+        Files.makeDirectories(directory)
+        defer {
+            for name in [file, directory + "/cut"] { unlink(name) }
+            rmdir(directory)
+        }
+        let echo = ["boot", "--firmware", images + "/machine/echo", "-m", "32M"]
+        let saved = try ChildProcess.run([mynah] + echo + ["--expect", "echo: ready", "--save", file, "--timeout", "50"], timeLimit: 60)
+        #expect(saved.status == 0 && saved.errorText.contains("it goes on with --load '\(file)'"))
+        let byTime = try ChildProcess.run([mynah] + echo + ["--deterministic", "--save-at", "0.01", "--save", file], timeLimit: 60)
+        #expect(byTime.status == 0 && byTime.errorText.contains("was saved"))
+        #expect(try run("boot", "--load", file, "--timeout", "0.2", "--save", file).status == 124)
+        let tooLate = try run("boot", "--firmware", images + "/machine/hello", "-m", "32M", "--save-at", "5", "--save", file + "2")
+        #expect(tooLate.status == 1 && tooLate.errors.contains("ended before it was to be saved") && access(file + "2", F_OK) != 0)
+        #expect(try ChildProcess.run(["/bin/sh", "-c", "head -c -9 '\(file)' > '\(directory)/cut'"]).status == 0)
+        for (arguments, status, words) in [
+            (["--load", file, "--cpus", "2"], 2, "give --cpus 1"), (["--load", file, "-m", "64M"], 2, "give -m 32M"), (["--load", "/no/file"], 127, "no saved machine"),
+            (["--load", images + "/hello"], 126, "is no saved machine"), (["--load", directory + "/cut"], 126, "it is cut off"), (["--save-at", "3", "--firmware", "x"], 2, "--save FILE"),
+            (["--load", file, "--drive", file], 2, "no drive, and this machine has 1"), (["--load", file, "--net", "none", "--share", "/tmp"], 2, "a shared directory"),
+            (["--firmware", images + "/machine/echo", "--save", "/no/directory/f", "--expect", "ready"], 2, "'--save': cannot write '/no/directory/f'"),
+        ] as [([String], Int32, String)] {
+            let result = try ChildProcess.run([mynah, "boot"] + arguments, timeLimit: 60)
+            #expect(result.status == status && result.errorText.contains(words), "\(arguments): \(result.status) \(result.errorText)")
+        }
+    }
+
+    /// As timeout(1) does it.
+    @Test func twoSignalsAtOnceSave() throws {
+        let file = "/tmp/mynah-test-\(getpid())-twice"
+        defer { unlink(file) }
+        let child = try TerminalChild([mynah, "boot", "--firmware", images + "/machine/echo", "-m", "32M", "--save", file])
+        #expect(child.waits(for: "echo: ready"))
+        for _ in 0..<3 {
+            kill(child.identifier, SIGTERM)
+            usleep(300)
+        }
+        #expect(child.waitForEnd() & 0x7f == SIGTERM)
+        #expect(access(file, F_OK) == 0)
+    }
+
     @Test func statisticsAreJSON() throws {
         let result = try run("boot", "--firmware", images + "/machine/hello", "--stats=json")
         #expect(result.status == 0 && result.errors.hasPrefix("{") && result.errors.contains("\"translations\""))
@@ -143,6 +184,34 @@ private final class TerminalChild {
         child.type("7")
         #expect(child.waitForEnd() == 7 << 8)
         #expect(child.attributes == before)
+    }
+
+    @Test func machinesAreSavedAndGoOn() throws {
+        let directory = "/tmp/mynah-test-\(getpid())-saved", file = directory + "/machine"
+        Files.makeDirectories(directory)
+        defer {
+            unlink(file)
+            rmdir(directory)
+        }
+        let first = try TerminalChild(words + ["--save", file])
+        #expect(first.waits(for: "echo: ready"))
+        first.type("before")
+        #expect(first.waits(for: "BEFORE"))
+        first.type("\u{1}x")
+        #expect(first.waits(for: "the machine was saved") && first.waitForEnd() == 0)
+        // Memory and harts need not be said.
+        let second = try TerminalChild([mynah, "boot", "--load", file])
+        let before = second.attributes
+        second.type("after")
+        #expect(second.waits(for: "AFTER"))
+        second.type("\u{1}csave \(file)\r\u{1}cmore")
+        #expect(second.waits(for: "MORE"))
+        second.type("\u{1}cload \(file)\rload /no/file\r\u{1}clate")
+        #expect(second.waits(for: "there is no saved machine '/no/file'") && second.waits(for: "LATE"))
+        // The guest sleeps by now, and a digit is not between its look at the status and its sleep.
+        usleep(100_000)
+        second.type("3")
+        #expect(second.waitForEnd() == 3 << 8 && second.attributes == before)
     }
 
     @Test func keysThatQuitAndLookInside() throws {

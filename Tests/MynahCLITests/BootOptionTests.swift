@@ -49,6 +49,21 @@ import Testing
         #expect(try scan("--net", "user", "--net", "none").options.networks == [])
     }
 
+    @Test func saving() throws {
+        let settings = try scan("--save", "f", "--save-at", "2.5", "--load", "g")
+        #expect(settings.savePath == "f" && settings.saveTime == 2.5 && settings.options.savedMachine == "g" && !settings.hasMemorySize && !settings.hasHartCount)
+        #expect(try scan("-m", "1G").hasMemorySize && scan("--cpus", "1").hasHartCount)
+        #expect(message("--save-at", "soon")?.contains("a number of seconds") == true && message("--save=")?.contains("which file?") == true)
+        var qemu = BootSettings()
+        _ = try OptionTable.qemuSystem(command: "q").scan(["-m", "1G", "-smp", "2", "-incoming", "file:x"][...], environment: { _ in nil }, into: &qemu)
+        #expect(qemu.options.savedMachine == "x" && qemu.hasMemorySize && qemu.hasHartCount)
+        _ = try OptionTable.qemuSystem(command: "q").scan(["-loadvm", "y"][...], environment: { _ in nil }, into: &qemu)
+        #expect(qemu.options.savedMachine == "y")
+        #expect(throws: CommandFailure.self) {
+            _ = try OptionTable.qemuSystem(command: "q").scan(["-incoming", "tcp:0:4444"][...], environment: { _ in nil }, into: &qemu)
+        }
+    }
+
     @Test func mistakesSayWhatIsWrong() {
         #expect(message("--kernl", "x") == "unknown option '--kernl'; did you mean '--kernel'?")
         #expect(message("--cpus", "9") == "'--cpus': a machine has 1 to 8 harts, not '9'")

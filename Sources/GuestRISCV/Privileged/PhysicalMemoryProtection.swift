@@ -29,6 +29,12 @@ struct PhysicalMemoryProtection {
 
     init() {}
 
+    /// Sixteen of each, as the registers show them.
+    init(addresses saved: [UInt64], configurations: [UInt8]) {
+        for index in addresses.indices { addresses[index] = saved[index] & PhysicalMemoryProtection.addressMask }
+        for first in [0, 8] { setConfiguration(from: first, (0..<8).reduce(0) { $0 | UInt64(configurations[first + $1]) << UInt64($1 * 8) }) }
+    }
+
     // MARK: Registers
 
     /// `pmpcfg0` or `pmpcfg2`: eight entries from `first` on.

@@ -204,6 +204,9 @@ package final class RISCVHart {
         mynah_request_interrupt(header)
     }
 
+    /// The interrupt lines that are high now.
+    var linesRaised: UInt64 { mynah_load_word(UInt64(UInt(bitPattern: lines)), 8) }
+
     /// Lowers interrupt lines. From any thread.
     package func lower(_ bits: UInt64) {
         _ = mynah_atomic(Int32(MYNAH_AND), 8, UInt64(UInt(bitPattern: lines)), ~bits)
