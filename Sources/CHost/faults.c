@@ -44,6 +44,14 @@ static void leave(sigjmp_buf *place, const ucontext_t *context) {
     siglongjmp(*place, 1);
 }
 
+// Whether the code at pc is a call of other translated code, and not of a stub.
+static int is_guest_call(const mynah_cpu *cpu, uint64_t pc) {
+    int32_t displacement;
+    if (*(const uint8_t *)pc != 0xe8) return 0;
+    memcpy(&displacement, (const char *)pc + 1, sizeof displacement);
+    return pc + 5 + (uint64_t)(int64_t)displacement >= cpu->stubs_end;
+}
+
 static void handle(int signal_number, siginfo_t *info, void *raw_context) {
     int saved_errno = errno;
     ucontext_t *context = raw_context;
@@ -56,6 +64,12 @@ static void handle(int signal_number, siginfo_t *info, void *raw_context) {
         if (address - cpu->return_stack_guard < cpu->return_stack_guard_bytes) {
             // SAFETY: entries are predictions only; forgetting them costs time, never correctness.
             registers[REG_RSP] = (greg_t)cpu->return_stack_base;
+            // Endless calls do not poll otherwise.
+            if (cpu->interrupt_pending && is_guest_call(cpu, pc)) {
+                cpu->fault_host_pc = pc;
+                registers[REG_RIP] = (greg_t)cpu->call_exit;
+            }
+            errno = saved_errno;
             return;
         }
         cpu->fault_address = address;

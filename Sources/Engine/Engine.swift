@@ -215,12 +215,35 @@ package final class Engine: @unchecked Sendable {
 
     /// For a CPU that counts as being in the code cache: whoever empties it holds the lock and waits, and changes nothing.
     func target(ofLink link: Int) -> UInt64 {
+        whileInCode { links[link].target }
+    }
+
+    /// For the same: the target of the direct call at an executable address; nil for an indirect one.
+    func target(ofCall address: UInt64) -> UInt64? {
+        whileInCode {
+            let block = blocks[blockIndex(ofHost: address)]
+            return links[block.firstLink ..< block.firstLink + block.linkCount].first { $0.kind == .call && $0.field == address + 1 }?.target
+        }
+    }
+
+    private func whileInCode<Result>(_ body: () -> Result) -> Result {
         while pthread_mutex_trylock(lock) != 0 {
-            if isFlushing { return links[link].target }
+            if isFlushing { return body() }
             sched_yield()
         }
         defer { pthread_mutex_unlock(lock) }
-        return links[link].target
+        return body()
+    }
+
+    /// The translation that an executable address is in. Holds the lock.
+    private func blockIndex(ofHost address: UInt64) -> Int {
+        var low = 0, high = blocks.count
+        while low < high {
+            let middle = (low + high) / 2
+            if blocks[middle].entry <= address { low = middle + 1 } else { high = middle }
+        }
+        precondition(low > 0, "outside of all translations")
+        return low - 1
     }
 
     /// Code for a guest address, made now if there is none; patches `link` (when not negative) to go there.
@@ -440,14 +463,8 @@ package final class Engine: @unchecked Sendable {
     /// The guest instruction that a place in the code belongs to, what the home registers hold there, and what they lack.
     func guestPosition(ofHost address: UInt64) -> (guest: GuestPosition, homes: [Home], deferred: ArraySlice<DeferredWrite>) {
         locked {
-            var low = 0, high = blocks.count
-            while low < high {
-                let middle = (low + high) / 2
-                if blocks[middle].entry <= address { low = middle + 1 } else { high = middle }
-            }
-            precondition(low > 0, "fault outside of all translations")
             counters.faults += 1
-            let block = blocks[low - 1], offset = UInt32(truncatingIfNeeded: address - block.entry)
+            let block = blocks[blockIndex(ofHost: address)], offset = UInt32(truncatingIfNeeded: address - block.entry)
             if block.isStored { return stored.position(block, upTo: offset) }
             var result = GuestPosition(codeOffset: 0, address: block.key.address)
             for position in positions[block.positions] {

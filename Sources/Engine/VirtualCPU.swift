@@ -70,7 +70,7 @@ package final class VirtualCPU {
         header = block.assumingMemoryBound(to: mynah_cpu.self)
         programCounter = (state + Int(isa.programCounterOffset)).assumingMemoryBound(to: UInt64.self)
         jumpTable = VirtualCPU.makeJumpTable()
-        returnStack = VirtualCPU.makeReturnStack()
+        returnStack = VirtualCPU.makeReturnStack(engine.stubs.emptyReturn)
         interpreter = isa.makeInterpreter(source: engine.memory)
         if engine.configuration.policy == .auto { interpreter.heatLimit = Int32(engine.configuration.translationThreshold) }
         isa.initialize(state: state)
@@ -85,7 +85,9 @@ package final class VirtualCPU {
         header.pointee.return_stack_guard_bytes = UInt64(VirtualCPU.guardBytes)
         header.pointee.code_start = engine.executableRange.lowerBound
         header.pointee.code_end = engine.executableRange.upperBound
+        header.pointee.stubs_end = engine.executableRange.lowerBound + UInt64(engine.stubs.byteCount)
         header.pointee.fault_exit = engine.stubs.faultExit
+        header.pointee.call_exit = engine.stubs.callInterrupted
         header.pointee.owner = Unmanaged.passUnretained(self).toOpaque()
         if engine.cache != nil {
             interpreter.hasTranslation = { [unowned self] in engine.hasTranslation($0, isa.mode(of: state)) }
@@ -111,13 +113,12 @@ package final class VirtualCPU {
         return table
     }
 
-    private static func makeReturnStack() -> UnsafeMutableRawPointer {
+    private static func makeReturnStack(_ emptyReturn: UInt64) -> UnsafeMutableRawPointer {
         let memory = mmap(nil, returnStackBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
         precondition(memory != MAP_FAILED, "no memory for a return stack")
         mprotect(memory, guardBytes, PROT_NONE)
-        // Below the base nothing matches: no guest return address is odd.
         let sentinels = (memory! + returnStackBytes - sentinelBytes).assumingMemoryBound(to: UInt64.self)
-        for index in 0 ..< sentinelBytes / 8 { sentinels[index] = 1 }
+        for index in 0 ..< sentinelBytes / 8 { sentinels[index] = emptyReturn }
         return memory!
     }
 
@@ -232,6 +233,9 @@ package final class VirtualCPU {
                     page = number
                 }
                 if codeAddress(pc, -1) != nil { engine.fill(cache: payload, pc, mode, page: page, secondPage: secondPage, generation) }
+            case .call:
+                programCounter.pointee = exitTarget
+                return nil
             case .trap: return handleTrap(TrapReason(rawValue: UInt8(truncatingIfNeeded: payload)) ?? .illegalInstruction)
             case .fault: return handleFault()
             case .interpreter: return outcome(of: InterpreterExit(rawValue: UInt32(truncatingIfNeeded: payload)) ?? .illegalInstruction)
@@ -266,6 +270,7 @@ package final class VirtualCPU {
         generation = engine.generation
         switch ExitKind(rawValue: word & 7) {
         case .link: exitTarget = engine.target(ofLink: Int(truncatingIfNeeded: word >> 3))
+        case .call: exitTarget = engine.target(ofCall: header.pointee.fault_host_pc) ?? programCounter.pointee
         default: break
         }
         header.pointee.in_code = 0

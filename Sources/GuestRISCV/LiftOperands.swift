@@ -98,10 +98,16 @@ extension SuperblockLifter {
     private func rotation(_ type: Type, _ a: Value, _ b: Value) -> Int64? {
         let left = builder.function[a], right = builder.function[b], width = Int64(type.byteCount * 8)
         if left.opcode == .shiftRightLogical, right.opcode == .shiftLeft { return rotation(type, b, a) }
-        guard left.opcode == .shiftLeft, right.opcode == .shiftRightLogical, left.a == right.a,
+        guard left.opcode == .shiftLeft, right.opcode == .shiftRightLogical, isSame(left.a, right.a),
             let up = constantValue(of: left.b), let down = constantValue(of: right.b), up > 0, up < width, up + down == width
         else { return nil }
         return down
+    }
+
+    /// Whether two values are known to be one, or the low words of one.
+    private func isSame(_ a: Value, _ b: Value) -> Bool {
+        let left = builder.function[a], right = builder.function[b]
+        return a == b || (left.opcode == .truncate && right.opcode == .truncate && left.type == right.type && left.a == right.a)
     }
 
     mutating func zeroExtend32(_ a: Value) -> Value {

@@ -8,7 +8,7 @@ extension CodeStubs {
     package func name(of address: UInt64) -> String? {
         let stubs: [(UInt64, String)] = [
             (exit, "leave"), (faultExit, "faulted"), (lookup, "lookup"), (indirectMiss, "not-in-table"), (returnMiss, "mispredicted"),
-            (interpretOne, "interpret-one"), (callHelper, "call-helper"),
+            (interpretOne, "interpret-one"), (callInterrupted, "call-interrupted"), (callHelper, "call-helper"),
         ]
         if let stub = stubs.first(where: { $0.0 == address }) { return stub.1 }
         let names: [(Constant, String)] = [

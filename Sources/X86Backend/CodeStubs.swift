@@ -18,6 +18,9 @@ package enum ExitKind: UInt64 {
     case fault = 3
     /// Payload: `InterpreterExit` of the single instruction that a helper executed.
     case interpreter = 4
+    /// A call at `fault_host_pc` overflowed the return stack while an interrupt was pending, and was not made. An indirect one leaves its target
+    /// in the state's program counter.
+    case call = 5
     /// Payload: index of an inline cache that has no target yet; the target is in the state's program counter.
     case cacheMiss = 6
 }
@@ -47,7 +50,12 @@ package struct CodeStubs {
     /// rax = guest target.
     private(set) var lookup: UInt64 = 0
     private(set) var indirectMiss: UInt64 = 0
+    /// rax = guest target, at the top of the return stack, just returned through, another one.
     private(set) var returnMiss: UInt64 = 0
+    /// Code that an empty return stack returns to; its entry stays.
+    package private(set) var emptyReturn: UInt64 = 0
+    /// Where a call that overflowed the return stack leaves to.
+    package private(set) var callInterrupted: UInt64 = 0
     /// rdx = guest address; executes one instruction through the interpreter.
     private(set) var interpretOne: UInt64 = 0
     /// Calls the C function in rax with arguments in rdi, rcx, rdx; result in rax; homes preserved, scratch registers not.
@@ -168,16 +176,44 @@ package struct CodeStubs {
         lookup = asm.executableAddress
         CodeStubs.emitInlineLookup(&asm, miss: indirectMiss)
 
-        // The top entry is not the one: when the next is (a frame was skipped), drop the skipped one and return through it.
+        emitReturnMiss(&asm)
+        asm.align(to: 16)
+        callInterrupted = asm.executableAddress
+        asm.mov(.quad, RegisterMap.state(map.programCounterOffset), .rax)
+        asm.movImmediate(.rax, ExitKind.call.rawValue)
+        asm.jmp(to: exit)
+    }
+
+    /// Return addresses are of code that begins with `cmp rax, imm32` or `movabs rcx, imm64`, see `Translator.landReturn`. The entry stays for
+    /// whoever it is of; when the next one is that of the target (a frame was skipped), both go.
+    private mutating func emitReturnMiss(_ asm: inout Assembler) {
+        let other = asm.makeLabel(), far = asm.makeLabel(), found = asm.makeLabel()
         asm.align(to: 16)
         returnMiss = asm.executableAddress
-        let other = asm.makeLabel()
-        asm.cmp(.quad, .rax, .base(.rsp, 24))
+        asm.and(.quad, .rax, imm: ~1)
+        asm.lea(.quad, .rsp, .base(.rsp, -8))
+        asm.mov(.quad, .rcx, .base(.rsp, 8))
+        asm.cmp(.byte, .base(.rcx, 1), imm: 0x3D)
+        asm.jcc(.ne, far)
+        asm.movsxd(.rdx, .base(.rcx, 2))
+        asm.cmp(.quad, .rdx, .rax)
         asm.jcc(.ne, other)
+        asm.bind(found)
         asm.lea(.quad, .rsp, .base(.rsp, 16))
-        asm.ret()
+        asm.jmp(.rcx)
+        asm.bind(far)
+        asm.cmp(.byte, .base(.rcx, 1), imm: Int32(Int8(bitPattern: 0xB9)))
+        asm.jcc(.ne, other)
+        asm.cmp(.quad, .rax, .base(.rcx, 2))
+        asm.jcc(.e, found)
         asm.bind(other)
         asm.jmp(to: lookup)
+
+        // No target is odd.
+        asm.align(to: 16)
+        emptyReturn = asm.executableAddress
+        asm.cmp(.quad, .rax, imm: Int32.max)
+        asm.jmp(to: returnMiss)
     }
 
     private mutating func emitCalls(_ asm: inout Assembler, _ map: RegisterMap, _ interpretOneFunction: UInt64) {

@@ -34,8 +34,9 @@ extension Translator {
 
     // MARK: Direct transfers
 
-    /// Loops must notice interrupts: every transfer backwards polls, and every one behind a jump backwards that the translation
-    /// followed.
+    /// Loops must notice interrupts: every jump backwards polls, and every transfer behind a jump backwards that the translation
+    /// followed. Calls need not: a loop of calls alone overflows the return stack, which polls (`CodeStubs.callInterrupted`), and what
+    /// comes back from a call goes on behind it.
     private func polls(_ target: UInt64) -> Bool { followedBackwards || target <= currentAddress }
 
     /// Where the superblock of this region that starts at the address does; nil for what is outside.
@@ -137,33 +138,27 @@ extension Translator {
         guard i.hint == .call, !i.b.isNone, let back = guestAddress(i.b) else { return jumpOut(to: target) }
         emitRestoration()
         let link = makeLink(target, .call)
-        emitCount(makeCounter(.call, target, link: link, polls: polls(target)))
+        emitCount(makeCounter(.call, target, link: link, polls: followedBackwards))
         let stub = cold(.exit, payload: link)
-        if polls(target) {
-            asm.jcc(poll(), stub)
-        }
-        pushReturn(i.b, back)
+        if followedBackwards { asm.jcc(poll(), stub) }
         links[link].field = asm.executableAddress(atOffset: asm.alignedCall(stub))
         landReturn(back)
     }
 
-    /// Pushes the guest return address; together with the host's own it predicts the return.
-    private func pushReturn(_ value: Value, _ address: Int64) {
-        let index = Int(value.index)
-        if displaced.isEmpty, let home = homeRegister(index), values[index].register == ValueState.nowhere {
-            record(.use(value: index, .slot(Int(values[index].slot)), user: current))
-            asm.push(Register(rawValue: home).unsafelyUnwrapped)
-        } else if !function.isMovable, let short = Int32(exactly: address) {
-            asm.push(imm: short)
-        } else {
-            loadGuestAddress(.rcx, UInt64(bitPattern: address))
-            asm.push(.rcx)
-        }
-    }
-
-    /// Where a predicted return comes back to.
+    /// Where a return comes to that the host predicted, with its target in rax: whether it is this one is checked here. `CodeStubs`
+    /// knows the form of the check.
     private func landReturn(_ address: Int64) {
-        asm.lea(.quad, .rsp, .base(.rsp, 8))
+        if let short = Int32(exactly: address), !function.isMovable {
+            asm.cmp(.quad, .rax, imm: short)
+        } else {
+            if function.isMovable { loadGuestAddress(.rcx, UInt64(bitPattern: address)) } else { asm.movabs(.rcx, UInt64(bitPattern: address)) }
+            asm.cmp(.quad, .rax, .rcx)
+        }
+        if let counter = makeCounter(.returnMiss) {
+            asm.jcc(.ne, cold(.returnMiss, counter: counter))
+        } else {
+            asm.jcc(.ne, to: stubs.returnMiss)
+        }
         let link = makeLink(UInt64(bitPattern: address), .jump)
         // By then the address may be that of other code.
         links[link].isChecked = softBuffer != nil
@@ -183,28 +178,16 @@ extension Translator {
         emitCount(makeCounter(kind))
         let mask = targetMask(i)
         let target = use(mask.map { function.instructions[$0].a } ?? i.a)
-        if i.hint == .return, displaced.isEmpty {
-            // A predicted target is even: where it is equal, there was no bit 0 to clear.
-            asm.cmp(.quad, .base(.rsp, 8), target)
-            asm.jcc(.ne, cold(.returnMiss, target.rawValue, counter: makeCounter(.returnMiss)))
-            return asm.ret()
-        }
         if target != .rax { asm.mov(.quad, .rax, target) }
-        if mask != nil { asm.and(.quad, .rax, imm: ~1) }
+        // A return that is predicted is to an even address: where it is equal, there was no bit 0 to clear.
+        if mask != nil, i.hint != .return { asm.and(.quad, .rax, imm: ~1) }
         emitRestoration()
         switch i.hint {
-        case .return:
-            asm.cmp(.quad, .base(.rsp, 8), .rax)
-            asm.jcc(.ne, to: stubs.returnMiss)
-            asm.ret()
+        case .return: asm.ret()
         case .call:
-            if let back = guestAddress(i.b) {
-                pushReturn(i.b, back)
-                emitInlineCache(isCall: true)
-                landReturn(back)
-            } else {
-                emitInlineCache(isCall: false)
-            }
+            let back = guestAddress(i.b)
+            emitInlineCache(isCall: back != nil)
+            if let back { landReturn(back) }
         case .none: emitInlineCache(isCall: false)
         }
     }
@@ -212,7 +195,7 @@ extension Translator {
     /// To the guest address in rax, which mostly is what it was before.
     private func emitInlineCache(isCall: Bool) {
         let number = caches.count, back = asm.makeLabel()
-        let fill = cold(.fillCache(isCall: isCall), payload: number, counter: makeCounter(.cacheFill))
+        let fill = cold(.fillCache, payload: number, counter: makeCounter(.cacheFill))
         // Emitted behind `fill`; the cache refers to it by address.
         _ = cold(.lookup, payload: number, back: isCall ? back : nil, counter: makeCounter(.cacheMiss))
         caches.append(InlineCache(address: currentAddress, target: 0, hit: 0, miss: 0, lookup: 0))
@@ -285,11 +268,7 @@ extension Translator {
                 asm.jcc(poll(), exit)
                 links[stub.payload].isBackward = true
                 links[stub.payload].field = asm.executableAddress(atOffset: asm.alignedJump(exit))
-            case .returnMiss:
-                let target = Register(rawValue: stub.register).unsafelyUnwrapped
-                if target != .rax { asm.mov(.quad, .rax, target) }
-                asm.and(.quad, .rax, imm: ~1)
-                asm.jmp(to: stubs.returnMiss)
+            case .returnMiss: asm.jmp(to: stubs.returnMiss)
             case .canonicalNaN(let width):
                 let destination = XMM(rawValue: stub.register).unsafelyUnwrapped
                 asm.movaps(destination, asm.memory(at: stubs.address(width == .single ? .canonicalSingle : .canonicalDouble)))
@@ -297,8 +276,7 @@ extension Translator {
             case .fusedNaN(let width): emitFusedNaN(stub, width)
             case .saveFlags: emitSaveFlags(stub)
             case .saturate(let width, let integer): emitSaturation(stub, width, integer)
-            case .fillCache(let isCall):
-                if isCall { asm.lea(.quad, .rsp, .base(.rsp, 8)) }
+            case .fillCache:
                 asm.mov(.quad, RegisterMap.state(map.programCounterOffset), .rax)
                 loadExitWord(firstCache + stub.payload, .cacheMiss)
                 asm.jmp(to: stubs.exit)

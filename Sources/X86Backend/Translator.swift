@@ -20,7 +20,7 @@ struct ColdStub {
         case pollAndExit
         /// Poll for interrupts, then go on at `back`; leaves through link `payload` for an interrupt.
         case pollAndGo
-        /// The return to `register`, with bit 0 cleared, was not predicted.
+        /// A return to rax came to another place; counts it.
         case returnMiss
         /// vector = canonical NaN; back.
         case canonicalNaN(FloatWidth)
@@ -32,8 +32,8 @@ struct ColdStub {
         case saveFlags
         /// The inline cache `payload` missed its target: through the hash look-up; a call then comes back to `back`.
         case lookup
-        /// The inline cache `payload` has no target yet; `isCall` with a return address pushed.
-        case fillCache(isCall: Bool)
+        /// The inline cache `payload` has no target yet.
+        case fillCache
         /// The look-up of the address in `register`, with the entry in `register2`, missed; back. 1 for a write, and twice the size.
         case softMiss(Int)
         /// The processor does not see the page of this guest address as the translation does.

@@ -72,6 +72,9 @@ import Testing
             [Encode.jal(1, 8), Encode.jal(0, -4), Encode.addi(5, 5, 1), Encode.jr(1)],
             // auipc t1, 0; addi t1, t1, 8 -> jumps to itself through a register
             [0x17 | 6 << 7, Encode.addi(6, 6, 8), Encode.jr(6)],
+            // Calls that never return: directly, and through a register.
+            [Encode.addi(5, 5, 1), Encode.jal(1, -4)],
+            [0x17 | 6 << 7, Encode.addi(6, 6, 8), Encode.addi(5, 5, 1), Encode.jr(6) | 1 << 7],
         ]
         for policy in [ExecutionPolicy.interpreter, .block] {
             for (number, words) in loops.enumerated() {

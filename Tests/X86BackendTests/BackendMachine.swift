@@ -52,7 +52,7 @@ final class BackendMachine {
         jumpTable = .allocate(capacity: CodeStubs.jumpTableSize)
         jumpTable.initialize(repeating: JumpTableEntry(guest: JumpTableEntry.emptyGuest, host: 0), count: CodeStubs.jumpTableSize)
         returnStack = .allocate(byteCount: 1 << 16, alignment: 64)
-        returnStack.initializeMemory(as: UInt64.self, repeating: 1, count: 1 << 13)
+        returnStack.initializeMemory(as: UInt64.self, repeating: stubs.emptyReturn, count: 1 << 13)
         let low: Int32 = 0x40
         let mapped = mmap(nil, RandomBlock.memoryBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | low, -1, 0)
         precondition(mapped != MAP_FAILED, "no memory below 2 GB")

@@ -49,7 +49,9 @@ typedef struct mynah_cpu {
     sigjmp_buf *recovery;
     uint64_t code_start;            // the executable view of the code cache: what a fault there is, is the guest's doing
     uint64_t code_end;
+    uint64_t stubs_end;             // behind the stubs at its start
     uint64_t fault_exit;            // where translated code is redirected to after a fault
+    uint64_t call_exit;             // and a call that overflows the return stack, when an interrupt is pending
     volatile uint32_t in_code;      // set while the CPU may be in, or come back to, the code cache
     void *_Nullable owner;          // the Swift object, unmanaged
     uint64_t helper_scratch[4];

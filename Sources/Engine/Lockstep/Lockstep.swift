@@ -171,7 +171,7 @@ extension VirtualCPU {
         guard let word = enterCode(entry) else { return nil }
         let payload = Int(truncatingIfNeeded: word >> 3)
         switch ExitKind(rawValue: word & 7) {
-        case .link:
+        case .link, .call:
             programCounter.pointee = exitTarget
             return .goesOn
         case .indirectMiss, .cacheMiss: return .goesOn
