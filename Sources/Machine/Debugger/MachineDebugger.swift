@@ -192,7 +192,7 @@ extension MachineDebugger: MachineHolder {
     private static func status(_ end: MachineEnd?) -> UInt8 {
         switch end {
         case .poweredOff(let code): code == 0 ? 0 : max(1, UInt8(truncatingIfNeeded: code))
-        case .rebooted, .stopped: 0
+        case .rebooted, .stopped, .saved: 0
         case nil: 1
         }
     }
