@@ -50,16 +50,16 @@ struct Region {
     private mutating func explore(_ key: BlockKey, _ engine: Engine) {
         var places: [UInt64: Int] = [:], count = 0
         // Depth first, the way that ends a superblock before those that leave it: it falls through then.
-        func visit(_ address: UInt64) -> Int? {
+        func visit(_ address: UInt64, isAside: Bool = false) -> Int? {
             if let known = places[address] { return known }
             guard places.count < engine.configuration.regionBlocks, count < engine.configuration.regionInstructions,
                 (address ^ key.address) >> 12 == 0 || key.page == 0,
-                let profile = engine.profile(of: BlockKey(address: address, mode: key.mode, page: key.page))
+                let profile = engine.profile(of: BlockKey(address: address, mode: key.mode, page: key.page)) ?? (isAside ? [] : nil)
             else { return nil }
             let place = places.count
             places[address] = place
             let function = engine.function(ofRegion: place)
-            var limits = engine.configuration.limits
+            var limits = engine.regionLimits
             var lifted = engine.lift(address, key.mode, limits, into: function), vectors: Function?
             if Region.targets(of: function).contains(address) {
                 vectors = engine.vectorLoop(of: function, place)
@@ -70,8 +70,11 @@ struct Region {
             }
             count += lifted.instructionCount
             blocks.append(RegionBlock(function: function, vectors: vectors, lifted: lifted, iterations: limits.iterations))
-            for target in Region.targets(of: function).reversed() where target == address || profile.contains(target) {
-                if let successor = visit(target) { blocks[place].successors.append(successor) }
+            for target in Region.targets(of: function).reversed() {
+                // What the block translation went through on its way back to the start, and the region goes by.
+                let isAside = lifted.goesBy.contains(target)
+                guard target == address || profile.contains(target) || isAside || (profile.isEmpty && places[target] != nil) else { continue }
+                if let successor = visit(target, isAside: isAside) { blocks[place].successors.append(successor) }
             }
             return place
         }
@@ -165,6 +168,13 @@ extension Engine {
         guard LoopVectorizer.vectorize(function, for: target, into: result, slotTypes: isa.slots.map(\.type)) else { return nil }
         optimizer.tidy(result)
         return result
+    }
+
+    /// What the superblocks of a region may have.
+    var regionLimits: LiftLimits {
+        var limits = configuration.limits
+        limits.closesLoops = true
+        return limits
     }
 
     /// Lifts and optimises a superblock. Holds the lock.

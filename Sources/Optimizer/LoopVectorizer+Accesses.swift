@@ -32,7 +32,7 @@ extension LoopVectorizer {
             }
             accesses.append(access(index, i))
         }
-        let isWorthIt = accesses.contains(where: \.isStore) || kinds.contains(.sum)
+        let isWorthIt = accesses.contains(where: \.isStore) || kinds.contains(.sum) || !laneTests.isEmpty
         return isWorthIt && accesses.count <= 12 && hazards != nil
     }
 

@@ -143,18 +143,21 @@ extension LoopVectorizer {
         }
     }
 
+    /// What is known above the lane of a value that has one in a group, or is the same throughout.
+    func upper(_ value: Value) -> Upper? {
+        if case .vector(let upper) = kind(value) { return upper }
+        guard kind(value) == .invariant else { return nil }
+        guard let number = constant(value) else { return [] }
+        let bits = Int64(integerBytes * 8)
+        if bits == 64 { return [.sign, .zero] }
+        let isSigned = number >= -(1 << (bits - 1)) && number < 1 << (bits - 1)
+        let isUnsigned = number >= 0 && number < 1 << bits
+        return (isSigned ? Upper.sign : []).union(isUnsigned ? .zero : [])
+    }
+
     private func laneKind(_ i: Instruction, _ operands: [Kind]) -> Kind {
         let bits = Int64(integerBytes * 8)
-        func upper(_ position: Int) -> Upper? {
-            if case .vector(let upper) = operands[position] { return upper }
-            let value = position == 0 ? i.a : i.b
-            guard operands[position] == .invariant else { return nil }
-            guard let number = constant(value) else { return [] }
-            if bits == 64 { return [.sign, .zero] }
-            let isSigned = number >= -(1 << (bits - 1)) && number < 1 << (bits - 1)
-            let isUnsigned = number >= 0 && number < 1 << bits
-            return (isSigned ? Upper.sign : []).union(isUnsigned ? .zero : [])
-        }
+        func upper(_ position: Int) -> Upper? { self.upper(position == 0 ? i.a : i.b) }
         /// Every bit of the operation's type is in the lane.
         let isWhole = i.type.byteCount == integerBytes
         switch i.opcode {

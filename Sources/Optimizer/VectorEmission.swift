@@ -27,7 +27,11 @@ struct VectorEmission {
     mutating func run() -> Bool {
         builder.startBlock()
         builder.boundary(entry)
-        guard emitTripGuard(), let hazards = plan.hazards else { return false }
+        for exit in plan.countedExits {
+            guard emitTripGuard(exit, behind: plan.isSearch ? plan.lanes : lastLane) else { return false }
+        }
+        guard let hazards = plan.hazards else { return false }
+        emitUpperChecks()
         for hazard in hazards { emit(hazard) }
         for access in plan.accesses where !access.isStore { emitLoad(access.index) }
         var fused: [Value] = []
@@ -39,9 +43,12 @@ struct VectorEmission {
         }
         // Infinity times zero is invalid for the guest even beside a quiet NaN: that is left to the loop.
         for value in fused { builder.exitIf(builder.anyNaN(value), to: entry) }
+        emitLaneTests()
         emitStores()
         emitWrites()
-        return emitExit()
+        if !plan.isSearch { return emitExit() }
+        builder.exit(to: entry)
+        return true
     }
 
     // MARK: Scalars
@@ -189,7 +196,7 @@ struct VectorEmission {
     }
 
     /// A value in lanes of `type`; arithmetic may take NaNs that are not canonical yet.
-    private mutating func operand(_ value: Value, as type: Type, canonical: Bool) -> Value {
+    mutating func operand(_ value: Value, as type: Type, canonical: Bool) -> Value {
         if plan.kind(value) == .invariant {
             let scalar = first(value), key = value.index | 1 << 31
             if let known = vectors[key], builder.function[known].type == type { return known }

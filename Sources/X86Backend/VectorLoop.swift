@@ -38,6 +38,14 @@ extension Translator {
         let places = Places(
             top: asm.makeLabel(), leave: asm.makeLabel(), retreat: asm.makeLabel(), scalar: asm.makeLabel(), landing: asm.makeLabel(),
             exit: asm.makeLabel())
+        if plan.readsAhead {
+            // What is searched for comes soon, mostly: the scalar code goes first, and comes here when its iterations did not find it.
+            asm.jmp(places.scalar)
+            let again = asm.makeLabel()
+            asm.bind(again)
+            backwardEntry = again
+            emitCount(makeCounter(.superblock))
+        }
         var emitter = VectorEmitter(plan: plan, translator: self)
         for index in plan.again + plan.once { emitter.emitCheck(index, to: places.scalar) }
         for index in plan.unboxed { emitter.emitBoxCheck(index, to: places.scalar) }
@@ -75,11 +83,15 @@ extension Translator {
         if plan.raisesFlags {
             for index in plan.storeIndices { emitPageCheck(&emitter, index) }
         }
+        if plan.readsAhead {
+            for index in plan.body where plan.function.instructions[index].opcode == .load { emitter.emitPageCheck(index, to: places.retreat) }
+        }
         for index in plan.body {
-            if plan.function.instructions[index].opcode == .exitIf {
-                emitter.emitNaNCheck(index, to: places.retreat)
-            } else {
-                emitter.emit(index)
+            let i = plan.function.instructions[index]
+            switch i.opcode {
+            case .exitIf where plan[i.a].opcode == .anyBit: emitter.emitBitCheck(index, to: places.retreat)
+            case .exitIf: emitter.emitNaNCheck(index, to: places.retreat)
+            default: emitter.emit(index)
             }
         }
         for write in plan.laneWrites { emitter.carry(write) }
@@ -104,16 +116,20 @@ extension Translator {
     private func emitBottom(_ emitter: inout VectorEmitter, _ places: Places, _ counted: VectorLoopCounting) {
         let plan = emitter.plan
         emitCount(makeCounter(.vectors, instructions: counted.groupInstructions))
-        if !plan.exitsBehindWrites { emitter.emitCheck(plan.exit, to: places.exit) }
+        if plan.leaves && !plan.exitsBehindWrites { emitter.emitCheck(plan.exit, to: places.exit) }
         emitter.emitWrites()
-        if plan.exitsBehindWrites { emitter.emitCheck(plan.exit, to: places.exit) }
+        if plan.leaves && plan.exitsBehindWrites { emitter.emitCheck(plan.exit, to: places.exit) }
         emitter.settled = [:]
         asm.cmp(.long, RegisterMap.header(\.interrupt_pending), imm: 0)
         asm.jcc(.ne, places.leave)
         for index in plan.again.dropLast() { emitter.emitCheck(index, to: places.leave) }
-        emitter.emitCheck(plan.again.last.unsafelyUnwrapped, to: places.top, unless: true)
-        asm.jmp(places.leave)
-        emitExit(&emitter, places, counted)
+        if let last = plan.again.last {
+            emitter.emitCheck(last, to: places.top, unless: true)
+            asm.jmp(places.leave)
+        } else {
+            asm.jmp(places.top)
+        }
+        if plan.leaves { emitExit(&emitter, places, counted) }
     }
 
     private func emitExit(_ emitter: inout VectorEmitter, _ places: Places, _ counted: VectorLoopCounting) {

@@ -111,7 +111,8 @@ extension VectorLoopPlan {
 
     private func temporaryCount(_ i: Instruction) -> Int {
         switch i.opcode {
-        case .canonicalNaN, .copySign, .copySignNegated, .copySignXor, .exitIf: 1
+        case .canonicalNaN, .copySign, .copySignNegated, .copySignXor: 1
+        case .exitIf: self[i.a].opcode == .anyNaN ? 1 : 0
         case .store: i.access.bytes < i.type.laneByteCount ? 2 : 0
         default: 0
         }

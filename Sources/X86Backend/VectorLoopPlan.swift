@@ -1,7 +1,7 @@
 // How a loop of vectors is emitted: what is done once, what each time round, and in which registers.
 //
 // The function is one superblock that stands for a group of iterations and leaves for its own address when there may be another
-// (see Optimizer/LoopVectorizer). As a loop, broadcasts and the checks that hold for good come first; registers that the loop
+// (see Optimizer/LoopVectorizer); a search leaves for nowhere else. As a loop, broadcasts and the checks that hold for good come first; registers that the loop
 // leaves as lanes of vectors are extracted on the way out only. Everything is decided before anything is emitted.
 
 import IR
@@ -26,9 +26,12 @@ struct VectorLoopPlan {
     /// Writes in an order in which none changes what a later one needs; those of lanes.
     var writes: [Int] = []
     var laneWrites: [LaneWrite] = []
-    /// The exit that the loop has, in front of the writes or behind them.
+    /// The exit that the loop has, in front of the writes or behind them; negative for a search.
     var exit = -1
+    /// Loads may reach behind where the guest stops.
+    var readsAhead = false
     var exitsBehindWrites = false
+    var leaves: Bool { exit >= 0 }
     /// Homes that hold vectors meanwhile.
     var borrowed: [XMM] = []
     /// A register that changes with every group, and has a home.
@@ -73,13 +76,18 @@ struct VectorLoopPlan {
             if i.opcode == .load || i.opcode == .store, need(i.a) + (i.b.isNone ? 0 : need(i.b)) > 4 { return false }
             if i.type.isVector && !i.opcode.effects.isDisjoint(with: .raisesFlags) { raisesFlags = true }
         }
-        guard let last = exits.last, UInt64(bitPattern: function.instructions[last].immediate) > function.entry else { return false }
-        exit = last
-        for index in exits.dropLast() {
+        let leaves = exits.last.map { UInt64(bitPattern: function.instructions[$0].immediate) != function.entry } == true
+        if leaves, let last = exits.popLast() {
+            guard UInt64(bitPattern: function.instructions[last].immediate) > function.entry, isComparison(function.instructions[last].a)
+            else { return false }
+            exit = last
+        }
+        for index in exits {
             let i = function.instructions[index]
             guard UInt64(bitPattern: i.immediate) == function.entry else { return false }
-            if self[i.a].opcode == .anyNaN {
+            if self[i.a].opcode == .anyNaN || self[i.a].opcode == .anyBit {
                 body.append(index)
+                readsAhead = readsAhead || self[i.a].opcode == .anyBit
             } else if isComparison(i.a) {
                 if i.detail == 1 { once.append(index) } else { again.append(index) }
             } else {
@@ -87,7 +95,7 @@ struct VectorLoopPlan {
             }
         }
         body.sort()
-        guard !again.isEmpty, isComparison(function.instructions[last].a), unboxed.allSatisfy({ self[function.instructions[$0].a].opcode == .read })
+        guard !again.isEmpty || readsAhead, unboxed.allSatisfy({ self[function.instructions[$0].a].opcode == .read })
         else { return false }
         return splitWrites(translator) && hoisted.allSatisfy { isSource(function.instructions[$0].a) }
     }
@@ -181,6 +189,7 @@ struct VectorLoopPlan {
     }
 
     private mutating func placeExit() -> Bool {
+        if exit < 0 { return true }
         let comparison = self[function.instructions[exit].a]
         let values = Set(writes.map { function.instructions[$0].a })
         let slots = Set(writes.map { function.instructions[$0].slot })
