@@ -17,6 +17,8 @@ struct RegionBlock {
     var weight = 1
     /// Iterations of the loop that it is the whole of, which it holds one behind the other.
     var iterations = 1
+    /// See `LiftLimits.loopEnds`.
+    var loopEnds: [UInt64] = []
     /// Positions of the superblocks that it transfers to.
     var successors: [Int] = []
 }
@@ -26,7 +28,7 @@ struct Region {
     private(set) var blocks: [RegionBlock] = []
     var instructionCount: Int { blocks.reduce(0) { $0 + $1.lifted.instructionCount } }
     var plan: [SuperblockPlan] {
-        blocks.map { SuperblockPlan(address: $0.function.entry, iterations: $0.iterations, weight: $0.weight) }
+        blocks.map { SuperblockPlan(address: $0.function.entry, iterations: $0.iterations, weight: $0.weight, loopEnds: $0.loopEnds) }
     }
     var ranges: [Range<UInt64>] { blocks.flatMap(\.lifted.ranges) }
 
@@ -59,17 +61,24 @@ struct Region {
             let place = places.count
             places[address] = place
             let function = engine.function(ofRegion: place)
-            var limits = engine.regionLimits
-            var lifted = engine.lift(address, key.mode, limits, into: function), vectors: Function?
-            if Region.targets(of: function).contains(address) {
+            var limits = engine.configuration.limits
+            limits.loopEnds = Array(profile)
+            var lifted = engine.lift(address, key.mode, limits, into: function)
+            var vectors = engine.vectorLoop(of: function, place)
+            if vectors == nil, !lifted.goesBy.isEmpty {
+                // Which way the loop mostly goes is not known: only as vectors it is worth leaving the other out.
+                limits.loopEnds = []
+                lifted = engine.lift(address, key.mode, limits, into: function)
                 vectors = engine.vectorLoop(of: function, place)
+            }
+            if Region.targets(of: function).contains(address) {
                 // One poll for several iterations, which the optimiser sees as one.
                 limits.iterations = min(Region.unrolledIterations, Region.unrolledInstructions / lifted.instructionCount)
                 limits.instructions = Region.unrolledInstructions
                 if limits.iterations > 1 { lifted = engine.lift(address, key.mode, limits, into: function) }
             }
             count += lifted.instructionCount
-            blocks.append(RegionBlock(function: function, vectors: vectors, lifted: lifted, iterations: limits.iterations))
+            blocks.append(RegionBlock(function: function, vectors: vectors, lifted: lifted, iterations: limits.iterations, loopEnds: lifted.goesBy.isEmpty ? [] : limits.loopEnds))
             for target in Region.targets(of: function).reversed() {
                 // What the block translation went through on its way back to the start, and the region goes by.
                 let isAside = lifted.goesBy.contains(target)
@@ -168,13 +177,6 @@ extension Engine {
         guard LoopVectorizer.vectorize(function, for: target, into: result, slotTypes: isa.slots.map(\.type)) else { return nil }
         optimizer.tidy(result)
         return result
-    }
-
-    /// What the superblocks of a region may have.
-    var regionLimits: LiftLimits {
-        var limits = configuration.limits
-        limits.closesLoops = true
-        return limits
     }
 
     /// Lifts and optimises a superblock. Holds the lock.

@@ -177,7 +177,7 @@ struct SuperblockLifter {
 
     /// Whether the code at `address` is the end of the loop that the superblock starts: little more than a jump back to there.
     mutating func leadsBack(from address: UInt64) -> Bool {
-        guard limits.closesLoops, !overlapsLifted(address, address &+ 2) else { return false }
+        guard limits.loopEnds.contains(address), !overlapsLifted(address, address &+ 2) else { return false }
         var address = address
         for _ in 0 ... SuperblockLifter.wayBack {
             guard let bits = fetcher.fetch(at: address) else { return false }

@@ -6,21 +6,20 @@ extension VectorEmission {
     /// Leaves unless the loop goes on behind so many iterations of the group, by what it counts.
     mutating func emitTripGuard(_ exit: Int, behind: Int) -> Bool {
         guard let test = plan.countTest(exit) else { return false }
-        let isRising = test.step > 0, step = Int64(test.step.magnitude)
+        let isRising = test.step > 0, step = Int64(test.step.magnitude), behind = Int64(behind)
         let variable = first(test.variable), limit = first(test.limit)
-        let distance = isRising ? builder.binary(.subtract, .i64, limit, variable) : builder.binary(.subtract, .i64, variable, limit)
-        let behind = Int64(behind)
+        // How far it is to go, at least; as a signed number, which is negative behind the limit.
+        var least = (behind - 1) * step
         switch (test.condition, isRising) {
-        case (.notEqual, _):
-            builder.exitIf(builder.compare(.lessUnsigned, distance, builder.i64(behind * step)), to: entry)
-        case (.lessUnsigned, true), (.lessSigned, true), (.greaterUnsigned, false), (.greaterSigned, false):
-            builder.exitIf(builder.compare(test.condition.inverted, variable, limit), to: entry)
-            builder.exitIf(builder.compare(.lessOrEqualUnsigned, distance, builder.i64((behind - 1) * step)), to: entry)
-        case (.lessOrEqualUnsigned, true), (.lessOrEqualSigned, true), (.greaterOrEqualUnsigned, false), (.greaterOrEqualSigned, false):
-            builder.exitIf(builder.compare(test.condition.inverted, variable, limit), to: entry)
-            builder.exitIf(builder.compare(.lessUnsigned, distance, builder.i64((behind - 1) * step)), to: entry)
+        case (.notEqual, _): least += step
+        case (.lessUnsigned, true), (.lessSigned, true), (.greaterUnsigned, false), (.greaterSigned, false): least += 1
+        case (.lessOrEqualUnsigned, true), (.lessOrEqualSigned, true), (.greaterOrEqualUnsigned, false), (.greaterOrEqualSigned, false): break
         default: return false
         }
+        if test.condition != .notEqual { builder.exitIf(builder.compare(test.condition.inverted, variable, limit), to: entry, once: true) }
+        let (base, offset) = parts(variable)
+        let distance = isRising ? builder.binary(.subtract, .i64, limit, base) : builder.binary(.subtract, .i64, base, limit)
+        builder.exitIf(builder.compare(.lessSigned, distance, builder.i64(isRising ? least + offset : least - offset)), to: entry)
         if test.isWord {
             // A counter of 32 bits that wraps around inside of the group is no longer what it counts.
             let room = Int64(Int32.max) - step * (behind + 1)
@@ -28,6 +27,15 @@ extension VectorEmission {
             builder.exitIf(wraps, to: entry)
         }
         return true
+    }
+
+    /// A sum with a constant, taken apart.
+    private func parts(_ value: Value) -> (base: Value, offset: Int64) {
+        let i = builder.function[value]
+        guard i.opcode == .add, i.type == .i64, builder.function[i.b].opcode == .constant,
+            let offset = Int32(exactly: builder.function[i.b].immediate)
+        else { return (value, 0) }
+        return (i.a, Int64(offset))
     }
 
     /// Leaves where the loop does behind the group.

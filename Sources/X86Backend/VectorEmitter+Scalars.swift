@@ -147,6 +147,12 @@ extension VectorEmitter {
             }
             return
         }
+        if settled[i.a.index] == nil, home != RegisterMap.none, value.opcode == .add, value.type == .i64, self[value.a].opcode == .read,
+            let number = constant(value.b), let short = Int32(exactly: number)
+        {
+            let source = scalar(value.a, &pool)
+            return translator.asm.lea(.quad, Register(rawValue: home).unsafelyUnwrapped, .base(source, short))
+        }
         let register = scalar(i.a, &pool)
         if home != RegisterMap.none {
             translator.asm.mov(.quad, Register(rawValue: home).unsafelyUnwrapped, register)

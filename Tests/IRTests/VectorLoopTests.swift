@@ -54,8 +54,11 @@ private struct Run: Equatable {
             memory.deallocate()
             slots.deallocate()
         }
+        // Searches go on for a while where all is the same, or most.
+        let same: UInt64? = random.chance(30) ? 0x0101_0101_0101_0101 &* UInt64(random.below(256)) : nil
         for word in 0 ..< Run.words { memory[word] = random.chance(60) ? floatPattern(&random) : random.next() }
         let start = UInt64(UInt(bitPattern: memory)), end = start + UInt64(Run.words * 8)
+        if let same { for word in 0 ..< Run.words where !random.chance(2) { memory[word] = same } }
         // Pointers near each other, so that they overlap as often as not.
         for slot in 0 ..< 8 { slots[slot] = start + UInt64(random.below(24)) * 4 }
         for slot in 8 ..< 12 { slots[slot] = floatPattern(&random) }

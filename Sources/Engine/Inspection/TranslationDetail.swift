@@ -44,7 +44,8 @@ extension Engine {
                 vectors.append(isRegion ? vectorLoop(of: block, number, mode) : nil)
                 let function = Function(capacity: 512)
                 function.reset(entry: block.address)
-                var builder = Builder(function: function, slotTypes: isa.slots.map(\.type)), limits = isRegion ? regionLimits : configuration.limits
+                var builder = Builder(function: function, slotTypes: isa.slots.map(\.type)), limits = configuration.limits
+                limits.loopEnds = block.loopEnds
                 if block.iterations > 1 {
                     limits.iterations = block.iterations
                     limits.instructions = Region.unrolledInstructions
@@ -76,8 +77,10 @@ extension Engine {
     /// The loop of vectors that a region has in front of the superblock, as `Region` finds it. Holds the lock.
     private func vectorLoop(of block: SuperblockPlan, _ number: Int, _ mode: TranslationMode) -> Function? {
         let function = Function(capacity: 512)
-        _ = lift(block.address, mode, regionLimits, into: function)
-        return Region.targets(of: function).contains(block.address) ? vectorLoop(of: function, number) : nil
+        var limits = configuration.limits
+        limits.loopEnds = block.loopEnds
+        _ = lift(block.address, mode, limits, into: function)
+        return vectorLoop(of: function, number)
     }
 
     private func detail(
