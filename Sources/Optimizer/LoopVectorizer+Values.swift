@@ -71,7 +71,7 @@ extension LoopVectorizer {
     }
 
     private func loadKind(_ i: Instruction) -> Kind {
-        guard stride(i) == Int64(i.access.bytes) else { return .unknown }
+        guard stride(i) == Int64(i.access.bytes * unrolled) else { return .unknown }
         if i.type.isFloat { return floatType(i.type) == nil ? .unknown : .vector([]) }
         if i.access.bytes == integerBytes { return .vector(i.access.isSigned ? .sign : .zero) }
         return .vector(i.access.isSigned ? .sign : [.sign, .zero])

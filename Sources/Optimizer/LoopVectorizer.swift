@@ -10,7 +10,8 @@
 //
 // A loop that counts and has its only exit at the end leaves with a group. Others, among them those that search or compare and
 // leave by what they load, are *searches*: a group is executed only when the loop goes on through all of it, and the iteration
-// that leaves is left to the loop itself (see LoopVectorizer+Exits).
+// that leaves is left to the loop itself (see LoopVectorizer+Exits). A loop that copies or fills several words in each iteration
+// becomes vectors within the iteration (see LoopVectorizer+Packs).
 
 import IR
 
@@ -46,6 +47,9 @@ package struct LoopVectorizer {
     var lanes = 0
     var integerBytes = 0
     var accesses: [Memory] = []
+    /// Adjacent accesses of each kind in one iteration.
+    var unrolled = 1
+    var pack = Pack()
 
     /// How a value of one iteration relates to that of the next.
     enum Kind: Equatable {
@@ -83,12 +87,17 @@ package struct LoopVectorizer {
     /// Replaces the contents of `result` by the vector form of `loop`, which must be optimised but not yet have folded addresses.
     /// - Returns: false when there is none.
     package static func vectorize(_ loop: Function, for target: Target, into result: Function, slotTypes: [Type]) -> Bool {
-        guard var vectorizer = LoopVectorizer(loop, target), vectorizer.findSlots(), vectorizer.chooseLanes(), vectorizer.classify(),
-            vectorizer.sortExits(), vectorizer.findAccesses()
-        else { return false }
+        guard var vectorizer = LoopVectorizer(loop, target), vectorizer.findSlots() else { return false }
+        var packed = vectorizer
+        if vectorizer.chooseLanes(), vectorizer.classify(), vectorizer.sortExits(), vectorizer.findAccesses() {
+            result.reset(entry: loop.entry)
+            var emission = VectorEmission(vectorizer, Builder(function: result, slotTypes: slotTypes))
+            if emission.run() { return true }
+        }
+        guard packed.findPack() else { return false }
         result.reset(entry: loop.entry)
-        var emission = VectorEmission(vectorizer, Builder(function: result, slotTypes: slotTypes))
-        return emission.run()
+        var emission = VectorEmission(packed, Builder(function: result, slotTypes: slotTypes))
+        return emission.runPack()
     }
 
     private init?(_ loop: Function, _ target: Target) {

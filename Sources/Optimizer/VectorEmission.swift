@@ -14,6 +14,8 @@ struct VectorEmission {
     /// Vectors, by the value of the loop that they are.
     var vectors: [UInt32: Value] = [:]
     var written: [Int: Value] = [:]
+    /// Words of a pack: the vector and the lane.
+    var packLanes: [UInt32: (words: Value, lane: Int)] = [:]
 
     init(_ plan: LoopVectorizer, _ builder: Builder) {
         self.plan = plan
@@ -116,7 +118,7 @@ struct VectorEmission {
 
     // MARK: Memory
 
-    private mutating func memory(_ i: Instruction) -> Instruction {
+    mutating func memory(_ i: Instruction) -> Instruction {
         var result = i
         result.a = first(i.a)
         if !i.b.isNone { result.b = first(i.b) }
@@ -163,7 +165,7 @@ struct VectorEmission {
         return sum(result, i.immediate)
     }
 
-    private mutating func emit(_ hazard: Hazard) {
+    mutating func emit(_ hazard: Hazard) {
         let store = address(hazard.store), other = address(hazard.other)
         let distance = sum(builder.binary(.subtract, .i64, store, other), 0 &- hazard.low)
         let holds = builder.compare(.lessOrEqualUnsigned, distance, builder.i64(hazard.high &- hazard.low))
@@ -221,7 +223,7 @@ struct VectorEmission {
 
     // MARK: Registers
 
-    private mutating func emitWrites() {
+    mutating func emitWrites() {
         let slots = plan.writes.sorted { $0.value < $1.value }
         // All values are those of before any is written.
         var values: [(slot: Int, value: Value)] = []
@@ -269,6 +271,7 @@ struct VectorEmission {
     }
 
     private mutating func lastLaneValue(_ value: Value) -> Value {
+        if let (words, lane) = packLanes[value.index] { return builder.lane(lane, of: words) }
         let i = plan[value]
         if i.opcode == .box { return builder.unary(.box, .f64, lastLaneValue(i.a)) }
         if i.opcode == .canonicalNaN { return builder.unary(.canonicalNaN, i.type, lastLaneValue(i.a)) }

@@ -168,21 +168,32 @@ extension VectorEmitter {
 
     /// Extracts what registers get from the vectors that are kept.
     func emitLanes() {
-        for write in plan.laneWrites { extract(write) }
+        var upper: [LaneWrite] = [], raised: Set<UInt8> = []
+        for write in plan.laneWrites {
+            if isInUpperHalf(write) { upper.append(write) } else { extract(write) }
+        }
+        for write in upper {
+            if raised.insert(write.carry.rawValue).inserted { translator.asm.vextractf128(write.carry, write.carry, 1) }
+            extract(write)
+        }
         translator.asm.vzeroupper()
         for write in plan.laneWrites { finish(write) }
     }
 
-    private func extract(_ write: VectorLoopPlan.LaneWrite) {
+    private typealias LaneWrite = VectorLoopPlan.LaneWrite
+
+    private func isInUpperHalf(_ write: LaneWrite) -> Bool { write.lane * instruction(write.vector).type.laneByteCount >= 16 }
+
+    /// From the half that the lane is in.
+    private func extract(_ write: LaneWrite) {
         let type = instruction(write.vector).type, i = instruction(write.index), carry = write.carry
-        // The last lane.
-        if type.byteCount == 32 { translator.asm.vextractf128(carry, carry, 1) }
+        let bytes = type.laneByteCount
         if type.isFloatVector {
-            translator.asm.vpshufd(.x128, carry, carry, imm: type.laneByteCount == 8 ? 0b11_10_11_10 : 0b11_11_11_11)
+            // The loop leaves the last lane of floats.
+            translator.asm.vpshufd(.x128, carry, carry, imm: bytes == 8 ? 0b11_10_11_10 : 0b11_11_11_11)
             return
         }
-        let bytes = type.laneByteCount
-        translator.asm.vpextr(elementBytes: bytes, .rdi, carry, UInt8(16 / bytes - 1))
+        translator.asm.vpextr(elementBytes: bytes, .rdi, carry, UInt8(write.lane % (16 / bytes)))
         switch self[i.a].opcode {
         case .signExtend where bytes == 4: translator.asm.movsxd(.rdi, .rdi)
         case .signExtend: translator.asm.movsx(.quad, .rdi, from: bytes == 1 ? .byte : .word, .rdi)

@@ -94,7 +94,8 @@ extension Translator {
             default: emitter.emit(index)
             }
         }
-        for write in plan.laneWrites { emitter.carry(write) }
+        var carried: Set<UInt8> = []
+        for write in plan.laneWrites where carried.insert(write.carry.rawValue).inserted { emitter.carry(write) }
     }
 
     /// Saves the flags when a store of the group comes into another page than the one before it.
@@ -187,7 +188,7 @@ private struct VectorLoopCounting {
 
     /// - Parameter scalar: the loop, of which several iterations may lie one behind the other.
     init(_ plan: VectorLoopPlan, _ scalar: Function) {
-        lanes = plan.body.reduce(1) { max($0, plan.function.instructions[$1].type.laneCount) }
+        lanes = plan.function.groupIterations > 0 ? plan.function.groupIterations : plan.body.reduce(1) { max($0, plan.function.instructions[$1].type.laneCount) }
         exitAddress = scalar.entry
         var address = scalar.entry
         for index in 0 ..< scalar.count {

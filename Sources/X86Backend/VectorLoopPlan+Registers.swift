@@ -38,7 +38,10 @@ extension VectorLoopPlan {
     private mutating func placeCarries(_ translator: Translator, _ pool: inout Pool) -> Bool {
         for position in laneWrites.indices {
             let slot = function.instructions[laneWrites[position].index].slot, home = translator.homes[slot]
-            if translator.map.slots[slot].type.isFloat, home != RegisterMap.none {
+            let vector = laneWrites[position].vector
+            if let same = laneWrites[..<position].first(where: { $0.vector == vector }), function.instructions[vector].type.isIntegerVector {
+                laneWrites[position].carry = same.carry
+            } else if translator.map.slots[slot].type.isFloat, home != RegisterMap.none {
                 laneWrites[position].carry = XMM(rawValue: home).unsafelyUnwrapped
             } else {
                 guard let register = pool.take() else { return false }

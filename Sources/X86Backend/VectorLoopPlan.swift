@@ -45,6 +45,7 @@ struct VectorLoopPlan {
         /// Where the vector is kept from group to group.
         var carry: XMM
         var vector: Int
+        var lane: Int
     }
 
     init?(_ function: Function, _ translator: Translator) {
@@ -95,7 +96,7 @@ struct VectorLoopPlan {
             }
         }
         body.sort()
-        guard !again.isEmpty || readsAhead, unboxed.allSatisfy({ self[function.instructions[$0].a].opcode == .read })
+        guard !again.isEmpty || readsAhead || leaves, unboxed.allSatisfy({ self[function.instructions[$0].a].opcode == .read })
         else { return false }
         return splitWrites(translator) && hoisted.allSatisfy { isSource(function.instructions[$0].a) }
     }
@@ -119,8 +120,9 @@ struct VectorLoopPlan {
         var scalars: [Int] = []
         for index in writes {
             let i = function.instructions[index]
-            if let vector = laneSource(i.a) {
-                laneWrites.append(LaneWrite(index: index, carry: .xmm0, vector: vector))
+            if let lane = laneSource(i.a) {
+                let source = function.instructions[lane]
+                laneWrites.append(LaneWrite(index: index, carry: .xmm0, vector: Int(source.a.index), lane: Int(source.detail)))
             } else {
                 guard i.type == .i64, need(i.a) <= 3 else { return false }
                 scalars.append(index)
@@ -138,11 +140,11 @@ struct VectorLoopPlan {
         return self[sum.b].immediate
     }
 
-    /// The vector of which a lane is taken, when the value is nothing but that lane, extended or boxed.
+    /// The `lane` that the value is nothing but, extended or boxed.
     func laneSource(_ value: Value) -> Int? {
         let i = self[value]
         switch i.opcode {
-        case .lane: return Int(i.a.index)
+        case .lane: return Int(value.index)
         case .box, .canonicalNaN, .signExtend, .zeroExtend: return laneSource(i.a)
         default: return nil
         }

@@ -35,7 +35,7 @@ struct SearchMaker {
         let trips = 1 + random.below(random.chance(oneIn: 3) ? 180 : 60)
         for pointer in pointers.prefix(pair ? 2 : 1) { prepare(pointer, trips, bytes, &random) }
         add(Encode.addi(target, PointerRegister.all[1], Int32(random.below(128))))
-        let counted = leavesMemory ? random.below(3) : 1 + random.below(2)
+        let counted = leavesMemory ? (random.chance(oneIn: 3) ? random.below(3) : 0) : 1 + random.below(2)
         add(Encode.addi(end, pointers[0], Int32(trips + random.below(40)) * bytes), Encode.addi(counter, 0, Int32(trips + random.below(40))))
         let loop = items.count
         body(width, pair, stores, counted, loop, &random)
@@ -63,11 +63,11 @@ struct SearchMaker {
         add(Encode.addi(pointer, PointerRegister.all[0], offset - 1000))
         if leavesMemory || random.chance(oneIn: 4) {
             // Before the end of the data, or of a page in its middle.
-            let pages: UInt32 = leavesMemory && !random.chance(oneIn: 4) ? 2 : UInt32(random.below(2))
+            let pages: UInt32 = leavesMemory && !random.chance(oneIn: 6) ? 2 : UInt32(random.below(2))
             add(0x37 | 28 << 7 | pages << 12, Encode.add(pointer, PointerRegister.all[0], 28), Encode.addi(pointer, pointer, offset - 400))
         }
         let start: UInt32 = 24, count: UInt32 = 25
-        let room = leavesMemory ? 400 - offset : 1400, length = leavesMemory && random.chance(oneIn: 2) ? room : min(Int32(trips) * bytes, room)
+        let room = leavesMemory ? 400 - offset : 1400, length = leavesMemory && !random.chance(oneIn: 4) ? room : min(Int32(trips) * bytes, room)
         add(Encode.addi(start, pointer, 0), Encode.addi(count, 0, length))
         let loop = items.count
         add(Encode.sb(fill, start, 0), Encode.addi(start, start, 1), Encode.addi(count, count, -1))
@@ -83,7 +83,7 @@ struct SearchMaker {
         for index in 0 ..< (pair ? 2 : 1) { add(Encode.load(width | unsigned, values[index], pointers[index], behind)) }
         if stores, random.chance(oneIn: 2) { add(Encode.store(0x23, width, values[0], target, behind)) }
         if pair, random.chance(oneIn: 2) { leave(1, values[0], values[1]) }
-        for _ in 0 ..< 1 + random.below(2) { test(width, pair, &random) }
+        for _ in 0 ..< 1 + random.below(leavesMemory ? 1 : 2) { test(width, pair, &random) }
         if stores { add(Encode.store(0x23, width, random.pick([values[0], fill]), target, behind)) }
         if !early { advance(bytes, pair, stores) }
         if random.chance(oneIn: 4) { add(Encode.addi(scratch[0], pointers[0], 3)) }
