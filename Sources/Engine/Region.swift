@@ -36,8 +36,9 @@ struct Region {
     private static let iterations = 8
     private static let deepest = 5
 
-    /// Iterations of a loop of one superblock that are laid out one behind the other, and guest instructions in them, at most.
-    static let unrolledIterations = 8, unrolledInstructions = 64
+    /// Iterations of a loop of one superblock that are laid out one behind the other, and guest instructions in them, at most; more in front
+    /// of vectors that search.
+    static let unrolledIterations = 8, unrolledInstructions = 64, unrolledInstructionsOfSearch = 128
 
     /// The loop that starts at `key`; nil when nothing leads back there. The engine's lock is held.
     init?(around key: BlockKey, in engine: Engine) {
@@ -73,8 +74,10 @@ struct Region {
             }
             if Region.targets(of: function).contains(address) {
                 // One poll for several iterations, which the optimiser sees as one.
-                limits.iterations = min(Region.unrolledIterations, Region.unrolledInstructions / lifted.instructionCount)
-                limits.instructions = Region.unrolledInstructions
+                let before = vectors.flatMap { LoopVectorizer.iterations(before: $0) }
+                limits.instructions = Region.unrolledInstructionsOfSearch
+                let most = before == nil ? Region.unrolledInstructions : Region.unrolledInstructionsOfSearch
+                limits.iterations = min(before ?? Region.unrolledIterations, most / lifted.instructionCount)
                 if limits.iterations > 1 { lifted = engine.lift(address, key.mode, limits, into: function) }
             }
             count += lifted.instructionCount

@@ -1,6 +1,7 @@
 // Loops that copy or fill several words in each iteration, as memory functions do: the words of one iteration are the lanes.
 //
-// All loads of the iteration are done before all stores: what is read and what is written must not overlap, which is tested once.
+// All loads of the iteration are done before all stores: what is read and what is written must not overlap, which is tested once,
+// as is that there is enough to do.
 
 import IR
 
@@ -15,6 +16,9 @@ extension LoopVectorizer {
     }
 
     private static let wordBytes = 8, mostWords = 32
+
+    /// What has to be left for vectors to pay: entering costs, and registers get their words in the end.
+    fileprivate static let leastBytes = 1024
 
     /// Whether the loop is one of these.
     mutating func findPack() -> Bool {
@@ -72,6 +76,8 @@ extension VectorEmission {
         let pack = plan.pack
         builder.startBlock()
         builder.boundary(entry)
+        let trips = LoopVectorizer.leastBytes / Int(pack.byteCount)
+        guard emitTripGuard(plan.countedExits[0], behind: trips, once: true) else { return false }
         if let store = pack.stores.first, let load = pack.loads.first {
             emit(Hazard(store: store, other: load, low: 1 - pack.byteCount, high: pack.byteCount - 1, isSteady: true))
         }

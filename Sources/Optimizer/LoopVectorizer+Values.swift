@@ -47,8 +47,20 @@ extension LoopVectorizer {
         switch kind(value) {
         case .invariant, .affine, .word: kinds[reads[slot] ?? Int(value.index)] != .accumulator
         case .sum: totals.contains(value.index)
-        case .vector(let upper): self[value].type.isFloat || integerBytes == 8 || !upper.isEmpty
+        case .vector(let upper): self[value].type.isFloat || integerBytes == 8 || !upper.isEmpty || isComputedFromLane(value)
         case .unknown, .accumulator: false
+        }
+    }
+
+    /// Whether a register can be computed from the last lane of something, where its own lane does not hold all of it.
+    func isComputedFromLane(_ value: Value) -> Bool {
+        guard case .vector(let upper) = kind(value), self[value].type.isInteger else { return false }
+        if !upper.isEmpty { return true }
+        let i = self[value]
+        switch i.opcode {
+        case .truncate, .signExtend, .zeroExtend: return isComputedFromLane(i.a)
+        case .add, .and, .or, .xor: return constant(i.b).flatMap { Int32(exactly: $0) } != nil && isComputedFromLane(i.a)
+        default: return false
         }
     }
 

@@ -4,7 +4,7 @@ import IR
 
 extension VectorEmission {
     /// Leaves unless the loop goes on behind so many iterations of the group, by what it counts.
-    mutating func emitTripGuard(_ exit: Int, behind: Int) -> Bool {
+    mutating func emitTripGuard(_ exit: Int, behind: Int, once: Bool = false) -> Bool {
         guard let test = plan.countTest(exit) else { return false }
         let isRising = test.step > 0, step = Int64(test.step.magnitude), behind = Int64(behind)
         let variable = first(test.variable), limit = first(test.limit)
@@ -19,7 +19,7 @@ extension VectorEmission {
         if test.condition != .notEqual { builder.exitIf(builder.compare(test.condition.inverted, variable, limit), to: entry, once: true) }
         let (base, offset) = parts(variable)
         let distance = isRising ? builder.binary(.subtract, .i64, limit, base) : builder.binary(.subtract, .i64, base, limit)
-        builder.exitIf(builder.compare(.lessSigned, distance, builder.i64(isRising ? least + offset : least - offset)), to: entry)
+        builder.exitIf(builder.compare(.lessSigned, distance, builder.i64(isRising ? least + offset : least - offset)), to: entry, once: once)
         if test.isWord {
             // A counter of 32 bits that wraps around inside of the group is no longer what it counts.
             let room = Int64(Int32.max) - step * (behind + 1)
@@ -64,6 +64,10 @@ extension VectorEmission {
     mutating func emitUpperChecks() {
         let bits = UInt8(plan.integerBytes * 8)
         for test in plan.laneTests {
+            if let range = test.range, plan.constant(range.limit) == nil {
+                let limit = first(range.limit), bound = builder.constant(builder.function[limit].type, range.bound)
+                builder.exitIf(builder.compare(.greaterOrEqualUnsigned, limit, bound), to: entry, once: true)
+            }
             guard let upper = test.upper else { continue }
             for value in [test.a, test.b].compactMap({ $0 }) where plan.kind(value) == .invariant && plan.constant(value) == nil {
                 let scalar = first(value), type = builder.function[scalar].type
@@ -75,7 +79,7 @@ extension VectorEmission {
 
     /// A bit is set in each lane whose iteration leaves, and none in the others.
     private mutating func lanes(_ test: LoopVectorizer.LaneTest) -> Value {
-        let isUnsigned = test.upper == .zero || [.lessUnsigned, .greaterOrEqualUnsigned, .lessOrEqualUnsigned, .greaterUnsigned].contains(test.condition)
+        let isUnsigned = test.range != nil || test.upper == .zero || [.lessUnsigned, .greaterOrEqualUnsigned, .lessOrEqualUnsigned, .greaterUnsigned].contains(test.condition)
         guard let b = test.b else {
             let lanes = lanes(of: test.a)
             return test.condition == .notEqual ? lanes : builder.compareLanes(.equal, lanes, spread(0))

@@ -275,9 +275,15 @@ struct VectorEmission {
         let i = plan[value]
         if i.opcode == .box { return builder.unary(.box, .f64, lastLaneValue(i.a)) }
         if i.opcode == .canonicalNaN { return builder.unary(.canonicalNaN, i.type, lastLaneValue(i.a)) }
-        let lane = builder.lane(lastLane, of: vector(value))
-        guard i.type == .i64, builder.function[lane].type == .i32, case .vector(let upper) = plan.kind(value) else { return lane }
+        if case .vector(let upper) = plan.kind(value), i.type.isInteger, upper.isEmpty, plan.integerBytes < 8 {
+            var scalar = i
+            scalar.a = lastLaneValue(i.a)
+            if i.opcode.operandCount > 1 { scalar.b = builder.constant(builder.function[scalar.a].type, plan.constant(i.b).unsafelyUnwrapped) }
+            return builder.emit(scalar)
+        }
+        let lane = builder.lane(lastLane, of: vector(value)), isNarrow = i.type == .i32 && plan.integerBytes < 4
+        guard i.type == .i64 || isNarrow, builder.function[lane].type == .i32, case .vector(let upper) = plan.kind(value) else { return lane }
         let bits = UInt8(plan.integerBytes * 8)
-        return upper.contains(.sign) ? builder.signExtend(lane, bits: bits) : builder.zeroExtend(lane, bits: bits)
+        return upper.contains(.sign) ? builder.signExtend(lane, bits: bits, to: i.type) : builder.zeroExtend(lane, bits: bits, to: i.type)
     }
 }

@@ -194,11 +194,7 @@ extension VectorEmitter {
             return
         }
         translator.asm.vpextr(elementBytes: bytes, .rdi, carry, UInt8(write.lane % (16 / bytes)))
-        switch self[i.a].opcode {
-        case .signExtend where bytes == 4: translator.asm.movsxd(.rdi, .rdi)
-        case .signExtend: translator.asm.movsx(.quad, .rdi, from: bytes == 1 ? .byte : .word, .rdi)
-        default: break
-        }
+        compute(i.a, laneBytes: bytes)
         let home = translator.homes[i.slot]
         if home != RegisterMap.none {
             translator.asm.mov(.quad, Register(rawValue: home).unsafelyUnwrapped, .rdi)
@@ -206,6 +202,27 @@ extension VectorEmitter {
             translator.asm.mov(.quad, translator.map.memory(ofSlot: i.slot), .rdi)
         }
     }
+
+    /// What a register gets, in rdi, from the lane in rdi.
+    private func compute(_ value: Value, laneBytes: Int) {
+        let i = self[value]
+        if i.opcode == .lane { return }
+        compute(i.a, laneBytes: laneBytes)
+        switch (i.opcode, i.detail) {
+        case (.signExtend, 32): translator.asm.movsxd(.rdi, .rdi)
+        case (.signExtend, let bits): translator.asm.movsx(.quad, .rdi, from: bits == 8 ? .byte : .word, .rdi)
+        case (.zeroExtend, let bits) where Int(bits) == laneBytes * 8 && self[i.a].opcode == .lane: break
+        case (.zeroExtend, 32): translator.asm.mov(.long, .rdi, .rdi)
+        case (.zeroExtend, let bits): translator.asm.movzx(.long, .rdi, from: bits == 8 ? .byte : .word, .rdi)
+        case (.add, _): translator.asm.add(width(i), .rdi, imm: number(i.b))
+        case (.and, _): translator.asm.alu(.and, width(i), .rdi, imm: number(i.b))
+        case (.or, _): translator.asm.alu(.or, width(i), .rdi, imm: number(i.b))
+        case (.xor, _): translator.asm.alu(.xor, width(i), .rdi, imm: number(i.b))
+        default: break
+        }
+    }
+
+    private func number(_ value: Value) -> Int32 { Int32(truncatingIfNeeded: self[value].immediate) }
 
     /// Makes floats what the guest sees.
     private func finish(_ write: VectorLoopPlan.LaneWrite) {

@@ -140,12 +140,15 @@ struct VectorLoopPlan {
         return self[sum.b].immediate
     }
 
-    /// The `lane` that the value is nothing but, extended or boxed.
+    /// The `lane` that the value is nothing but, extended or boxed, or that it is computed from.
     func laneSource(_ value: Value) -> Int? {
         let i = self[value]
         switch i.opcode {
         case .lane: return Int(value.index)
-        case .box, .canonicalNaN, .signExtend, .zeroExtend: return laneSource(i.a)
+        case .box, .canonicalNaN, .signExtend, .zeroExtend, .truncate: return laneSource(i.a)
+        case .add, .and, .or, .xor:
+            guard self[i.b].opcode == .constant, Int32(exactly: self[i.b].immediate) != nil else { return nil }
+            return laneSource(i.a)
         default: return nil
         }
     }

@@ -99,7 +99,7 @@ struct SearchMaker {
     /// Leaves by what was loaded.
     private mutating func test(_ width: UInt32, _ pair: Bool, _ random: inout FuzzRandom) {
         let value = values[pair ? random.below(2) : 0]
-        switch random.below(9) {
+        switch random.below(10) {
         case 0, 1: leave(0, value, 0)
         case 2: leave(0, value, other)
         case 3: if width == 0 { leave(1, value, fill) } else { leave(0, value, 0) }
@@ -109,6 +109,11 @@ struct SearchMaker {
             // A range, as for digits or blanks.
             add(Encode.addi(scratch[1], value, -Int32(random.below(100))), Encode.immediate(0x13, 7, scratch[1], scratch[1], 255), Encode.addi(scratch[2], 0, Int32(random.below(256))))
             leave(random.pick([6, 7]), scratch[1], scratch[2])
+        case 8:
+            // The same as compilers test it.
+            let lowest = Int32(random.below(200)), word: UInt32 = random.chance(oneIn: 2) ? 8 : 0
+            add(Encode.addi(scratch[2], 0, Int32(random.below(256))), Encode.addi(scratch[1], value, -lowest) | word)
+            if random.chance(oneIn: 2) { leave(random.pick([6, 7]), scratch[1], scratch[2]) } else { leave(random.pick([6, 7]), scratch[2], scratch[1]) }
         case 7:
             add(Encode.register(4, 0, scratch[1], value, random.pick([other, fill])))  // xor
             leave(random.pick([0, 0, 1]), scratch[1], 0)

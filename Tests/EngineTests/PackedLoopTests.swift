@@ -46,7 +46,7 @@ private let copies: [Copy] = [
 @Suite struct PackedLoopTests {
     /// Wherever the target is beside the source: inside of an iteration's words, ahead of them, behind them.
     @Test(arguments: copies.indices) func overlappingCopiesAgree(index: Int) {
-        let copy = copies[index], executors = RegionExecutors(), middle = executors.arena.center, bytes = UInt64(copy.words * 8), trips: UInt64 = 9
+        let copy = copies[index], executors = RegionExecutors(), middle = executors.arena.center, bytes = UInt64(copy.words * 8), trips = 1024 / bytes + 14
         for distance in stride(from: -Int64(bytes) - 16, through: Int64(bytes) + 16, by: 4) {
             for shift in [0, 3] as [UInt64] {
                 let source = middle + shift
@@ -62,9 +62,9 @@ private let copies: [Copy] = [
 
     /// Source or target leave memory in each word of an iteration.
     @Test(arguments: copies.indices, [10, 12]) func faultsArePrecise(index: Int, walker: Int) {
-        let copy = copies[index], executors = RegionExecutors(), arena = executors.arena, bytes = UInt64(copy.words * 8), trips: UInt64 = 12
+        let copy = copies[index], executors = RegionExecutors(), arena = executors.arena, bytes = UInt64(copy.words * 8), trips = 1024 / bytes + 14
         let end = arena.codeRange.upperBound + UInt64(GuestArena.dataBytes)
-        for rest in stride(from: 4 * bytes, to: 6 * bytes, by: 4) {
+        for rest in stride(from: 6 * bytes, to: 8 * bytes, by: 4) {
             var registers: [Int: UInt64] = [10: arena.center - 4096, 12: arena.center, 15: 0x0123_4567_89ab_cdef]
             registers[walker] = end - rest
             registers[14] = registers[10]! + trips * bytes
@@ -77,11 +77,11 @@ private let copies: [Copy] = [
     @Test(arguments: copies.indices) func protectedPagesFaultPrecisely(index: Int) {
         let copy = copies[index], executors = RegionExecutors(), arena = executors.arena, bytes = UInt64(copy.words * 8)
         let edge = arena.codeRange.upperBound + UInt64(GuestArena.dataBytes) - 4096, page = arena.host(edge)
-        for before in stride(from: 3 * bytes, to: 5 * bytes, by: 8) {
+        for before in stride(from: 6 * bytes, to: 8 * bytes, by: 8) {
             func run(_ executor: EngineExecutor) -> Outcome {
                 executor.engine.invalidate(arena.codeRange)
                 let start = edge - before
-                let registers: [Int: UInt64] = [10: start - bytes * 2, 12: start, 14: start + bytes * 20, 15: 5]
+                let registers: [Int: UInt64] = [10: start - bytes * 2, 12: start, 14: start + bytes * 20 + 1024 / bytes * bytes, 15: 5]
                 program(copy.code, registers).load(into: arena, RISCVState(executor.cpu.state))
                 mprotect(page, 4096, PROT_READ)
                 defer { mprotect(page, 4096, PROT_READ | PROT_WRITE) }

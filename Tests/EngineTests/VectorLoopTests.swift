@@ -142,6 +142,10 @@ private let searches: [Search] = [
             Encode.lbu(16, 10, 0), Encode.addi(10, 10, 1), Encode.addi(17, 16, -0x61), Encode.immediate(0x13, 7, 17, 17, 255), Encode.branch(7, 23, 17, -16),
         ], step: 1, filler: 0x6d, end: 0xe1),
     Search(
+        name: "no digit", code: [
+            Encode.lbu(16, 10, 0), Encode.immediate(0x1b, 0, 17, 16, -0x30), Encode.addi(10, 10, 1), Encode.branch(7, 24, 17, -12),
+        ], step: 1, filler: 0x35, end: 0x2f),
+    Search(
         name: "a difference", code: [
             Encode.lbu(16, 10, 0), Encode.lbu(17, 11, 0), Encode.addi(10, 10, 1), Encode.addi(11, 11, 1), Encode.branch(1, 16, 17, 8), Encode.branch(1, 16, 0, -20),
         ], step: 1, filler: 0x61, end: 0x62),
@@ -155,7 +159,7 @@ private let searches: [Search] = [
 
 @Suite struct SearchLoopTests {
     private static func registers(_ executors: RegionExecutors) -> [Int: UInt64] {
-        [10: executors.arena.center, 11: executors.arena.center + 512, 18: 0x0101_0101_0101_0101, 19: 0x8080_8080_8080_8080, 21: 0x7a, 22: 0x20, 23: 25]
+        [10: executors.arena.center, 11: executors.arena.center + 512, 18: 0x0101_0101_0101_0101, 19: 0x8080_8080_8080_8080, 21: 0x7a, 22: 0x20, 23: 25, 24: 9]
     }
 
     /// Fills memory from `start` on with so many values that go on, and one that ends the search.

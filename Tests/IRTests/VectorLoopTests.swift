@@ -45,7 +45,7 @@ private struct Run: Equatable {
     var flags: UInt32
     var groups = 0
 
-    static let words = 64
+    static let words = 256
 
     init(_ loop: Function, _ vectors: Function?, seed: UInt64) {
         var random = Random(seed: seed), rounds = 0
@@ -62,7 +62,7 @@ private struct Run: Equatable {
         // Pointers near each other, so that they overlap as often as not.
         for slot in 0 ..< 8 { slots[slot] = start + UInt64(random.below(24)) * 4 }
         for slot in 8 ..< 12 { slots[slot] = floatPattern(&random) }
-        let trips = UInt64(1 + random.below(40))
+        let trips = UInt64(1 + random.below(random.chance(25) ? 200 : 40))
         let leading = Int(loop.instructions[loop.count - 1].opcode == .exit ? 1 + random.below(2) : 1)
         slots[4] = slots[leading] + trips * 8
         slots[7] = random.chance(80) ? trips : UInt64(bitPattern: Int64(Int32.min) + Int64(trips))
@@ -70,7 +70,7 @@ private struct Run: Equatable {
         evaluator.isAccessible = { address, bytes in address >= start && address + UInt64(bytes) <= end }
         HostFloatState.mxcsr = 0x1f80 | UInt32(random.below(4)) << 13
         var exit = EvaluatorExit.outOfFuel
-        while rounds < 1000 {
+        while rounds < 10_000 {
             rounds += 1
             if let vectors {
                 let before = (0 ..< 12).map { slots[$0] }

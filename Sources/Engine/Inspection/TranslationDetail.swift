@@ -48,7 +48,7 @@ extension Engine {
                 limits.loopEnds = block.loopEnds
                 if block.iterations > 1 {
                     limits.iterations = block.iterations
-                    limits.instructions = Region.unrolledInstructions
+                    limits.instructions = Region.unrolledInstructionsOfSearch
                 }
                 _ = isa.lift(at: GuestAddress(block.address), mode: mode, source: memory, limits: limits, into: &builder)
                 lifted.append(text(of: function))
