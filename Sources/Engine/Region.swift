@@ -17,6 +17,8 @@ struct RegionBlock {
     var weight = 1
     /// Iterations of the loop that it is the whole of, which it holds one behind the other.
     var iterations = 1
+    /// See `LiftLimits.loopEnds`.
+    var loopEnds: [UInt64] = []
     /// Positions of the superblocks that it transfers to.
     var successors: [Int] = []
 }
@@ -26,7 +28,7 @@ struct Region {
     private(set) var blocks: [RegionBlock] = []
     var instructionCount: Int { blocks.reduce(0) { $0 + $1.lifted.instructionCount } }
     var plan: [SuperblockPlan] {
-        blocks.map { SuperblockPlan(address: $0.function.entry, iterations: $0.iterations, weight: $0.weight) }
+        blocks.map { SuperblockPlan(address: $0.function.entry, iterations: $0.iterations, weight: $0.weight, loopEnds: $0.loopEnds) }
     }
     var ranges: [Range<UInt64>] { blocks.flatMap(\.lifted.ranges) }
 
@@ -34,8 +36,9 @@ struct Region {
     private static let iterations = 8
     private static let deepest = 5
 
-    /// Iterations of a loop of one superblock that are laid out one behind the other, and guest instructions in them, at most.
-    static let unrolledIterations = 8, unrolledInstructions = 64
+    /// Iterations of a loop of one superblock that are laid out one behind the other, and guest instructions in them, at most; more in front
+    /// of vectors that search.
+    static let unrolledIterations = 8, unrolledInstructions = 64, unrolledInstructionsOfSearch = 128
 
     /// The loop that starts at `key`; nil when nothing leads back there. The engine's lock is held.
     init?(around key: BlockKey, in engine: Engine) {
@@ -50,28 +53,40 @@ struct Region {
     private mutating func explore(_ key: BlockKey, _ engine: Engine) {
         var places: [UInt64: Int] = [:], count = 0
         // Depth first, the way that ends a superblock before those that leave it: it falls through then.
-        func visit(_ address: UInt64) -> Int? {
+        func visit(_ address: UInt64, isAside: Bool = false) -> Int? {
             if let known = places[address] { return known }
             guard places.count < engine.configuration.regionBlocks, count < engine.configuration.regionInstructions,
                 (address ^ key.address) >> 12 == 0 || key.page == 0,
-                let profile = engine.profile(of: BlockKey(address: address, mode: key.mode, page: key.page))
+                let profile = engine.profile(of: BlockKey(address: address, mode: key.mode, page: key.page)) ?? (isAside ? [] : nil)
             else { return nil }
             let place = places.count
             places[address] = place
             let function = engine.function(ofRegion: place)
             var limits = engine.configuration.limits
-            var lifted = engine.lift(address, key.mode, limits, into: function), vectors: Function?
-            if Region.targets(of: function).contains(address) {
+            limits.loopEnds = Array(profile)
+            var lifted = engine.lift(address, key.mode, limits, into: function)
+            var vectors = engine.vectorLoop(of: function, place)
+            if vectors == nil, !lifted.goesBy.isEmpty {
+                // Which way the loop mostly goes is not known: only as vectors it is worth leaving the other out.
+                limits.loopEnds = []
+                lifted = engine.lift(address, key.mode, limits, into: function)
                 vectors = engine.vectorLoop(of: function, place)
+            }
+            if Region.targets(of: function).contains(address) {
                 // One poll for several iterations, which the optimiser sees as one.
-                limits.iterations = min(Region.unrolledIterations, Region.unrolledInstructions / lifted.instructionCount)
-                limits.instructions = Region.unrolledInstructions
+                let before = vectors.flatMap { LoopVectorizer.iterations(before: $0) }
+                limits.instructions = Region.unrolledInstructionsOfSearch
+                let most = before == nil ? Region.unrolledInstructions : Region.unrolledInstructionsOfSearch
+                limits.iterations = min(before ?? Region.unrolledIterations, most / lifted.instructionCount)
                 if limits.iterations > 1 { lifted = engine.lift(address, key.mode, limits, into: function) }
             }
             count += lifted.instructionCount
-            blocks.append(RegionBlock(function: function, vectors: vectors, lifted: lifted, iterations: limits.iterations))
-            for target in Region.targets(of: function).reversed() where target == address || profile.contains(target) {
-                if let successor = visit(target) { blocks[place].successors.append(successor) }
+            blocks.append(RegionBlock(function: function, vectors: vectors, lifted: lifted, iterations: limits.iterations, loopEnds: lifted.goesBy.isEmpty ? [] : limits.loopEnds))
+            for target in Region.targets(of: function).reversed() {
+                // What the block translation went through on its way back to the start, and the region goes by.
+                let isAside = lifted.goesBy.contains(target)
+                guard target == address || profile.contains(target) || isAside || (profile.isEmpty && places[target] != nil) else { continue }
+                if let successor = visit(target, isAside: isAside) { blocks[place].successors.append(successor) }
             }
             return place
         }

@@ -113,9 +113,12 @@ package struct LiftedCode {
     /// Guest bytes that the translation depends on, in order of appearance, without overlaps.
     package var ranges: [Range<UInt64>]
     package var instructionCount: Int
-    package init(ranges: [Range<UInt64>], instructionCount: Int) {
+    /// Where forward branches that were followed go to when they are not taken; see `LiftLimits.loopEnds`.
+    package var goesBy: [UInt64]
+    package init(ranges: [Range<UInt64>], instructionCount: Int, goesBy: [UInt64] = []) {
         self.ranges = ranges
         self.instructionCount = instructionCount
+        self.goesBy = goesBy
     }
 }
 
@@ -128,6 +131,8 @@ package struct LiftLimits: Sendable {
     package var singleStep: Bool
     /// A loop that the superblock is the whole of is lifted so many times, one behind the other.
     package var iterations = 1
+    /// Places to which a forward branch is followed when they lead straight back to the start of the superblock.
+    package var loopEnds: [UInt64] = []
     /// Machine mode: a single instruction, which ends in the next page.
     package var crossesPage = false
     package init(instructions: Int = 64, followsJumps: Bool = true, singleStep: Bool = false) {

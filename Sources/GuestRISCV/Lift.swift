@@ -42,7 +42,9 @@ struct SuperblockLifter {
     private var ranges: [Range<UInt64>] = []
     private var instructionCount = 0
     private var followedJumps = 0
-    private var entry: UInt64 = 0
+    /// Where branches that were followed would have gone on.
+    var goesBy: [UInt64] = []
+    private(set) var entry: UInt64 = 0
     /// Iterations of the loop that the superblock is, and the code of those before this one.
     private var iterations = 1
     private var earlierRanges: [Range<UInt64>] = []
@@ -89,7 +91,7 @@ struct SuperblockLifter {
 
     private var liftedCode: LiftedCode {
         let ranges = earlierRanges + ranges.filter { !earlierRanges.contains($0) }
-        return LiftedCode(ranges: ranges, instructionCount: instructionCount)
+        return LiftedCode(ranges: ranges, instructionCount: instructionCount, goesBy: goesBy)
     }
 
     /// Whether the superblock goes on with another iteration of the loop that it is.
@@ -168,6 +170,25 @@ struct SuperblockLifter {
         else { return false }
         followedJumps += 1
         return true
+    }
+
+    /// Instructions in front of a jump back that `leadsBack` looks at.
+    private static let wayBack = 3
+
+    /// Whether the code at `address` is the end of the loop that the superblock starts: little more than a jump back to there.
+    mutating func leadsBack(from address: UInt64) -> Bool {
+        guard limits.loopEnds.contains(address), !overlapsLifted(address, address &+ 2) else { return false }
+        var address = address
+        for _ in 0 ... SuperblockLifter.wayBack {
+            guard let bits = fetcher.fetch(at: address) else { return false }
+            let instruction = RISCVDecoder.decode(bits)
+            switch instruction.opcode {
+            case .jal, .beq, .bne, .blt, .bge, .bltu, .bgeu: return address &+ UInt64(bitPattern: Int64(instruction.immediate)) == entry
+            case .jalr, .ecall, .ebreak, .illegal, .fenceI: return false
+            default: address &+= UInt64(instruction.byteCount)
+            }
+        }
+        return false
     }
 
     /// Leaves the instruction to the interpreter.

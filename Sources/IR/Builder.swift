@@ -160,6 +160,10 @@
         emit(Instruction(.lane, function[a].type.element, a: a, detail: UInt8(truncatingIfNeeded: index)))
     }
     @inlinable package func sumLanes(_ a: Value) -> Value { emit(Instruction(.sumLanes, function[a].type.element, a: a)) }
+    @inlinable package func anyBit(_ a: Value) -> Value { emit(Instruction(.anyBit, .i64, a: a)) }
+    @inlinable package func compareLanes(_ condition: Condition, _ a: Value, _ b: Value) -> Value {
+        emit(Instruction(.compare, function[a].type, a: a, b: b, detail: condition.rawValue))
+    }
     @inlinable package func anyNaN(_ a: Value) -> Value { emit(Instruction(.anyNaN, .i64, a: a)) }
 
     // MARK: Control

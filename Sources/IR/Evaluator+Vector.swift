@@ -4,7 +4,7 @@ extension Evaluator {
     func isOfVectors(_ instruction: Instruction, _ frame: Frame) -> Bool {
         if instruction.type.isVector { return true }
         switch instruction.opcode {
-        case .lane, .sumLanes, .anyNaN: return true
+        case .lane, .sumLanes, .anyNaN, .anyBit: return true
         default: return false
         }
     }
@@ -14,6 +14,8 @@ extension Evaluator {
         switch instruction.opcode {
         case .lane: return .result(a[Int(instruction.detail)])
         case .sumLanes: return .result(a.reduce(0, &+))
+        case .anyBit: return .result(a.contains { $0 != 0 } ? 1 : 0)
+        case .compare: return .lanes(compared(instruction, a, frame.lanes[Int(instruction.b.index)]))
         case .anyNaN:
             let element = frame.type(of: instruction.a).element
             return .result(a.contains { FloatEvaluation.isNaN(element, $0) } ? 1 : 0)
@@ -37,6 +39,13 @@ extension Evaluator {
             one.immediate &+= Int64(instruction.access.bytes)
         }
         return instruction.opcode == .store ? .next : .lanes(lanes)
+    }
+
+    private func compared(_ instruction: Instruction, _ a: [UInt64], _ b: [UInt64]) -> [UInt64] {
+        let unused = UInt64(64 - instruction.type.laneByteCount * 8)
+        return zip(a, b).map { a, b in
+            IntegerEvaluation.compare(instruction.condition, .i64, a << unused, b << unused) ? laneMask(instruction.type) : 0
+        }
     }
 
     private func combined(_ instruction: Instruction, _ frame: Frame) -> [UInt64] {

@@ -35,6 +35,8 @@
     @usableFromInline package var arguments: [Value] = []
     /// Guest address at which execution enters.
     @usableFromInline package var entry: UInt64 = 0
+    /// Of a loop of vectors, iterations that it stands for; 0 for as many as its vectors have lanes.
+    package var groupIterations = 0
     /// The code may be elsewhere in another run: what follows from its address is a `guestAddress`. What lies in the lowest 4 GiB was
     /// linked to run there, and what lies in the upper half, a kernel.
     @inlinable package var isMovable: Bool { entry >> 32 != 0 && entry >> 63 == 0 }
@@ -72,6 +74,7 @@
         blocks.removeAll(keepingCapacity: true)
         arguments.removeAll(keepingCapacity: true)
         self.entry = entry
+        groupIterations = 0
     }
 
     /// Appends an instruction and returns its value.

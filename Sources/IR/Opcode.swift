@@ -104,7 +104,7 @@
     /// Round to an integral value in float format; detail = Rounding | (inexact raised ? 8 : 0).
     case roundToIntegral
     // Vectors. The other operations work lane by lane where `type` is a vector: `add` to `xor`, shifts by equal amounts in all lanes
-    // (i32 and i64 lanes), float arithmetic, signs and `canonicalNaN`. A load or store accesses as many consecutive places as there
+    // (i32 and i64 lanes), `compare` (equal and greaterSigned: all bits of a lane are set where it holds), float arithmetic, signs and `canonicalNaN`. A load or store accesses as many consecutive places as there
     // are lanes, from the lowest on, each as Access says: narrower ones are extended, or cut off.
     /// a in every lane, of which lanes narrower than it keep the low bits.
     case broadcast
@@ -114,6 +114,8 @@
     case sumLanes
     /// 1 when a lane of a (float) is a NaN, otherwise 0 (i64).
     case anyNaN
+    /// 1 when a bit of a (integer lanes) is set, otherwise 0 (i64).
+    case anyBit
     // Control
     /// Has the interpreter execute the guest instruction at address `immediate`; all state is in its places before and is read anew after.
     case interpretOne
@@ -152,7 +154,7 @@
             .negatedMultiplySubtract, .integerToFloat, .floatToInteger, .floatToFloat, .roundToIntegral:
             [.readsRounding, .raisesFlags]
         case .floatMinimum, .floatMaximum, .floatCompare: .raisesFlags
-        case .broadcast, .lane, .sumLanes, .anyNaN: []
+        case .broadcast, .lane, .sumLanes, .anyNaN, .anyBit: []
         case .canonicalNaN, .floatNegate, .floatAbsolute, .copySign, .copySignNegated, .copySignXor, .bitcast, .box, .unbox: []
         case .interpretOne: [.readsState, .writesState, .readsMemory, .writesMemory, .faults, .exits, .pinned]
         case .exitIf: [.exits, .readsState]
@@ -167,7 +169,7 @@
         case .nop, .boundary, .parameter, .constant, .guestAddress, .read, .fence, .interpretOne, .exitTrap, .jump: 0
         case .write, .countLeadingZeros, .countTrailingZeros, .populationCount, .byteSwap, .signExtend, .zeroExtend, .truncate,
             .floatSquareRoot, .canonicalNaN, .floatNegate, .floatAbsolute, .integerToFloat, .floatToInteger, .floatToFloat,
-            .bitcast, .box, .unbox, .roundToIntegral, .exitIf, .branch, .broadcast, .lane, .sumLanes, .anyNaN:
+            .bitcast, .box, .unbox, .roundToIntegral, .exitIf, .branch, .broadcast, .lane, .sumLanes, .anyNaN, .anyBit:
             1
         case .add, .subtract, .multiply, .multiplyHighSigned, .multiplyHighUnsigned, .multiplyHighSignedUnsigned, .divideSigned,
             .divideUnsigned, .remainderSigned, .remainderUnsigned, .and, .or, .xor, .shiftLeft, .shiftRightLogical,

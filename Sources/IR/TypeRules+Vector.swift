@@ -6,6 +6,10 @@ extension TypeRules {
         switch instruction.opcode {
         case .add, .subtract, .and, .or, .xor:
             return require(type.isIntegerVector && a == type && b == type, "operands and result must be of one type of integer lanes")
+        case .compare:
+            let condition = Condition(rawValue: instruction.detail)
+            return require(type.isIntegerVector && a == type && b == type, "operands and result must be of one type of integer lanes")
+                ?? require(condition == .equal || condition == .greaterSigned, "lanes are equal or greater")
         case .multiply:
             return require(type.isIntegerVector && lanes == 4 && a == type && b == type, "multiplies lanes of i32")
         case .shiftLeft, .shiftRightLogical, .shiftRightArithmetic:
@@ -30,6 +34,7 @@ extension TypeRules {
             return require(a.isVector && type == a.element, "the result must be of the element type")
                 ?? require(Int(instruction.detail) < a.laneCount, "there is no such lane")
         case .sumLanes: return require(a.isIntegerVector && a.laneByteCount >= 4 && type == a.element, "sums lanes of i32 or i64")
+        case .anyBit: return require(a.isIntegerVector && type == .i64, "tests integer lanes")
         case .anyNaN: return require(a.isFloatVector && type == .i64, "tests float lanes")
         default: return "does not work on vectors"
         }

@@ -74,7 +74,7 @@ enum TypeRules {
         case .bitcast:
             return require(type != .none && a != .none && a.byteCount == type.byteCount && a.isFloat != type.isFloat,
                            "pairs an integer and a float of one size")
-        case .broadcast, .lane, .sumLanes, .anyNaN: return "there is no vector"
+        case .broadcast, .lane, .sumLanes, .anyNaN, .anyBit: return "there is no vector"
         case .box: return require(type == .f64 && a == .f32, "makes an f64 of an f32")
         case .unbox: return require(type == .f32 && a == .f64, "makes an f32 of an f64")
         default: return controlViolation(of: instruction, a, b)

@@ -32,11 +32,11 @@ extension LoopVectorizer {
             }
             accesses.append(access(index, i))
         }
-        let isWorthIt = accesses.contains(where: \.isStore) || kinds.contains(.sum)
+        let isWorthIt = accesses.contains(where: \.isStore) || kinds.contains(.sum) || !laneTests.isEmpty
         return isWorthIt && accesses.count <= 12 && hazards != nil
     }
 
-    private func access(_ index: Int, _ i: Instruction) -> Memory {
+    func access(_ index: Int, _ i: Instruction) -> Memory {
         var base = Instruction(.load, a: i.a, b: i.b, immediate: 0), offset = i.immediate
         base.detail = i.access.scaled(by: i.access.scale).rawValue & 0b11000
         while self[base.a].opcode == .add, let amount = constant(self[base.a].b) {

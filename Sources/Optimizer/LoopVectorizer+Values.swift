@@ -47,8 +47,20 @@ extension LoopVectorizer {
         switch kind(value) {
         case .invariant, .affine, .word: kinds[reads[slot] ?? Int(value.index)] != .accumulator
         case .sum: totals.contains(value.index)
-        case .vector(let upper): self[value].type.isFloat || integerBytes == 8 || !upper.isEmpty
+        case .vector(let upper): self[value].type.isFloat || integerBytes == 8 || !upper.isEmpty || isComputedFromLane(value)
         case .unknown, .accumulator: false
+        }
+    }
+
+    /// Whether a register can be computed from the last lane of something, where its own lane does not hold all of it.
+    func isComputedFromLane(_ value: Value) -> Bool {
+        guard case .vector(let upper) = kind(value), self[value].type.isInteger else { return false }
+        if !upper.isEmpty { return true }
+        let i = self[value]
+        switch i.opcode {
+        case .truncate, .signExtend, .zeroExtend: return isComputedFromLane(i.a)
+        case .add, .and, .or, .xor: return constant(i.b).flatMap { Int32(exactly: $0) } != nil && isComputedFromLane(i.a)
+        default: return false
         }
     }
 
@@ -71,7 +83,7 @@ extension LoopVectorizer {
     }
 
     private func loadKind(_ i: Instruction) -> Kind {
-        guard stride(i) == Int64(i.access.bytes) else { return .unknown }
+        guard stride(i) == Int64(i.access.bytes * unrolled) else { return .unknown }
         if i.type.isFloat { return floatType(i.type) == nil ? .unknown : .vector([]) }
         if i.access.bytes == integerBytes { return .vector(i.access.isSigned ? .sign : .zero) }
         return .vector(i.access.isSigned ? .sign : [.sign, .zero])
@@ -143,18 +155,21 @@ extension LoopVectorizer {
         }
     }
 
+    /// What is known above the lane of a value that has one in a group, or is the same throughout.
+    func upper(_ value: Value) -> Upper? {
+        if case .vector(let upper) = kind(value) { return upper }
+        guard kind(value) == .invariant else { return nil }
+        guard let number = constant(value) else { return [] }
+        let bits = Int64(integerBytes * 8)
+        if bits == 64 { return [.sign, .zero] }
+        let isSigned = number >= -(1 << (bits - 1)) && number < 1 << (bits - 1)
+        let isUnsigned = number >= 0 && number < 1 << bits
+        return (isSigned ? Upper.sign : []).union(isUnsigned ? .zero : [])
+    }
+
     private func laneKind(_ i: Instruction, _ operands: [Kind]) -> Kind {
         let bits = Int64(integerBytes * 8)
-        func upper(_ position: Int) -> Upper? {
-            if case .vector(let upper) = operands[position] { return upper }
-            let value = position == 0 ? i.a : i.b
-            guard operands[position] == .invariant else { return nil }
-            guard let number = constant(value) else { return [] }
-            if bits == 64 { return [.sign, .zero] }
-            let isSigned = number >= -(1 << (bits - 1)) && number < 1 << (bits - 1)
-            let isUnsigned = number >= 0 && number < 1 << bits
-            return (isSigned ? Upper.sign : []).union(isUnsigned ? .zero : [])
-        }
+        func upper(_ position: Int) -> Upper? { self.upper(position == 0 ? i.a : i.b) }
         /// Every bit of the operation's type is in the lane.
         let isWhole = i.type.byteCount == integerBytes
         switch i.opcode {

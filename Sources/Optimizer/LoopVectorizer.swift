@@ -5,9 +5,13 @@
 // iterations and leaves where the loop does then. In between nothing is observable but faults: loads come before stores, and
 // registers are written behind both, so that what faults may be executed again from the start of the group.
 //
-// Taken are loops whose only exit is at the end, whose registers are invariant, count in equal steps, sum up integers or are
-// computed anew each time, and whose accesses are adjacent from iteration to iteration. Floats are computed exactly as one by one:
-// sums of them are left alone.
+// Taken are loops whose registers are invariant, count in equal steps, sum up integers or are computed anew each time, and whose
+// accesses are adjacent from iteration to iteration. Floats are computed exactly as one by one: sums of them are left alone.
+//
+// A loop that counts and has its only exit at the end leaves with a group. Others, among them those that search or compare and
+// leave by what they load, are *searches*: a group is executed only when the loop goes on through all of it, and the iteration
+// that leaves is left to the loop itself (see LoopVectorizer+Exits). A loop that copies or fills several words in each iteration
+// becomes vectors within the iteration (see LoopVectorizer+Packs).
 
 import IR
 
@@ -26,8 +30,14 @@ package struct LoopVectorizer {
 
     let loop: Function
     let target: Target
-    /// Position of the exit at the end of the loop.
-    let exit: Int
+    /// Positions of the exits; of those that count, and what the others look at.
+    let exits: [Int]
+    var countedExits: [Int] = []
+    var laneTests: [LaneTest] = []
+    /// Something happens behind the first exit.
+    private let goesOnBehindExit: Bool
+    /// Only the loop itself leaves.
+    var isSearch: Bool { exits.count > 1 || goesOnBehindExit || countedExits.isEmpty }
     /// What became of each value of the loop.
     var kinds: [Kind]
     /// For each guest register slot its read, and its last write.
@@ -37,6 +47,9 @@ package struct LoopVectorizer {
     var lanes = 0
     var integerBytes = 0
     var accesses: [Memory] = []
+    /// Adjacent accesses of each kind in one iteration.
+    var unrolled = 1
+    var pack = Pack()
 
     /// How a value of one iteration relates to that of the next.
     enum Kind: Equatable {
@@ -74,37 +87,45 @@ package struct LoopVectorizer {
     /// Replaces the contents of `result` by the vector form of `loop`, which must be optimised but not yet have folded addresses.
     /// - Returns: false when there is none.
     package static func vectorize(_ loop: Function, for target: Target, into result: Function, slotTypes: [Type]) -> Bool {
-        guard var vectorizer = LoopVectorizer(loop, target), vectorizer.findSlots(), vectorizer.chooseLanes(), vectorizer.classify(),
-            vectorizer.findAccesses()
-        else { return false }
+        guard var vectorizer = LoopVectorizer(loop, target), vectorizer.findSlots() else { return false }
+        var packed = vectorizer
+        if vectorizer.chooseLanes(), vectorizer.classify(), vectorizer.sortExits(), vectorizer.findAccesses() {
+            result.reset(entry: loop.entry)
+            var emission = VectorEmission(vectorizer, Builder(function: result, slotTypes: slotTypes))
+            if emission.run() { return true }
+        }
+        guard packed.findPack() else { return false }
         result.reset(entry: loop.entry)
-        var emission = VectorEmission(vectorizer, Builder(function: result, slotTypes: slotTypes))
-        return emission.run()
+        var emission = VectorEmission(packed, Builder(function: result, slotTypes: slotTypes))
+        return emission.runPack()
     }
 
     private init?(_ loop: Function, _ target: Target) {
         guard loop.blocks.count == 1, loop.blocks[0].parameterCount == 0 else { return nil }
-        var exits: [Int] = [], last = -1
+        var exits: [Int] = [], last = -1, goesOn = false
         for index in 0 ..< loop.count {
             let i = loop.instructions[index]
             switch i.opcode {
-            case .exitIf: exits.append(index)
+            case .exitIf:
+                if UInt64(bitPattern: i.immediate) == loop.entry { return nil }
+                exits.append(index)
             case .exit where i.hint == .none && UInt64(bitPattern: i.immediate) == loop.entry: last = index
             case .nop, .boundary, .constant, .read: break
             case .load, .store: if i.access.isOrdered { return nil }
             default: if !i.opcode.effects.isDisjoint(with: [.readsMemory, .writesMemory, .exits, .terminal, .pinned]) { return nil }
             }
-            // Behind the exit nothing happens any more.
-            if !exits.isEmpty && i.opcode != .exitIf && !i.opcode.effects.isDisjoint(with: .keeps.subtracting(.terminal).subtracting(.exits)) && i.opcode != .boundary {
-                return nil
-            }
+            let happens = !i.opcode.effects.isDisjoint(with: .keeps.subtracting(.terminal).subtracting(.exits))
+            if !exits.isEmpty && i.opcode != .exitIf && i.opcode != .boundary && happens { goesOn = true }
         }
-        guard exits.count == 1, last > exits[0] else { return nil }
+        guard 1 ... LoopVectorizer.mostExits ~= exits.count, last > exits[exits.count - 1] else { return nil }
         self.loop = loop
         self.target = target
-        exit = exits[0]
+        self.exits = exits
+        goesOnBehindExit = goesOn
         kinds = Array(repeating: .unknown, count: loop.count)
     }
+
+    private static let mostExits = 8
 
     subscript(_ value: Value) -> Instruction { loop.instructions[Int(value.index)] }
     func kind(_ value: Value) -> Kind { kinds[Int(value.index)] }

@@ -14,6 +14,8 @@ struct VectorEmission {
     /// Vectors, by the value of the loop that they are.
     var vectors: [UInt32: Value] = [:]
     var written: [Int: Value] = [:]
+    /// Words of a pack: the vector and the lane.
+    var packLanes: [UInt32: (words: Value, lane: Int)] = [:]
 
     init(_ plan: LoopVectorizer, _ builder: Builder) {
         self.plan = plan
@@ -27,7 +29,11 @@ struct VectorEmission {
     mutating func run() -> Bool {
         builder.startBlock()
         builder.boundary(entry)
-        guard emitTripGuard(), let hazards = plan.hazards else { return false }
+        for exit in plan.countedExits {
+            guard emitTripGuard(exit, behind: plan.isSearch ? plan.lanes : lastLane) else { return false }
+        }
+        guard let hazards = plan.hazards else { return false }
+        emitUpperChecks()
         for hazard in hazards { emit(hazard) }
         for access in plan.accesses where !access.isStore { emitLoad(access.index) }
         var fused: [Value] = []
@@ -39,9 +45,12 @@ struct VectorEmission {
         }
         // Infinity times zero is invalid for the guest even beside a quiet NaN: that is left to the loop.
         for value in fused { builder.exitIf(builder.anyNaN(value), to: entry) }
+        emitLaneTests()
         emitStores()
         emitWrites()
-        return emitExit()
+        if !plan.isSearch { return emitExit() }
+        builder.exit(to: entry)
+        return true
     }
 
     // MARK: Scalars
@@ -109,7 +118,7 @@ struct VectorEmission {
 
     // MARK: Memory
 
-    private mutating func memory(_ i: Instruction) -> Instruction {
+    mutating func memory(_ i: Instruction) -> Instruction {
         var result = i
         result.a = first(i.a)
         if !i.b.isNone { result.b = first(i.b) }
@@ -156,7 +165,7 @@ struct VectorEmission {
         return sum(result, i.immediate)
     }
 
-    private mutating func emit(_ hazard: Hazard) {
+    mutating func emit(_ hazard: Hazard) {
         let store = address(hazard.store), other = address(hazard.other)
         let distance = sum(builder.binary(.subtract, .i64, store, other), 0 &- hazard.low)
         let holds = builder.compare(.lessOrEqualUnsigned, distance, builder.i64(hazard.high &- hazard.low))
@@ -189,7 +198,7 @@ struct VectorEmission {
     }
 
     /// A value in lanes of `type`; arithmetic may take NaNs that are not canonical yet.
-    private mutating func operand(_ value: Value, as type: Type, canonical: Bool) -> Value {
+    mutating func operand(_ value: Value, as type: Type, canonical: Bool) -> Value {
         if plan.kind(value) == .invariant {
             let scalar = first(value), key = value.index | 1 << 31
             if let known = vectors[key], builder.function[known].type == type { return known }
@@ -214,7 +223,7 @@ struct VectorEmission {
 
     // MARK: Registers
 
-    private mutating func emitWrites() {
+    mutating func emitWrites() {
         let slots = plan.writes.sorted { $0.value < $1.value }
         // All values are those of before any is written.
         var values: [(slot: Int, value: Value)] = []
@@ -262,12 +271,19 @@ struct VectorEmission {
     }
 
     private mutating func lastLaneValue(_ value: Value) -> Value {
+        if let (words, lane) = packLanes[value.index] { return builder.lane(lane, of: words) }
         let i = plan[value]
         if i.opcode == .box { return builder.unary(.box, .f64, lastLaneValue(i.a)) }
         if i.opcode == .canonicalNaN { return builder.unary(.canonicalNaN, i.type, lastLaneValue(i.a)) }
-        let lane = builder.lane(lastLane, of: vector(value))
-        guard i.type == .i64, builder.function[lane].type == .i32, case .vector(let upper) = plan.kind(value) else { return lane }
+        if case .vector(let upper) = plan.kind(value), i.type.isInteger, upper.isEmpty, plan.integerBytes < 8 {
+            var scalar = i
+            scalar.a = lastLaneValue(i.a)
+            if i.opcode.operandCount > 1 { scalar.b = builder.constant(builder.function[scalar.a].type, plan.constant(i.b).unsafelyUnwrapped) }
+            return builder.emit(scalar)
+        }
+        let lane = builder.lane(lastLane, of: vector(value)), isNarrow = i.type == .i32 && plan.integerBytes < 4
+        guard i.type == .i64 || isNarrow, builder.function[lane].type == .i32, case .vector(let upper) = plan.kind(value) else { return lane }
         let bits = UInt8(plan.integerBytes * 8)
-        return upper.contains(.sign) ? builder.signExtend(lane, bits: bits) : builder.zeroExtend(lane, bits: bits)
+        return upper.contains(.sign) ? builder.signExtend(lane, bits: bits, to: i.type) : builder.zeroExtend(lane, bits: bits, to: i.type)
     }
 }

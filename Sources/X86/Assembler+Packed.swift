@@ -85,6 +85,10 @@ extension Assembler {
     package mutating func vmovmskp(_ float: FloatWidth, _ width: VectorWidth, _ destination: Register, _ source: XMM) {
         emitVEX(float == .single ? .none : .x66, .x0F, long: width == .x256, 0x50, destination.rawValue, 0, source.rawValue)
     }
+    /// Sets the zero flag when no bit is set in both.
+    package mutating func vptest(_ width: VectorWidth, _ first: XMM, _ second: XMM) {
+        emitVEX(.x66, .x0F38, long: width == .x256, 0x17, first.rawValue, 0, second.rawValue)
+    }
 
     // MARK: Arrangement
 

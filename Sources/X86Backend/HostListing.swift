@@ -47,6 +47,11 @@ package struct HostListing {
                 text.hasPrefix("movabs rax,") {
                 text = "movabs rax,helper"
             }
+            if text.hasPrefix("movabs "), let comma = text.firstIndex(of: ","), let number = UInt64(text[comma...].dropFirst(3), radix: 16),
+                let name = stubs.name(of: number)
+            {
+                text = text[...comma] + name
+            }
             lines.append(HostLine(offset: offset, text: text))
         }
         self.lines = lines

@@ -60,7 +60,7 @@ extension Translator {
         case .box: break  // the same bits: its users name the operand, see `lookThroughBoxes`
         case .unbox: lowerUnbox(i, index)
         case .roundToIntegral: lowerRound(i, index)
-        case .broadcast, .lane, .sumLanes, .anyNaN: preconditionFailure("vectors are in loops of their own, see VectorLoop")
+        case .broadcast, .lane, .sumLanes, .anyNaN, .anyBit: preconditionFailure("vectors are in loops of their own, see VectorLoop")
         case .interpretOne: lowerInterpretOne(i)
         case .exitIf: lowerExitIf(i)
         case .exit: lowerExit(i)

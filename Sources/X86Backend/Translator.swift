@@ -102,6 +102,8 @@ package final class Translator {
     var isRegion = false
     private var vectorLoops: [Function?] = []
     var vectorLoopCount = 0
+    /// Where the superblock that is emitted jumps back to, when that is not its start.
+    var backwardEntry: Label?
     /// Position in `entries` of what is emitted.
     var currentBlock = 0
     /// Writes may be left to those who look: see `DeferredWrite`.
@@ -224,6 +226,7 @@ package final class Translator {
             firstPositions.append(positions.count)
             emitCount(makeCounter(.superblock))
             let vectorLoopsBefore = vectorLoopCount
+            backwardEntry = nil
             if block < vectorLoops.count, let vectors = vectorLoops[block] { emitVectorLoop(vectors, of: functions[block]) }
             startsWithVectors.append(vectorLoopCount > vectorLoopsBefore)
             emit(functions[block])

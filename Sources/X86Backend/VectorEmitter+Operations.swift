@@ -27,6 +27,8 @@ extension VectorEmitter {
         case .copySign, .copySignNegated, .copySignXor: emitCopySign(i, index)
         case .add: emitInteger([1: .paddb, 2: .paddw, 4: .paddd, 8: .paddq], i, index)
         case .subtract: emitInteger([1: .psubb, 2: .psubw, 4: .psubd, 8: .psubq], i, index)
+        case .compare where i.condition == .equal: emitInteger([1: .pcmpeqb, 2: .pcmpeqw, 4: .pcmpeqd, 8: .pcmpeqq], i, index)
+        case .compare: emitInteger([1: .pcmpgtb, 2: .pcmpgtw, 4: .pcmpgtd, 8: .pcmpgtq], i, index)
         case .multiply: translator.asm.vector(.pmulld, width, result(index), vector(i.a), vector(i.b))
         case .and: translator.asm.vlogic(.and, width, result(index), vector(i.a), vector(i.b))
         case .or: translator.asm.vlogic(.or, width, result(index), vector(i.a), vector(i.b))

@@ -147,6 +147,12 @@ extension VectorEmitter {
             }
             return
         }
+        if settled[i.a.index] == nil, home != RegisterMap.none, value.opcode == .add, value.type == .i64, self[value.a].opcode == .read,
+            let number = constant(value.b), let short = Int32(exactly: number)
+        {
+            let source = scalar(value.a, &pool)
+            return translator.asm.lea(.quad, Register(rawValue: home).unsafelyUnwrapped, .base(source, short))
+        }
         let register = scalar(i.a, &pool)
         if home != RegisterMap.none {
             translator.asm.mov(.quad, Register(rawValue: home).unsafelyUnwrapped, register)
@@ -162,26 +168,33 @@ extension VectorEmitter {
 
     /// Extracts what registers get from the vectors that are kept.
     func emitLanes() {
-        for write in plan.laneWrites { extract(write) }
+        var upper: [LaneWrite] = [], raised: Set<UInt8> = []
+        for write in plan.laneWrites {
+            if isInUpperHalf(write) { upper.append(write) } else { extract(write) }
+        }
+        for write in upper {
+            if raised.insert(write.carry.rawValue).inserted { translator.asm.vextractf128(write.carry, write.carry, 1) }
+            extract(write)
+        }
         translator.asm.vzeroupper()
         for write in plan.laneWrites { finish(write) }
     }
 
-    private func extract(_ write: VectorLoopPlan.LaneWrite) {
+    private typealias LaneWrite = VectorLoopPlan.LaneWrite
+
+    private func isInUpperHalf(_ write: LaneWrite) -> Bool { write.lane * instruction(write.vector).type.laneByteCount >= 16 }
+
+    /// From the half that the lane is in.
+    private func extract(_ write: LaneWrite) {
         let type = instruction(write.vector).type, i = instruction(write.index), carry = write.carry
-        // The last lane.
-        if type.byteCount == 32 { translator.asm.vextractf128(carry, carry, 1) }
+        let bytes = type.laneByteCount
         if type.isFloatVector {
-            translator.asm.vpshufd(.x128, carry, carry, imm: type.laneByteCount == 8 ? 0b11_10_11_10 : 0b11_11_11_11)
+            // The loop leaves the last lane of floats.
+            translator.asm.vpshufd(.x128, carry, carry, imm: bytes == 8 ? 0b11_10_11_10 : 0b11_11_11_11)
             return
         }
-        let bytes = type.laneByteCount
-        translator.asm.vpextr(elementBytes: bytes, .rdi, carry, UInt8(16 / bytes - 1))
-        switch self[i.a].opcode {
-        case .signExtend where bytes == 4: translator.asm.movsxd(.rdi, .rdi)
-        case .signExtend: translator.asm.movsx(.quad, .rdi, from: bytes == 1 ? .byte : .word, .rdi)
-        default: break
-        }
+        translator.asm.vpextr(elementBytes: bytes, .rdi, carry, UInt8(write.lane % (16 / bytes)))
+        compute(i.a, laneBytes: bytes)
         let home = translator.homes[i.slot]
         if home != RegisterMap.none {
             translator.asm.mov(.quad, Register(rawValue: home).unsafelyUnwrapped, .rdi)
@@ -189,6 +202,27 @@ extension VectorEmitter {
             translator.asm.mov(.quad, translator.map.memory(ofSlot: i.slot), .rdi)
         }
     }
+
+    /// What a register gets, in rdi, from the lane in rdi.
+    private func compute(_ value: Value, laneBytes: Int) {
+        let i = self[value]
+        if i.opcode == .lane { return }
+        compute(i.a, laneBytes: laneBytes)
+        switch (i.opcode, i.detail) {
+        case (.signExtend, 32): translator.asm.movsxd(.rdi, .rdi)
+        case (.signExtend, let bits): translator.asm.movsx(.quad, .rdi, from: bits == 8 ? .byte : .word, .rdi)
+        case (.zeroExtend, let bits) where Int(bits) == laneBytes * 8 && self[i.a].opcode == .lane: break
+        case (.zeroExtend, 32): translator.asm.mov(.long, .rdi, .rdi)
+        case (.zeroExtend, let bits): translator.asm.movzx(.long, .rdi, from: bits == 8 ? .byte : .word, .rdi)
+        case (.add, _): translator.asm.add(width(i), .rdi, imm: number(i.b))
+        case (.and, _): translator.asm.alu(.and, width(i), .rdi, imm: number(i.b))
+        case (.or, _): translator.asm.alu(.or, width(i), .rdi, imm: number(i.b))
+        case (.xor, _): translator.asm.alu(.xor, width(i), .rdi, imm: number(i.b))
+        default: break
+        }
+    }
+
+    private func number(_ value: Value) -> Int32 { Int32(truncatingIfNeeded: self[value].immediate) }
 
     /// Makes floats what the guest sees.
     private func finish(_ write: VectorLoopPlan.LaneWrite) {

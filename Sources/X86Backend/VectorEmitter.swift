@@ -107,7 +107,22 @@ struct VectorEmitter {
         translator.asm.jcc(.ne, label)
     }
 
+    func emitBitCheck(_ index: Int, to label: Label) {
+        let test = self[instruction(index).a], lanes = vector(test.a)
+        translator.asm.vptest(width(self[test.a].type), lanes, lanes)
+        translator.asm.jcc(.ne, label)
+    }
+
     // MARK: Memory
+
+    /// A load that may reach behind where the guest stops must not touch a page that the guest does not: to `label` when it ends in the
+    /// first bytes of a page.
+    func emitPageCheck(_ index: Int, to label: Label) {
+        let i = instruction(index), bytes = Int32(i.access.bytes * i.type.laneCount)
+        translator.asm.lea(.quad, .rdi, memory(i).advanced(by: bytes - 1))
+        translator.asm.test(.long, .rdi, imm: 4095 & ~(bytes - 1))
+        translator.asm.jcc(.e, label)
+    }
 
     func memory(_ i: Instruction) -> Memory {
         var pool = VectorEmitter.scratch

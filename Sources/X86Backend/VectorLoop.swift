@@ -38,6 +38,14 @@ extension Translator {
         let places = Places(
             top: asm.makeLabel(), leave: asm.makeLabel(), retreat: asm.makeLabel(), scalar: asm.makeLabel(), landing: asm.makeLabel(),
             exit: asm.makeLabel())
+        if plan.readsAhead {
+            // What is searched for comes soon, mostly: the scalar code goes first, and comes here when its iterations did not find it.
+            asm.jmp(places.scalar)
+            let again = asm.makeLabel()
+            asm.bind(again)
+            backwardEntry = again
+            emitCount(makeCounter(.superblock))
+        }
         var emitter = VectorEmitter(plan: plan, translator: self)
         for index in plan.again + plan.once { emitter.emitCheck(index, to: places.scalar) }
         for index in plan.unboxed { emitter.emitBoxCheck(index, to: places.scalar) }
@@ -75,14 +83,19 @@ extension Translator {
         if plan.raisesFlags {
             for index in plan.storeIndices { emitPageCheck(&emitter, index) }
         }
+        if plan.readsAhead {
+            for index in plan.body where plan.function.instructions[index].opcode == .load { emitter.emitPageCheck(index, to: places.retreat) }
+        }
         for index in plan.body {
-            if plan.function.instructions[index].opcode == .exitIf {
-                emitter.emitNaNCheck(index, to: places.retreat)
-            } else {
-                emitter.emit(index)
+            let i = plan.function.instructions[index]
+            switch i.opcode {
+            case .exitIf where plan[i.a].opcode == .anyBit: emitter.emitBitCheck(index, to: places.retreat)
+            case .exitIf: emitter.emitNaNCheck(index, to: places.retreat)
+            default: emitter.emit(index)
             }
         }
-        for write in plan.laneWrites { emitter.carry(write) }
+        var carried: Set<UInt8> = []
+        for write in plan.laneWrites where carried.insert(write.carry.rawValue).inserted { emitter.carry(write) }
     }
 
     /// Saves the flags when a store of the group comes into another page than the one before it.
@@ -104,16 +117,20 @@ extension Translator {
     private func emitBottom(_ emitter: inout VectorEmitter, _ places: Places, _ counted: VectorLoopCounting) {
         let plan = emitter.plan
         emitCount(makeCounter(.vectors, instructions: counted.groupInstructions))
-        if !plan.exitsBehindWrites { emitter.emitCheck(plan.exit, to: places.exit) }
+        if plan.leaves && !plan.exitsBehindWrites { emitter.emitCheck(plan.exit, to: places.exit) }
         emitter.emitWrites()
-        if plan.exitsBehindWrites { emitter.emitCheck(plan.exit, to: places.exit) }
+        if plan.leaves && plan.exitsBehindWrites { emitter.emitCheck(plan.exit, to: places.exit) }
         emitter.settled = [:]
         asm.cmp(.long, RegisterMap.header(\.interrupt_pending), imm: 0)
         asm.jcc(.ne, places.leave)
         for index in plan.again.dropLast() { emitter.emitCheck(index, to: places.leave) }
-        emitter.emitCheck(plan.again.last.unsafelyUnwrapped, to: places.top, unless: true)
-        asm.jmp(places.leave)
-        emitExit(&emitter, places, counted)
+        if let last = plan.again.last {
+            emitter.emitCheck(last, to: places.top, unless: true)
+            asm.jmp(places.leave)
+        } else {
+            asm.jmp(places.top)
+        }
+        if plan.leaves { emitExit(&emitter, places, counted) }
     }
 
     private func emitExit(_ emitter: inout VectorEmitter, _ places: Places, _ counted: VectorLoopCounting) {
@@ -171,7 +188,7 @@ private struct VectorLoopCounting {
 
     /// - Parameter scalar: the loop, of which several iterations may lie one behind the other.
     init(_ plan: VectorLoopPlan, _ scalar: Function) {
-        lanes = plan.body.reduce(1) { max($0, plan.function.instructions[$1].type.laneCount) }
+        lanes = plan.function.groupIterations > 0 ? plan.function.groupIterations : plan.body.reduce(1) { max($0, plan.function.instructions[$1].type.laneCount) }
         exitAddress = scalar.entry
         var address = scalar.entry
         for index in 0 ..< scalar.count {

@@ -38,7 +38,10 @@ extension VectorLoopPlan {
     private mutating func placeCarries(_ translator: Translator, _ pool: inout Pool) -> Bool {
         for position in laneWrites.indices {
             let slot = function.instructions[laneWrites[position].index].slot, home = translator.homes[slot]
-            if translator.map.slots[slot].type.isFloat, home != RegisterMap.none {
+            let vector = laneWrites[position].vector
+            if let same = laneWrites[..<position].first(where: { $0.vector == vector }), function.instructions[vector].type.isIntegerVector {
+                laneWrites[position].carry = same.carry
+            } else if translator.map.slots[slot].type.isFloat, home != RegisterMap.none {
                 laneWrites[position].carry = XMM(rawValue: home).unsafelyUnwrapped
             } else {
                 guard let register = pool.take() else { return false }
@@ -111,7 +114,8 @@ extension VectorLoopPlan {
 
     private func temporaryCount(_ i: Instruction) -> Int {
         switch i.opcode {
-        case .canonicalNaN, .copySign, .copySignNegated, .copySignXor, .exitIf: 1
+        case .canonicalNaN, .copySign, .copySignNegated, .copySignXor: 1
+        case .exitIf: self[i.a].opcode == .anyNaN ? 1 : 0
         case .store: i.access.bytes < i.type.laneByteCount ? 2 : 0
         default: 0
         }

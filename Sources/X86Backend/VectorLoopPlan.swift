@@ -1,7 +1,7 @@
 // How a loop of vectors is emitted: what is done once, what each time round, and in which registers.
 //
 // The function is one superblock that stands for a group of iterations and leaves for its own address when there may be another
-// (see Optimizer/LoopVectorizer). As a loop, broadcasts and the checks that hold for good come first; registers that the loop
+// (see Optimizer/LoopVectorizer); a search leaves for nowhere else. As a loop, broadcasts and the checks that hold for good come first; registers that the loop
 // leaves as lanes of vectors are extracted on the way out only. Everything is decided before anything is emitted.
 
 import IR
@@ -26,9 +26,12 @@ struct VectorLoopPlan {
     /// Writes in an order in which none changes what a later one needs; those of lanes.
     var writes: [Int] = []
     var laneWrites: [LaneWrite] = []
-    /// The exit that the loop has, in front of the writes or behind them.
+    /// The exit that the loop has, in front of the writes or behind them; negative for a search.
     var exit = -1
+    /// Loads may reach behind where the guest stops.
+    var readsAhead = false
     var exitsBehindWrites = false
+    var leaves: Bool { exit >= 0 }
     /// Homes that hold vectors meanwhile.
     var borrowed: [XMM] = []
     /// A register that changes with every group, and has a home.
@@ -42,6 +45,7 @@ struct VectorLoopPlan {
         /// Where the vector is kept from group to group.
         var carry: XMM
         var vector: Int
+        var lane: Int
     }
 
     init?(_ function: Function, _ translator: Translator) {
@@ -73,13 +77,18 @@ struct VectorLoopPlan {
             if i.opcode == .load || i.opcode == .store, need(i.a) + (i.b.isNone ? 0 : need(i.b)) > 4 { return false }
             if i.type.isVector && !i.opcode.effects.isDisjoint(with: .raisesFlags) { raisesFlags = true }
         }
-        guard let last = exits.last, UInt64(bitPattern: function.instructions[last].immediate) > function.entry else { return false }
-        exit = last
-        for index in exits.dropLast() {
+        let leaves = exits.last.map { UInt64(bitPattern: function.instructions[$0].immediate) != function.entry } == true
+        if leaves, let last = exits.popLast() {
+            guard UInt64(bitPattern: function.instructions[last].immediate) > function.entry, isComparison(function.instructions[last].a)
+            else { return false }
+            exit = last
+        }
+        for index in exits {
             let i = function.instructions[index]
             guard UInt64(bitPattern: i.immediate) == function.entry else { return false }
-            if self[i.a].opcode == .anyNaN {
+            if self[i.a].opcode == .anyNaN || self[i.a].opcode == .anyBit {
                 body.append(index)
+                readsAhead = readsAhead || self[i.a].opcode == .anyBit
             } else if isComparison(i.a) {
                 if i.detail == 1 { once.append(index) } else { again.append(index) }
             } else {
@@ -87,7 +96,7 @@ struct VectorLoopPlan {
             }
         }
         body.sort()
-        guard !again.isEmpty, isComparison(function.instructions[last].a), unboxed.allSatisfy({ self[function.instructions[$0].a].opcode == .read })
+        guard !again.isEmpty || readsAhead || leaves, unboxed.allSatisfy({ self[function.instructions[$0].a].opcode == .read })
         else { return false }
         return splitWrites(translator) && hoisted.allSatisfy { isSource(function.instructions[$0].a) }
     }
@@ -111,8 +120,9 @@ struct VectorLoopPlan {
         var scalars: [Int] = []
         for index in writes {
             let i = function.instructions[index]
-            if let vector = laneSource(i.a) {
-                laneWrites.append(LaneWrite(index: index, carry: .xmm0, vector: vector))
+            if let lane = laneSource(i.a) {
+                let source = function.instructions[lane]
+                laneWrites.append(LaneWrite(index: index, carry: .xmm0, vector: Int(source.a.index), lane: Int(source.detail)))
             } else {
                 guard i.type == .i64, need(i.a) <= 3 else { return false }
                 scalars.append(index)
@@ -130,12 +140,15 @@ struct VectorLoopPlan {
         return self[sum.b].immediate
     }
 
-    /// The vector of which a lane is taken, when the value is nothing but that lane, extended or boxed.
+    /// The `lane` that the value is nothing but, extended or boxed, or that it is computed from.
     func laneSource(_ value: Value) -> Int? {
         let i = self[value]
         switch i.opcode {
-        case .lane: return Int(i.a.index)
-        case .box, .canonicalNaN, .signExtend, .zeroExtend: return laneSource(i.a)
+        case .lane: return Int(value.index)
+        case .box, .canonicalNaN, .signExtend, .zeroExtend, .truncate: return laneSource(i.a)
+        case .add, .and, .or, .xor:
+            guard self[i.b].opcode == .constant, Int32(exactly: self[i.b].immediate) != nil else { return nil }
+            return laneSource(i.a)
         default: return nil
         }
     }
@@ -181,6 +194,7 @@ struct VectorLoopPlan {
     }
 
     private mutating func placeExit() -> Bool {
+        if exit < 0 { return true }
         let comparison = self[function.instructions[exit].a]
         let values = Set(writes.map { function.instructions[$0].a })
         let slots = Set(writes.map { function.instructions[$0].slot })

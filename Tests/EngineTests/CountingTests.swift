@@ -54,10 +54,10 @@ import X86Backend
     }
 
     /// Loops of vectors count groups of iterations, and leave where the guest's branch does.
-    @Test func vectorLoopsCountWhatTheInterpreterExecutes() throws {
+    @Test(arguments: [ProgramKind.vectors, .searches]) func vectorLoopsCountWhatTheInterpreterExecutes(kind: ProgramKind) throws {
         var groups: UInt64 = 0
         for seed in 1 ... UInt64(40) {
-            let program = ProgramKind.vectors.program(seed: seed)
+            let program = kind.program(seed: seed)
             let arena = GuestArena()
             // Of what faults, nobody counts the instructions before the fault.
             if case .memoryFault = EngineExecutor("interpreter", arena, { $0.policy = .interpreter }).run(program, arena).exit { continue }
@@ -68,8 +68,11 @@ import X86Backend
             }
             let executed = counted.profile.translatedInstructions + counted.profile.interpretedInstructions
             #expect(executed == counted.expected, "seed \(seed)")
-            for event in counted.profile.translations.flatMap({ $0.superblocks.flatMap(\.events) }) where event.kind == .vectors {
-                groups += event.count
+            for superblock in counted.profile.translations.flatMap(\.superblocks) {
+                let made = superblock.events.filter { $0.kind == .vectors }.reduce(0 as UInt64) { $0 + $1.count }
+                groups += made
+                #expect((made == 0) == (superblock.instructionsInVectors == 0))
+                #expect(superblock.instructionsInVectors <= counted.expected)
             }
         }
         #expect(groups > 100)

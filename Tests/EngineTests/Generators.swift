@@ -4,10 +4,11 @@
 import GuestRISCV
 
 enum ProgramKind: String, CaseIterable {
-    case straight, loops, changing, faulting, vectors, vectorFaults
+    case straight, loops, changing, faulting, vectors, vectorFaults, searches, searchFaults
 
     /// Mostly ends with a fault, for which the evaluator has no handler.
-    var mayFault: Bool { self == .faulting || self == .vectorFaults }
+    var mayFault: Bool { [.faulting, .vectorFaults, .searchFaults].contains(self) }
+    private var isOneLoop: Bool { [.vectors, .vectorFaults, .searches, .searchFaults].contains(self) }
 
     func program(seed: UInt64) -> GuestProgram {
         var random = FuzzRandom(seed: seed)
@@ -24,11 +25,13 @@ enum ProgramKind: String, CaseIterable {
         case .vectors, .vectorFaults:
             var maker = VectorLoopMaker(leavesMemory: self == .vectorFaults)
             program.items = maker.make(&random)
+        case .searches, .searchFaults:
+            var maker = SearchMaker(leavesMemory: self == .searchFaults)
+            program.items = maker.make(&random)
         }
         program.words = (0 ..< 32).map { _ in random.integer() } + (0 ..< 32).map { _ in random.float() }
         program.words[0] = 0
-        let isVector = self == .vectors || self == .vectorFaults
-        program.words[Int(PointerRegister.fuel)] = isVector ? UInt64(2 + random.below(2)) : UInt64(20 + random.below(30))
+        program.words[Int(PointerRegister.fuel)] = isOneLoop ? UInt64(2 + random.below(2)) : UInt64(20 + random.below(30))
         program.roundingMode = UInt32(random.chance(oneIn: 2) ? 0 : random.below(random.chance(oneIn: 8) ? 5 : 4))
         return program
     }

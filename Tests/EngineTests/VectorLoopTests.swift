@@ -115,3 +115,121 @@ private extension Outcome {
         }
     }
 }
+
+/// A loop over bytes or words at x10 (and x11), and how to tell that it is one: which loops that search become vectors.
+private struct Search {
+    var name: String
+    var code: [UInt32]
+    var step: UInt64
+    /// What memory holds while the loop goes on, and what ends it.
+    var filler: UInt64
+    var end: UInt64
+}
+
+private let zeroByteWord: [UInt32] = [
+    Encode.ld(16, 10, 0), Encode.addi(10, 10, 8), Encode.register(0, 0x20, 17, 16, 18), Encode.immediate(0x13, 4, 20, 16, -1),
+    Encode.register(7, 0, 17, 17, 20), Encode.register(7, 0, 17, 17, 19),
+]
+
+private let searches: [Search] = [
+    Search(name: "a zero byte", code: [Encode.lbu(16, 10, 0), Encode.addi(10, 10, 1), Encode.branch(1, 16, 0, -8)], step: 1, filler: 0x61, end: 0),
+    Search(
+        name: "a certain byte or zero", code: [Encode.lbu(16, 10, 0), Encode.branch(0, 16, 21, 12), Encode.addi(10, 10, 1), Encode.branch(1, 16, 0, -12)],
+        step: 1, filler: 0x61, end: 0x7a),
+    Search(name: "the end of blanks", code: [Encode.lbu(16, 10, 0), Encode.addi(10, 10, 1), Encode.branch(0, 16, 22, -8)], step: 1, filler: 0x20, end: 0x2e),
+    Search(
+        name: "no letter", code: [
+            Encode.lbu(16, 10, 0), Encode.addi(10, 10, 1), Encode.addi(17, 16, -0x61), Encode.immediate(0x13, 7, 17, 17, 255), Encode.branch(7, 23, 17, -16),
+        ], step: 1, filler: 0x6d, end: 0xe1),
+    Search(
+        name: "no digit", code: [
+            Encode.lbu(16, 10, 0), Encode.immediate(0x1b, 0, 17, 16, -0x30), Encode.addi(10, 10, 1), Encode.branch(7, 24, 17, -12),
+        ], step: 1, filler: 0x35, end: 0x2f),
+    Search(
+        name: "a difference", code: [
+            Encode.lbu(16, 10, 0), Encode.lbu(17, 11, 0), Encode.addi(10, 10, 1), Encode.addi(11, 11, 1), Encode.branch(1, 16, 17, 8), Encode.branch(1, 16, 0, -20),
+        ], step: 1, filler: 0x61, end: 0x62),
+    Search(name: "a half word", code: [Encode.load(5, 16, 10, 0), Encode.addi(10, 10, 2), Encode.branch(1, 16, 0, -8)], step: 2, filler: 0x161, end: 0),
+    Search(name: "a negative word", code: [Encode.load(2, 16, 10, 0), Encode.addi(10, 10, 4), Encode.branch(5, 16, 0, -8)], step: 4, filler: 9, end: 0x8000_0000),
+    Search(name: "a zero byte in a word", code: zeroByteWord + [Encode.branch(0, 17, 0, -24)], step: 8, filler: 0x6161_6161_6161_6161, end: 0x6161_0061_6161_6161),
+    Search(
+        name: "the same over another way", code: zeroByteWord + [Encode.branch(0, 17, 0, 12), Encode.lbu(16, 10, -8), Encode.branch(0, 16, 0, 8), Encode.jal(0, -36)],
+        step: 8, filler: 0x6161_6161_6161_6161, end: 0x6161_6161_6161_0000),
+]
+
+@Suite struct SearchLoopTests {
+    private static func registers(_ executors: RegionExecutors) -> [Int: UInt64] {
+        [10: executors.arena.center, 11: executors.arena.center + 512, 18: 0x0101_0101_0101_0101, 19: 0x8080_8080_8080_8080, 21: 0x7a, 22: 0x20, 23: 25, 24: 9]
+    }
+
+    /// Fills memory from `start` on with so many values that go on, and one that ends the search.
+    private static func fill(_ search: Search, _ arena: GuestArena, _ start: UInt64, _ count: UInt64, upTo limit: UInt64) {
+        func put(_ value: UInt64, at place: UInt64) {
+            withUnsafeBytes(of: value) { bytes in
+                for byte in 0 ..< search.step where place + byte < limit { arena.host(place + byte).storeBytes(of: bytes[Int(byte)], as: UInt8.self) }
+            }
+        }
+        for index in 0 ..< count { put(search.filler, at: start + index * search.step) }
+        put(search.end, at: start + count * search.step)
+    }
+
+    /// Searches that end in each iteration, from pointers of all alignments, across the end of a page.
+    @Test(arguments: searches.indices) func everyEndIsExact(index: Int) {
+        let search = searches[index], executors = RegionExecutors(), arena = executors.arena
+        for count in [0, 1, 7, 8, 9, 30] + Array(50 ..< 90) as [UInt64] {
+            for shift in [0, 5] as [UInt64] {
+                var registers = SearchLoopTests.registers(executors)
+                let start = arena.center + 4096 - 300 + shift
+                registers[10] = start
+                registers[11] = start + 2048
+                func run(_ executor: EngineExecutor) -> Outcome {
+                    executor.engine.invalidate(arena.codeRange)
+                    program(search.code, registers).load(into: arena, RISCVState(executor.cpu.state))
+                    SearchLoopTests.fill(search, arena, start, count, upTo: .max)
+                    if search.name == "a difference" { SearchLoopTests.fill(Search(name: "", code: [], step: 1, filler: 0x61, end: 0x61), arena, start + 2048, count + 8, upTo: .max) }
+                    return executor.finish(arena)
+                }
+                let expected = run(executors.reference)
+                #expect(expected.exit == .breakpoint)
+                for executor in executors.all {
+                    let actual = run(executor)
+                    #expect(actual == expected, "\(search.name), \(executor.name), \(count) + \(shift): \(actual.differences(from: expected))")
+                }
+            }
+        }
+        #expect(executors.all[0].engine.statistics.vectorLoops > 0, "\(search.name)")
+    }
+
+    /// Nothing ends the search before memory does, or what does is the last that there is.
+    @Test(arguments: searches.indices, [false, true]) func theEndOfMemoryIsExact(index: Int, ends: Bool) {
+        let search = searches[index], executors = RegionExecutors(), arena = executors.arena
+        let limit = arena.codeRange.upperBound + UInt64(GuestArena.dataBytes)
+        for count in [3, 40, 64, 65, 77, 96, 103, 130] as [UInt64] {
+            var registers = SearchLoopTests.registers(executors)
+            let start = limit - (count + (ends ? 1 : 0)) * search.step
+            registers[10] = start
+            registers[11] = arena.center - 4000
+            func run(_ executor: EngineExecutor) -> Outcome {
+                executor.engine.invalidate(arena.codeRange)
+                program(search.code, registers).load(into: arena, RISCVState(executor.cpu.state))
+                SearchLoopTests.fill(search, arena, start, count, upTo: limit)
+                if search.name == "a difference" { SearchLoopTests.fill(Search(name: "", code: [], step: 1, filler: 0x61, end: 0x61), arena, arena.center - 4000, count + 8, upTo: .max) }
+                return executor.finish(arena)
+            }
+            let expected = run(executors.reference)
+            #expect(expected.faults == !ends, "\(search.name) \(count)")
+            for executor in executors.all {
+                let actual = run(executor)
+                #expect(actual == expected, "\(search.name), \(executor.name), \(count): \(actual.differences(from: expected))")
+            }
+        }
+    }
+
+    /// The generator makes what becomes vectors.
+    @Test func manyRandomSearchesBecomeVectors() {
+        let arena = GuestArena()
+        let executor = RegionExecutors.make("regions", arena)
+        for seed in 1 ... UInt64(120) { _ = executor.run(ProgramKind.searches.program(seed: seed), arena) }
+        #expect(executor.engine.statistics.vectorLoops > 60)
+    }
+}

@@ -45,7 +45,7 @@ private struct Run: Equatable {
     var flags: UInt32
     var groups = 0
 
-    static let words = 64
+    static let words = 256
 
     init(_ loop: Function, _ vectors: Function?, seed: UInt64) {
         var random = Random(seed: seed), rounds = 0
@@ -54,12 +54,15 @@ private struct Run: Equatable {
             memory.deallocate()
             slots.deallocate()
         }
+        // Searches go on for a while where all is the same, or most.
+        let same: UInt64? = random.chance(30) ? 0x0101_0101_0101_0101 &* UInt64(random.below(256)) : nil
         for word in 0 ..< Run.words { memory[word] = random.chance(60) ? floatPattern(&random) : random.next() }
         let start = UInt64(UInt(bitPattern: memory)), end = start + UInt64(Run.words * 8)
+        if let same { for word in 0 ..< Run.words where !random.chance(2) { memory[word] = same } }
         // Pointers near each other, so that they overlap as often as not.
         for slot in 0 ..< 8 { slots[slot] = start + UInt64(random.below(24)) * 4 }
         for slot in 8 ..< 12 { slots[slot] = floatPattern(&random) }
-        let trips = UInt64(1 + random.below(40))
+        let trips = UInt64(1 + random.below(random.chance(25) ? 200 : 40))
         let leading = Int(loop.instructions[loop.count - 1].opcode == .exit ? 1 + random.below(2) : 1)
         slots[4] = slots[leading] + trips * 8
         slots[7] = random.chance(80) ? trips : UInt64(bitPattern: Int64(Int32.min) + Int64(trips))
@@ -67,7 +70,7 @@ private struct Run: Equatable {
         evaluator.isAccessible = { address, bytes in address >= start && address + UInt64(bytes) <= end }
         HostFloatState.mxcsr = 0x1f80 | UInt32(random.below(4)) << 13
         var exit = EvaluatorExit.outOfFuel
-        while rounds < 1000 {
+        while rounds < 10_000 {
             rounds += 1
             if let vectors {
                 let before = (0 ..< 12).map { slots[$0] }

@@ -8,6 +8,8 @@ package struct SuperblockPlan: Equatable, Sendable {
     package var address: UInt64
     package var iterations = 1
     package var weight = 1
+    /// See `LiftLimits.loopEnds`.
+    package var loopEnds: [UInt64] = []
 }
 
 /// The engine's record of what is counted; there is none unless that was asked for.
@@ -89,6 +91,7 @@ extension Engine {
                         // What traps is not executed yet. Where vectors leave in front of a jump back, it is taken off again.
                         let instructions = site.kind == .trap ? max(0, site.instructions - 1) : site.instructions
                         blocks[place].instructionsExecuted &+= count &* UInt64(bitPattern: Int64(instructions))
+                        if site.kind == .vectors { blocks[place].instructionsInVectors &+= count &* UInt64(bitPattern: Int64(instructions)) }
                     }
                     let isLinked = translation.generation == counters.flushes && site.link >= 0 && linkedTo[site.link] >= 0
                     blocks[place].add(

@@ -21,6 +21,8 @@ package struct SuperblockProfile: Sendable {
     package var instructionCount: Int
     package var executions: UInt64 = 0
     package var instructionsExecuted: UInt64 = 0
+    /// Of these, those of iterations that a loop of vectors executed.
+    package var instructionsInVectors: UInt64 = 0
     package var events: [Event] = []
 
     /// Adds to the event of the same kind and way, of which an unrolled loop has several.
@@ -93,6 +95,7 @@ package struct ExecutionProfile: Sendable {
             }
             sum.superblocks[same].executions &+= old.executions
             sum.superblocks[same].instructionsExecuted &+= old.instructionsExecuted
+            sum.superblocks[same].instructionsInVectors &+= old.instructionsInVectors
             for event in old.events { sum.superblocks[same].add(event) }
         }
         sum.isCurrent = sum.isCurrent || translations[index].isCurrent

@@ -45,9 +45,10 @@ extension Engine {
                 let function = Function(capacity: 512)
                 function.reset(entry: block.address)
                 var builder = Builder(function: function, slotTypes: isa.slots.map(\.type)), limits = configuration.limits
+                limits.loopEnds = block.loopEnds
                 if block.iterations > 1 {
                     limits.iterations = block.iterations
-                    limits.instructions = Region.unrolledInstructions
+                    limits.instructions = Region.unrolledInstructionsOfSearch
                 }
                 _ = isa.lift(at: GuestAddress(block.address), mode: mode, source: memory, limits: limits, into: &builder)
                 lifted.append(text(of: function))
@@ -76,8 +77,10 @@ extension Engine {
     /// The loop of vectors that a region has in front of the superblock, as `Region` finds it. Holds the lock.
     private func vectorLoop(of block: SuperblockPlan, _ number: Int, _ mode: TranslationMode) -> Function? {
         let function = Function(capacity: 512)
-        _ = lift(block.address, mode, configuration.limits, into: function)
-        return Region.targets(of: function).contains(block.address) ? vectorLoop(of: function, number) : nil
+        var limits = configuration.limits
+        limits.loopEnds = block.loopEnds
+        _ = lift(block.address, mode, limits, into: function)
+        return vectorLoop(of: function, number)
     }
 
     private func detail(

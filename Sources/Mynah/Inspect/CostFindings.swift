@@ -57,9 +57,10 @@ extension HotDetail {
     private static func codeFindings(_ translation: HotTranslation, _ rows: [[HotRow]]) -> [CostFinding] {
         var counts: [CostFinding.Kind: (total: UInt64, most: UInt64, address: UInt64, names: Set<String>)] = [:]
         for (block, rows) in zip(translation.blocks, rows) {
+            let each = block.executionsOfEach(ofRows: rows.filter { !$0.isVectors }.count)
             for row in rows {
                 // Of an unrolled loop each copy of the instruction runs its share.
-                let executions = row.executions ?? block.instructionsExecuted / UInt64(max(1, rows.count))
+                let executions = row.executions ?? each
                 for line in row.host where !line.isLabel {
                     guard let (kind, name) = kind(of: line.text) else { continue }
                     var known = counts[kind] ?? (0, 0, row.address, [])

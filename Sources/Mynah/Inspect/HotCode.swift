@@ -25,7 +25,17 @@ package struct HotBlock {
     package var iterations = 1
     package var executions: UInt64
     package var instructionsExecuted: UInt64
+    /// Of these, those of iterations that a loop of vectors executed, in so many groups.
+    package var instructionsInVectors: UInt64 = 0
     package var events: [HotEvent]
+
+    package var vectorGroups: UInt64 { events.filter { $0.kind == .vectors }.reduce(0) { $0 &+ $1.count } }
+
+    /// Executions of a row of the scalar code that has no count of its own, of so many.
+    func executionsOfEach(ofRows count: Int) -> UInt64 {
+        let scalar = instructionsExecuted > instructionsInVectors ? instructionsExecuted - instructionsInVectors : 0
+        return scalar / UInt64(max(1, count))
+    }
 }
 
 package struct HotTranslation {
@@ -56,6 +66,8 @@ package struct HotRow {
     package var host: [HotLine]
     /// nil where the superblock holds the instruction several times.
     package var executions: UInt64?
+    /// It is the loop of vectors, of which an execution is a group of iterations.
+    package var isVectors = false
 }
 
 package struct HotLine: Equatable {
@@ -81,8 +93,11 @@ package struct HotDetail {
         var host = 0.0, guest = 0.0
         for (block, rows) in zip(translation.blocks, rows) {
             guard !rows.isEmpty else { continue }
-            let instructions = rows.reduce(0) { $0 + $1.host.filter { !$0.isLabel }.count }
-            host += Double(instructions) / Double(rows.count) * Double(block.instructionsExecuted)
+            let each = Double(block.executionsOfEach(ofRows: rows.filter { !$0.isVectors }.count))
+            for row in rows {
+                // What is done once, in front of the loop of vectors and behind it, counts as if it were done each time.
+                host += Double(row.host.filter { !$0.isLabel }.count) * (row.isVectors ? Double(block.vectorGroups) : each)
+            }
             guest += Double(block.instructionsExecuted)
         }
         return guest > 0 ? host / guest : 0

@@ -35,7 +35,7 @@ package final class RunningProgram {
             HotBlock(
                 address: block.address, instructionCount: block.instructionCount,
                 iterations: translation.plan.first { $0.address == block.address }?.iterations ?? 1, executions: block.executions,
-                instructionsExecuted: block.instructionsExecuted,
+                instructionsExecuted: block.instructionsExecuted, instructionsInVectors: block.instructionsInVectors,
                 events: block.events.map {
                     HotEvent(
                         kind: HotEvent.Kind(rawValue: "\($0.kind)") ?? .transfer, address: $0.address, target: $0.target, count: $0.count,
@@ -92,11 +92,12 @@ package final class RunningProgram {
     private static func rows(of superblock: TranslationDetail.Superblock, _ block: HotBlock) -> [HotRow] {
         var executions = block.executions
         let isCountedByRow = block.iterations == 1 && !superblock.startsWithVectors
-        return superblock.rows.map { row in
+        return superblock.rows.enumerated().map { number, row in
+            let isVectors = superblock.startsWithVectors && number == 0
             let result = HotRow(
                 address: row.guest.address, encoding: row.guest.encoding, byteCount: row.guest.byteCount, guest: row.guest.text,
                 ir: row.lifted, optimized: row.optimized, host: row.host.map { HotLine(text: $0.text, isLabel: $0.isLabel) },
-                executions: isCountedByRow ? executions : nil)
+                executions: isVectors ? block.vectorGroups : isCountedByRow ? executions : nil, isVectors: isVectors)
             let left = block.events.filter { $0.address == row.guest.address && $0.leaves }.reduce(0 as UInt64) { $0 &+ $1.count }
             executions = executions > left ? executions - left : 0
             return result
