@@ -185,6 +185,7 @@ package final class VirtualCPU {
         var asksTable = isMachine
         while true {
             let target: UInt64
+            let lookupGeneration = engine.generationBeforeLookup
             if asksTable, tableEntry(pc).pointee.guest == pc {
                 target = tableEntry(pc).pointee.host
             } else {
@@ -206,7 +207,7 @@ package final class VirtualCPU {
                 target = found
             }
             asksTable = false
-            guard let word = enterCode(target) else {
+            guard let word = enterCode(target, of: lookupGeneration) else {
                 pendingLink = -1
                 continue
             }
@@ -251,12 +252,13 @@ package final class VirtualCPU {
         header.pointee.ticks = Int32(samplePeriod - 1)
     }
 
-    /// Runs translated code until it comes out; nil when the cache was being emptied instead.
+    /// Runs translated code until it comes out; nil when the cache was being emptied instead, or has been since the target was looked up
+    /// in `lookupGeneration`.
     @inline(__always)
-    func enterCode(_ target: UInt64) -> UInt64? {
+    func enterCode(_ target: UInt64, of lookupGeneration: Int) -> UInt64? {
         header.pointee.in_code = 1
         mynah_fence()
-        if engine.isFlushing {
+        if engine.isFlushing || engine.generation != lookupGeneration {
             header.pointee.in_code = 0
             engine.waitForFlush()
             return nil
@@ -279,13 +281,8 @@ package final class VirtualCPU {
             let entry = tableEntry(pc)
             if entry.pointee.guest == pc { return entry.pointee.host }
         }
-        guard let host = engine.codeAddress(pc, mode, page: page, secondPage: secondPage, link: link, generation) else { return nil }
-        if link < 0 {
-            let entry = tableEntry(pc)
-            entry.pointee.host = host
-            entry.pointee.guest = pc
-        }
-        return host
+        return engine.codeAddress(
+            pc, mode, page: page, secondPage: secondPage, link: link, generation, tableEntry: link < 0 ? tableEntry(pc) : nil)
     }
 
     func handleTrap(_ reason: TrapReason) -> CPUExit? {

@@ -128,6 +128,40 @@ import Testing
         #expect(executor.engine.statistics.flushes > 0)
     }
 
+    /// Two CPUs, of which each empties the cache while the other is between finding code and entering it.
+    @Test func fullCacheIsEmptiedUnderOthers() {
+        let arena = GuestArena()
+        let executor = EngineExecutor("tiny cache", arena) { $0.codeCacheBytes = 84 << 10 }
+        let other = executor.engine.makeCPU()
+        defer { other.destroy() }
+        var list = ItemList(), sum: UInt64 = 0
+        let passes: UInt64 = 12
+        // Blocks that go to each other by way of the dispatcher.
+        list.address(7, of: 1)
+        for index in 1 ... 600 {
+            list.words(Encode.addi(5, 5, Int32(index)), Encode.addi(7, 7, 12), Encode.jr(7))
+            sum += UInt64(index)
+        }
+        list.words(Encode.addi(10, 10, -1))
+        let end = list.branch(0, 10, 0)
+        list.jump(to: 0)
+        list.land(end)
+        let chain = list.program([10: passes])
+        for cpu in [executor.cpu, other] { chain.load(into: arena, RISCVState(cpu.state)) }
+        var otherExit = CPUExit.interrupted
+        let thread = TestThread {
+            Watchdog.shared.run(other) {
+                otherExit = other.run()
+                return otherExit != .interrupted
+            }
+        }
+        let outcome = executor.finish(arena)
+        thread.join()
+        #expect(outcome.exit == .breakpoint && outcome.words[5] == passes * sum)
+        #expect(otherExit == .breakpoint && RISCVState(other.state)[5] == passes * sum)
+        #expect(executor.engine.statistics.flushes > 10)
+    }
+
     @Test func codeEndsWithAFault() {
         let arena = GuestArena()
         for policy in [ExecutionPolicy.interpreter, .block] {

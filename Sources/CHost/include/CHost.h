@@ -166,5 +166,7 @@ enum { MYNAH_EXCHANGE, MYNAH_ADD, MYNAH_AND, MYNAH_OR, MYNAH_XOR, MYNAH_MIN_S, M
 uint64_t mynah_atomic(int kind, int width, uint64_t address, uint64_t operand);   // old value, zero-extended
 uint64_t mynah_compare_exchange(int width, uint64_t address, uint64_t expected, uint64_t replacement); // old value
 static inline void mynah_fence(void) { __sync_synchronize(); }
+// Loads stay in their order, which this processor keeps and the compiler would not.
+static inline void mynah_keep_order(void) { __atomic_signal_fence(__ATOMIC_SEQ_CST); }
 
 #endif
