@@ -354,7 +354,7 @@ package final class Engine: @unchecked Sendable {
             optimizer.optimize(function)
             if let pass = configuration.lastPass { optimizer.run(pass, function) }
             let optimizeEnd = nanoseconds()
-            if code.byteCount - codeUsed < 64 << 10 {
+            if code.byteCount - codeUsed < 64 << 10, codeUsed > stubs.byteCount {
                 flush()
                 // Whoever wrote to code meanwhile left it to the emptying to drop its translations: what was lifted may be old.
                 continue

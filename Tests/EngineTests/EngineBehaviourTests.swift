@@ -131,7 +131,7 @@ import Testing
     /// Two CPUs, of which each empties the cache while the other is between finding code and entering it.
     @Test func fullCacheIsEmptiedUnderOthers() {
         let arena = GuestArena()
-        let executor = EngineExecutor("tiny cache", arena) { $0.codeCacheBytes = 84 << 10 }
+        let executor = EngineExecutor("tiny cache", arena) { $0.codeCacheBytes = 72 << 10 }
         let other = executor.engine.makeCPU()
         defer { other.destroy() }
         var list = ItemList(), sum: UInt64 = 0
@@ -159,7 +159,7 @@ import Testing
         thread.join()
         #expect(outcome.exit == .breakpoint && outcome.words[5] == passes * sum)
         #expect(otherExit == .breakpoint && RISCVState(other.state)[5] == passes * sum)
-        #expect(executor.engine.statistics.flushes > 10)
+        #expect(executor.engine.statistics.flushes > 100, "\(executor.engine.statistics.flushes) times")
     }
 
     @Test func codeEndsWithAFault() {
