@@ -135,7 +135,7 @@ import Testing
         let other = executor.engine.makeCPU()
         defer { other.destroy() }
         var list = ItemList(), sum: UInt64 = 0
-        let passes: UInt64 = 12
+        let passes: UInt64 = 24
         // Blocks that go to each other by way of the dispatcher.
         list.address(7, of: 1)
         for index in 1 ... 600 {
