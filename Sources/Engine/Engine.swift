@@ -221,14 +221,18 @@ package final class Engine: @unchecked Sendable {
     }
 
     /// For a CPU that counts as being in the code cache: whoever empties it holds the lock and waits, and changes nothing.
-    func target(ofLink link: Int) -> UInt64 {
+    @inline(__always)
+    private func lockedInCode<Result>(_ body: () -> Result) -> Result {
         while pthread_mutex_trylock(lock) != 0 {
-            if isFlushing { return links[link].target }
+            if isFlushing { return body() }
             sched_yield()
         }
         defer { pthread_mutex_unlock(lock) }
-        return links[link].target
+        return body()
     }
+
+    /// For a CPU that counts as being in the code cache.
+    func target(ofLink link: Int) -> UInt64 { lockedInCode { links[link].target } }
 
     /// Code for a guest address, made now if there is none; patches `link` (when not negative) to go there, and fills `tableEntry`: both
     /// with the lock, as whoever drops the code takes it out of the tables only once.
@@ -456,9 +460,10 @@ package final class Engine: @unchecked Sendable {
 
     // MARK: Faults
 
-    /// The guest instruction that a place in the code belongs to, what the home registers hold there, and what they lack.
+    /// The guest instruction that a place in the code belongs to, what the home registers hold there, and what they lack. For a CPU that
+    /// counts as being in the code cache.
     func guestPosition(ofHost address: UInt64) -> (guest: GuestPosition, homes: [Home], deferred: ArraySlice<DeferredWrite>) {
-        locked {
+        lockedInCode {
             var low = 0, high = blocks.count
             while low < high {
                 let middle = (low + high) / 2

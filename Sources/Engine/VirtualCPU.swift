@@ -234,7 +234,7 @@ package final class VirtualCPU {
                 }
                 if codeAddress(pc, -1) != nil { engine.fill(cache: payload, pc, mode, page: page, secondPage: secondPage, generation) }
             case .trap: return handleTrap(TrapReason(rawValue: UInt8(truncatingIfNeeded: payload)) ?? .illegalInstruction)
-            case .fault: return handleFault()
+            case .fault: return memoryFault(isExact: false)
             case .interpreter: return outcome(of: InterpreterExit(rawValue: UInt32(truncatingIfNeeded: payload)) ?? .illegalInstruction)
             case nil: preconditionFailure("unknown exit word \(word)")
             }
@@ -264,10 +264,11 @@ package final class VirtualCPU {
             return nil
         }
         let word = mynah_enter(engine.stubs.enter, state, target)
-        // Links and caches keep their numbers only while nobody can empty the code cache.
+        // Links, caches and places in the code mean something only while nobody can empty the code cache.
         generation = engine.generation
         switch ExitKind(rawValue: word & 7) {
         case .link: exitTarget = engine.target(ofLink: Int(truncatingIfNeeded: word >> 3))
+        case .fault: settleFault()
         default: break
         }
         header.pointee.in_code = 0
@@ -299,13 +300,8 @@ package final class VirtualCPU {
         }
     }
 
-    private func handleFault() -> CPUExit? {
-        settleFault()
-        return memoryFault(isExact: false)
-    }
-
     /// Makes the state that of the instruction that faulted in translated code.
-    func settleFault() {
+    private func settleFault() {
         let position = engine.guestPosition(ofHost: header.pointee.fault_host_pc)
         programCounter.pointee = position.guest.address
         // SAFETY: register numbers are below 16, and slots lie in the state.

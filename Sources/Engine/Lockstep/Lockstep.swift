@@ -177,9 +177,7 @@ extension VirtualCPU {
         case .indirectMiss, .cacheMiss: return .goesOn
         case .trap: return .trap(TrapReason(rawValue: UInt8(truncatingIfNeeded: payload)) ?? .illegalInstruction)
         case .interpreter: return .interpreter(InterpreterExit(rawValue: UInt32(truncatingIfNeeded: payload)) ?? .illegalInstruction)
-        case .fault:
-            settleFault()
-            return .fault
+        case .fault: return .fault
         case nil: preconditionFailure("unknown exit word \(word)")
         }
     }
