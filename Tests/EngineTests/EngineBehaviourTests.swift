@@ -136,7 +136,7 @@ import Testing
         let other = executor.engine.makeCPU()
         defer { other.destroy() }
         var list = ItemList(), sum: UInt64 = 0
-        let passes: UInt64 = 24
+        let passes: UInt64 = 6
         list.address(7, of: 1)
         // Blocks that go to each other by way of the dispatcher; some fault before they do.
         for index in 1 ... 600 {
@@ -172,7 +172,7 @@ import Testing
         for (cpu, end) in [(executor.cpu, ownEnd), (other, otherEnd)] {
             #expect(end.exit == .breakpoint && end.faults == passes * 150 && RISCVState(cpu.state)[5] == passes * sum)
         }
-        #expect(executor.engine.statistics.flushes > 100, "\(executor.engine.statistics.flushes) times")
+        #expect(executor.engine.statistics.flushes > 20, "\(executor.engine.statistics.flushes) times")
     }
 
     @Test func codeEndsWithAFault() {
