@@ -85,11 +85,11 @@ package final class ACLINT: Device, Snapshottable, @unchecked Sendable {
     private func timerFired(_ hart: Int) { monitor.locked { updateTimer(hart) } }
 
     private func updateTimer(_ hart: Int) {
-        let now = queue.clock.ticks &+ registers.timeOffset, compare = registers.timeCompare[hart]
+        let ticks = queue.clock.ticks, now = ticks &+ registers.timeOffset, compare = registers.timeCompare[hart]
         timer[hart].level = now >= compare
         // What lies behind the end of the clock never comes.
-        let (ticks, isNever) = compare.subtractingReportingOverflow(registers.timeOffset)
-        timers[hart].set(now >= compare || (isNever && registers.timeOffset < 1 << 63) || compare == .max ? nil : ticks)
+        let (deadline, isNever) = ticks.addingReportingOverflow(compare &- now)
+        timers[hart].set(now >= compare || isNever || compare == .max ? nil : deadline)
     }
 
     // MARK: Registers

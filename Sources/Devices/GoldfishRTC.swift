@@ -57,9 +57,10 @@ package final class GoldfishRTC: Device, Snapshottable, @unchecked Sendable {
             registers.isAlarmSet = false
             registers.isPending = true
         }
-        let wait = registers.alarm &- now
-        timer?.set(
-            registers.isAlarmSet ? queue.clock.ticks &+ wait / Timebase.nanosecondsPerTick &+ 1 : nil)
+        // An alarm behind the last tick never comes.
+        let wait = (registers.alarm &- now) / Timebase.nanosecondsPerTick + 1
+        let (deadline, isNever) = queue.clock.ticks.addingReportingOverflow(wait)
+        timer?.set(registers.isAlarmSet && !isNever ? deadline : nil)
         interrupt.level = registers.isPending && registers.isEnabled
     }
 

@@ -212,21 +212,17 @@ package final class Engine: @unchecked Sendable {
 
     /// Changes when the code cache is emptied: numbers of links and caches mean something within one generation only.
     var generation: Int { counters.flushes }
+    /// The same, read before anything that follows. What a CPU finds in tables without the lock may be gone when it gets there: it enters
+    /// what it found only in the generation from before the search.
+    var generationBeforeLookup: Int {
+        let result = counters.flushes
+        mynah_keep_order()
+        return result
+    }
 
     /// For a CPU that counts as being in the code cache: whoever empties it holds the lock and waits, and changes nothing.
-    func target(ofLink link: Int) -> UInt64 {
-        whileInCode { links[link].target }
-    }
-
-    /// For the same: the target of the direct call at an executable address; nil for an indirect one.
-    func target(ofCall address: UInt64) -> UInt64? {
-        whileInCode {
-            let block = blocks[blockIndex(ofHost: address)]
-            return links[block.firstLink ..< block.firstLink + block.linkCount].first { $0.kind == .call && $0.field == address + 1 }?.target
-        }
-    }
-
-    private func whileInCode<Result>(_ body: () -> Result) -> Result {
+    @inline(__always)
+    private func lockedInCode<Result>(_ body: () -> Result) -> Result {
         while pthread_mutex_trylock(lock) != 0 {
             if isFlushing { return body() }
             sched_yield()
@@ -246,9 +242,24 @@ package final class Engine: @unchecked Sendable {
         return low - 1
     }
 
-    /// Code for a guest address, made now if there is none; patches `link` (when not negative) to go there.
+    /// For a CPU that counts as being in the code cache.
+    func target(ofLink link: Int) -> UInt64 { lockedInCode { links[link].target } }
+
+    /// For the same: the target of the direct call at an executable address; nil for an indirect one.
+    func target(ofCall address: UInt64) -> UInt64? {
+        lockedInCode {
+            let block = blocks[blockIndex(ofHost: address)]
+            return links[block.firstLink ..< block.firstLink + block.linkCount].first { $0.kind == .call && $0.field == address + 1 }?.target
+        }
+    }
+
+    /// Code for a guest address, made now if there is none; patches `link` (when not negative) to go there, and fills `tableEntry`: both
+    /// with the lock, as whoever drops the code takes it out of the tables only once.
     /// - Returns: nil when the address is not to be translated.
-    func codeAddress(_ address: UInt64, _ mode: TranslationMode, page: UInt32 = 0, secondPage: UInt32 = 0, link: Int, _ generation: Int) -> UInt64? {
+    func codeAddress(
+        _ address: UInt64, _ mode: TranslationMode, page: UInt32 = 0, secondPage: UInt32 = 0, link: Int, _ generation: Int,
+        tableEntry: UnsafeMutablePointer<JumpTableEntry>? = nil
+    ) -> UInt64? {
         locked {
             counters.linkExits += link >= 0 ? 1 : 0
             counters.indirectMisses += link < 0 ? 1 : 0
@@ -257,6 +268,10 @@ package final class Engine: @unchecked Sendable {
             if known == nil, isCold(address), !isWanted(address) { return nil }
             guard let index = known ?? translate(key, configuration.limits) else { return nil }
             if link >= 0, generation == counters.flushes { connect(link, to: index) }
+            if let tableEntry {
+                tableEntry.pointee.host = blocks[index].entry
+                tableEntry.pointee.guest = address
+            }
             return blocks[index].entry
         }
     }
@@ -362,7 +377,11 @@ package final class Engine: @unchecked Sendable {
             optimizer.optimize(function)
             if let pass = configuration.lastPass { optimizer.run(pass, function) }
             let optimizeEnd = nanoseconds()
-            if code.byteCount - codeUsed < 64 << 10 { flush() }
+            if code.byteCount - codeUsed < 64 << 10, codeUsed > stubs.byteCount {
+                flush()
+                // Whoever wrote to code meanwhile left it to the emptying to drop its translations: what was lifted may be old.
+                continue
+            }
             translator.firstLink = links.count
             translator.firstCache = caches.count
             translator.codePage = key.page
@@ -460,9 +479,10 @@ package final class Engine: @unchecked Sendable {
 
     // MARK: Faults
 
-    /// The guest instruction that a place in the code belongs to, what the home registers hold there, and what they lack.
+    /// The guest instruction that a place in the code belongs to, what the home registers hold there, and what they lack. For a CPU that
+    /// counts as being in the code cache.
     func guestPosition(ofHost address: UInt64) -> (guest: GuestPosition, homes: [Home], deferred: ArraySlice<DeferredWrite>) {
-        locked {
+        lockedInCode {
             counters.faults += 1
             let block = blocks[blockIndex(ofHost: address)], offset = UInt32(truncatingIfNeeded: address - block.entry)
             if block.isStored { return stored.position(block, upTo: offset) }

@@ -186,6 +186,7 @@ package final class VirtualCPU {
         var asksTable = isMachine
         while true {
             let target: UInt64
+            let lookupGeneration = engine.generationBeforeLookup
             if asksTable, tableEntry(pc).pointee.guest == pc {
                 target = tableEntry(pc).pointee.host
             } else {
@@ -207,7 +208,7 @@ package final class VirtualCPU {
                 target = found
             }
             asksTable = false
-            guard let word = enterCode(target) else {
+            guard let word = enterCode(target, of: lookupGeneration) else {
                 pendingLink = -1
                 continue
             }
@@ -237,7 +238,7 @@ package final class VirtualCPU {
                 programCounter.pointee = exitTarget
                 return nil
             case .trap: return handleTrap(TrapReason(rawValue: UInt8(truncatingIfNeeded: payload)) ?? .illegalInstruction)
-            case .fault: return handleFault()
+            case .fault: return memoryFault(isExact: false)
             case .interpreter: return outcome(of: InterpreterExit(rawValue: UInt32(truncatingIfNeeded: payload)) ?? .illegalInstruction)
             case nil: preconditionFailure("unknown exit word \(word)")
             }
@@ -255,22 +256,24 @@ package final class VirtualCPU {
         header.pointee.ticks = Int32(samplePeriod - 1)
     }
 
-    /// Runs translated code until it comes out; nil when the cache was being emptied instead.
+    /// Runs translated code until it comes out; nil when the cache was being emptied instead, or has been since the target was looked up
+    /// in `lookupGeneration`.
     @inline(__always)
-    func enterCode(_ target: UInt64) -> UInt64? {
+    func enterCode(_ target: UInt64, of lookupGeneration: Int) -> UInt64? {
         header.pointee.in_code = 1
         mynah_fence()
-        if engine.isFlushing {
+        if engine.isFlushing || engine.generation != lookupGeneration {
             header.pointee.in_code = 0
             engine.waitForFlush()
             return nil
         }
         let word = mynah_enter(engine.stubs.enter, state, target)
-        // Links and caches keep their numbers only while nobody can empty the code cache.
+        // Links, caches and places in the code mean something only while nobody can empty the code cache.
         generation = engine.generation
         switch ExitKind(rawValue: word & 7) {
         case .link: exitTarget = engine.target(ofLink: Int(truncatingIfNeeded: word >> 3))
         case .call: exitTarget = engine.target(ofCall: header.pointee.fault_host_pc) ?? programCounter.pointee
+        case .fault: settleFault()
         default: break
         }
         header.pointee.in_code = 0
@@ -284,13 +287,8 @@ package final class VirtualCPU {
             let entry = tableEntry(pc)
             if entry.pointee.guest == pc { return entry.pointee.host }
         }
-        guard let host = engine.codeAddress(pc, mode, page: page, secondPage: secondPage, link: link, generation) else { return nil }
-        if link < 0 {
-            let entry = tableEntry(pc)
-            entry.pointee.host = host
-            entry.pointee.guest = pc
-        }
-        return host
+        return engine.codeAddress(
+            pc, mode, page: page, secondPage: secondPage, link: link, generation, tableEntry: link < 0 ? tableEntry(pc) : nil)
     }
 
     func handleTrap(_ reason: TrapReason) -> CPUExit? {
@@ -307,13 +305,8 @@ package final class VirtualCPU {
         }
     }
 
-    private func handleFault() -> CPUExit? {
-        settleFault()
-        return memoryFault(isExact: false)
-    }
-
     /// Makes the state that of the instruction that faulted in translated code.
-    func settleFault() {
+    private func settleFault() {
         let position = engine.guestPosition(ofHost: header.pointee.fault_host_pc)
         programCounter.pointee = position.guest.address
         // SAFETY: register numbers are below 16, and slots lie in the state.

@@ -55,6 +55,16 @@ import Testing
         #expect(!timer[0].level && queue.nextDeadline == 0x2_0000_0046)
     }
 
+    /// A time that the host's clock does not reach must not look like one that is over: the timer would be due again and again.
+    @Test func timeBehindTheEndOfTheClock() {
+        clock.ticks = 1000
+        _ = device.write(0xbff8, byteCount: 8, value: 0)
+        _ = device.write(0x4000, byteCount: 8, value: .max - 1)
+        #expect(queue.nextDeadline == nil && !timer[0].level)
+        _ = device.write(0x4000, byteCount: 8, value: 5)
+        #expect(queue.nextDeadline == 1005)
+    }
+
     @Test func stateGoesOn() {
         _ = device.write(0x4000, byteCount: 8, value: 10)
         device.write32(0, 1)
@@ -283,6 +293,14 @@ import Testing
         rtc.write32(8, 0xffff_ffff)
         rtc.write32(0x14, 1)
         #expect(rtc.read32(0x18) == 0 && queue.nextDeadline == nil)
+    }
+
+    @Test func goldfishAlarmBehindTheEndOfTheClock() {
+        let clock = ManualClock(), queue = TimerQueue(clock: clock), rtc = GoldfishRTC(timers: queue, interrupt: InterruptLine())
+        clock.ticks = .max - 1000
+        rtc.write32(0x0c, 0xffff_ffff)
+        rtc.write32(0x08, 0xffff_ffff)
+        #expect(rtc.read32(0x18) == 1 && queue.nextDeadline == nil)
     }
 
     @Test func powerSwitch() {

@@ -8,6 +8,7 @@ import Testing
 @Suite(.serialized) struct HostileDriverTests {
     private static let operations = setting("MYNAH_DEVICE_OPERATIONS", 10_000)
     private static let seed = UInt64(setting("MYNAH_FUZZ_SEED", 1))
+    private let directory = TemporaryDirectory()
 
     private func virtio(_ name: String) throws -> VirtioDevice {
         switch name {
@@ -15,6 +16,7 @@ import Testing
         case "network": try VirtioNetwork(backend: FakeNetwork(), address: NetworkTests.address)
         case "console": VirtioConsole(ports: [.init(backend: FakeCharacters(), isConsole: true), .init(backend: FakeCharacters(), name: "x")])
         case "entropy": VirtioEntropy(backend: SeededEntropy(seed: 1))
+        case "share": try VirtioFileShare(path: directory.path, tag: "share")
         default: EchoDevice()
         }
     }
@@ -59,7 +61,7 @@ import Testing
         }
     }
 
-    @Test(arguments: ["echo", "block", "network", "console", "entropy"], [false, true]) func virtioDevices(name: String, isLegacy: Bool) throws {
+    @Test(arguments: ["echo", "block", "network", "console", "entropy", "share"], [false, true]) func virtioDevices(name: String, isLegacy: Bool) throws {
         let device = try virtio(name), driver = VirtioDriver(device, isLegacy: isLegacy, runsInline: true)
         var random = SplitMix(seed: Self.seed), failures = 0, served = 0
         driver.start()

@@ -14,8 +14,8 @@ private func text(_ string: String) -> [UInt8] { words((2, UInt64(string.utf8.co
 private final class NinePClient {
     let driver: VirtioDriver
     var device: VirtioFileShare { driver.mmio.device as! VirtioFileShare }
-    init(_ path: String, identities: FileIdentities = .passthrough, isReadOnly: Bool = false) throws {
-        driver = VirtioDriver(try VirtioFileShare(path: path, tag: "share", identities: identities, isReadOnly: isReadOnly))
+    init(_ path: String, identities: FileIdentities = .passthrough, isReadOnly: Bool = false, runsInline: Bool = false) throws {
+        driver = VirtioDriver(try VirtioFileShare(path: path, tag: "share", identities: identities, isReadOnly: isReadOnly), runsInline: runsInline)
         driver.start()
         #expect(call(100, words((4, 65536)) + text("9P2000.L")) == words((4, 65536)) + text("9P2000.L"))
         #expect(call(104, words((4, 0), (4, 0xffff_ffff)) + text("root") + text("") + words((4, 7)))?.count == 13)
@@ -186,7 +186,7 @@ private final class NinePClient {
     }
 
     @Test func damagedMessages() throws {
-        let client = try NinePClient(share)
+        let client = try NinePClient(share, runsInline: true)
         var random = SplitMix(seed: UInt64(setting("MYNAH_FUZZ_SEED", 31)))
         for _ in 0..<setting("MYNAH_DEVICE_OPERATIONS", 5000) {
             let type = [8, 12, 14, 16, 18, 20, 22, 24, 26, 30, 32, 40, 50, 52, 54, 70, 72, 74, 76, 100, 102, 104, 108, 110, 116, 118, 120, 122][random.below(28)]

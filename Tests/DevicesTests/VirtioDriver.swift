@@ -2,6 +2,7 @@
 
 import DeviceModel
 import Devices
+import Glibc
 
 final class VirtioDriver {
     static let base: UInt64 = 0x8000_0000
@@ -59,7 +60,7 @@ final class VirtioDriver {
     private func setUp(_ queue: Int) {
         nextAvailable[queue] = 0
         seenUsed[queue] = 0
-        memory.range(descriptors(queue), byteCount: 0x10000)!.write { _ = $0.initializeMemory(as: UInt8.self, repeating: 0) }
+        memory.range(descriptors(queue), byteCount: 0x10000)!.write { _ = memset($0.baseAddress!, 0, $0.count) }
         mmio.write32(0x30, UInt32(queue))
         mmio.write32(0x38, UInt32(size))
         if mmio.transport.isLegacy {

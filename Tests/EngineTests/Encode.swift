@@ -62,6 +62,12 @@ struct ItemList {
         return items.count - 1
     }
 
+    mutating func jump(to target: Int) { items.append(ProgramItem(content: .jump(0x6f, target: target))) }
+
+    mutating func address(_ register: UInt32, of target: Int) {
+        items.append(ProgramItem(content: .address(register: register, target: target)))
+    }
+
     /// Writes `bits` over the item, then `fence.i`; uses x30 and x31.
     mutating func patch(_ target: Int, _ bits: UInt32) { items.append(ProgramItem(content: .patch(target: target, bits: bits))) }
 

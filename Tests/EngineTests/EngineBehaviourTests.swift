@@ -131,6 +131,53 @@ import Testing
         #expect(executor.engine.statistics.flushes > 0)
     }
 
+    /// Two CPUs, of which each empties the cache while the other is between finding code and entering it, or looks up where a fault
+    /// was that it has come out with.
+    @Test func fullCacheIsEmptiedUnderOthers() {
+        let arena = GuestArena()
+        let executor = EngineExecutor("tiny cache", arena) { $0.codeCacheBytes = 72 << 10 }
+        let other = executor.engine.makeCPU()
+        defer { other.destroy() }
+        var list = ItemList(), sum: UInt64 = 0
+        let passes: UInt64 = 6
+        list.address(7, of: 1)
+        // Blocks that go to each other by way of the dispatcher; some fault before they do.
+        for index in 1 ... 600 {
+            let faults = index % 4 == 0
+            list.words(Encode.addi(5, 5, Int32(index)))
+            if faults { list.words(Encode.ld(8, 0, 0)) }
+            list.words(Encode.addi(7, 7, faults ? 16 : 12), Encode.jr(7))
+            sum += UInt64(index)
+        }
+        list.words(Encode.addi(10, 10, -1))
+        let end = list.branch(0, 10, 0)
+        list.jump(to: 0)
+        list.land(end)
+        let chain = list.program([10: passes])
+        /// To the end, behind every instruction that faults.
+        func finish(_ cpu: VirtualCPU) -> (exit: CPUExit, faults: UInt64) {
+            var exit = CPUExit.interrupted, faults: UInt64 = 0
+            Watchdog.shared.run(cpu) {
+                exit = cpu.run()
+                guard case .memoryFault = exit else { return exit != .interrupted }
+                RISCVState(cpu.state)[64] += 4
+                faults += 1
+                return false
+            }
+            mynah_set_current_cpu(nil)
+            return (exit, faults)
+        }
+        for cpu in [executor.cpu, other] { chain.load(into: arena, RISCVState(cpu.state)) }
+        var otherEnd = (exit: CPUExit.interrupted, faults: UInt64(0))
+        let thread = TestThread { otherEnd = finish(other) }
+        let ownEnd = finish(executor.cpu)
+        thread.join()
+        for (cpu, end) in [(executor.cpu, ownEnd), (other, otherEnd)] {
+            #expect(end.exit == .breakpoint && end.faults == passes * 150 && RISCVState(cpu.state)[5] == passes * sum)
+        }
+        #expect(executor.engine.statistics.flushes > 20, "\(executor.engine.statistics.flushes) times")
+    }
+
     @Test func codeEndsWithAFault() {
         let arena = GuestArena()
         for policy in [ExecutionPolicy.interpreter, .block] {

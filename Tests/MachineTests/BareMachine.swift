@@ -115,6 +115,7 @@ enum Asm {
     static func xor(_ rd: UInt32, _ rs1: UInt32, _ rs2: UInt32) -> UInt32 { r(0, 4, rd, rs1, rs2) }
     static func csrrw(_ rd: UInt32, _ csr: UInt32, _ rs1: UInt32) -> UInt32 { csr << 20 | rs1 << 15 | 1 << 12 | rd << 7 | 0x73 }
     static func csrrs(_ rd: UInt32, _ csr: UInt32, _ rs1: UInt32) -> UInt32 { csr << 20 | rs1 << 15 | 2 << 12 | rd << 7 | 0x73 }
+    static func csrrc(_ rd: UInt32, _ csr: UInt32, _ rs1: UInt32) -> UInt32 { csr << 20 | rs1 << 15 | 3 << 12 | rd << 7 | 0x73 }
     static func amoaddD(_ rd: UInt32, _ rs2: UInt32, _ rs1: UInt32) -> UInt32 { rs2 << 20 | rs1 << 15 | 3 << 12 | rd << 7 | 0x2f }
     static func lrD(_ rd: UInt32, _ rs1: UInt32) -> UInt32 { 0x10 << 24 | rs1 << 15 | 3 << 12 | rd << 7 | 0x2f }
     static func scD(_ rd: UInt32, _ rs2: UInt32, _ rs1: UInt32) -> UInt32 { 0x18 << 24 | rs2 << 20 | rs1 << 15 | 3 << 12 | rd << 7 | 0x2f }

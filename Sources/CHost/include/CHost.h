@@ -91,11 +91,15 @@ int64_t mynah_string_length(const char *_Nonnull source, size_t limit);
 static inline void mynah_request_interrupt(mynah_cpu *_Nonnull cpu) {
     cpu->interrupt_pending = 1;
     cpu->ticks = -1;    // may be lost to a count at the same time: then it runs out soon
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
     cpu->jump_table = cpu->jump_table_empty;
 }
+// The table first: a request in between leaves the empty table without a request, which costs time, and not a request with the full
+// table, which code that only jumps indirectly would never notice.
 static inline void mynah_clear_interrupt(mynah_cpu *_Nonnull cpu) {
-    cpu->interrupt_pending = 0;
     cpu->jump_table = cpu->jump_table_own;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    cpu->interrupt_pending = 0;
 }
 
 // Makes translated code come out at its next poll or transfer without asking for an interrupt: 2 in place of 1. An interrupt
@@ -168,5 +172,7 @@ enum { MYNAH_EXCHANGE, MYNAH_ADD, MYNAH_AND, MYNAH_OR, MYNAH_XOR, MYNAH_MIN_S, M
 uint64_t mynah_atomic(int kind, int width, uint64_t address, uint64_t operand);   // old value, zero-extended
 uint64_t mynah_compare_exchange(int width, uint64_t address, uint64_t expected, uint64_t replacement); // old value
 static inline void mynah_fence(void) { __sync_synchronize(); }
+// Loads stay in their order, which this processor keeps and the compiler would not.
+static inline void mynah_keep_order(void) { __atomic_signal_fence(__ATOMIC_SEQ_CST); }
 
 #endif

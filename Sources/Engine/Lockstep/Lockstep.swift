@@ -140,7 +140,7 @@ extension VirtualCPU {
             compares = comparison.interpretAhead(self, block.steps, limit: block.steps.count)
             if !compares { lockstep.statistics.skippedBlocks += 1 }
         }
-        guard var end = passOnce(translation.entry) else { return nil }
+        guard var end = passOnce(translation) else { return nil }
         if compares {
             lockstep.statistics.comparedBlocks += 1
             lockstep.statistics.comparedInstructions += UInt64(comparison.executed)
@@ -148,7 +148,7 @@ extension VirtualCPU {
                 // Once more: memory that others write may have changed between the two.
                 comparison.rewind(self)
                 _ = comparison.interpretAhead(self, block.steps, limit: block.steps.count)
-                guard let again = passOnce(translation.entry) else { return nil }
+                guard let again = passOnce(translation) else { return nil }
                 end = again
                 if comparison.agrees(self, end) || comparison.agreesUpToExit(self, block.steps, end) {
                     lockstep.statistics.unstableBlocks += 1
@@ -165,10 +165,10 @@ extension VirtualCPU {
 
     /// Runs a translation to its next exit, which linked or looping code would not take, and settles the state; nil when the
     /// cache was being emptied.
-    func passOnce(_ entry: UInt64) -> BlockEnd? {
+    func passOnce(_ translation: UnlinkedTranslation) -> BlockEnd? {
         mynah_begin_single_pass(header)
         defer { mynah_end_single_pass(header) }
-        guard let word = enterCode(entry) else { return nil }
+        guard let word = enterCode(translation.entry, of: translation.generation) else { return nil }
         let payload = Int(truncatingIfNeeded: word >> 3)
         switch ExitKind(rawValue: word & 7) {
         case .link, .call:
@@ -177,9 +177,7 @@ extension VirtualCPU {
         case .indirectMiss, .cacheMiss: return .goesOn
         case .trap: return .trap(TrapReason(rawValue: UInt8(truncatingIfNeeded: payload)) ?? .illegalInstruction)
         case .interpreter: return .interpreter(InterpreterExit(rawValue: UInt32(truncatingIfNeeded: payload)) ?? .illegalInstruction)
-        case .fault:
-            settleFault()
-            return .fault
+        case .fault: return .fault
         case nil: preconditionFailure("unknown exit word \(word)")
         }
     }

@@ -72,7 +72,7 @@ package final class Replayer {
         guard let block = load(reproducer) else { return [] }
         comparison.saveStart(of: cpu)
         guard comparison.interpretAhead(cpu, block.steps, limit: block.steps.count) else { return [] }
-        guard let translation = translation(reproducer), let end = cpu.passOnce(translation.entry) else { return [] }
+        guard let translation = translation(reproducer), let end = cpu.passOnce(translation) else { return [] }
         var found: [DifferingValue] = []
         if !comparison.agrees(cpu, end), !comparison.agreesUpToExit(cpu, block.steps, end) {
             comparison.collectDifferences(cpu, end)
