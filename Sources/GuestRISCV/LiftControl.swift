@@ -14,7 +14,7 @@ extension SuperblockLifter {
         let right = x(i.rs2)
         if let holds = knownComparison(condition, left, right) { return holds ? jump(to: target) : .next }
         if target > pc && limits.followsJumps {
-            if let skipped = predicable(upTo: target) { return predicate(skipped, unless: comparison(condition, left, right)) }
+            if limits.predicates, let skipped = predicable(upTo: target) { return predicate(skipped, unless: comparison(condition, left, right)) }
             exitIf(comparison(condition, left, right), to: target)
             return .next
         }

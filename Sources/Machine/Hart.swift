@@ -47,6 +47,7 @@ package final class Hart {
         core = RISCVHart(id: id, memory: processor.memory, clock: processor)
         cpu = engine.makeCPU()
         core.attach(cpu.state)
+        if processor.isDeterministic { core.countedInstructions = { [unowned cpu] in cpu.instructionsExecuted } }
     }
 
     /// Frees what the hart runs on. It must not run any more.
@@ -170,21 +171,21 @@ package final class Hart {
         }
     }
 
-    /// Runs about so many instructions on the calling thread, by the interpreter.
+    /// Runs so many instructions on the calling thread, whichever way they are executed.
     /// - Returns: false when it has nothing to do until an interrupt comes.
     func run(instructions: Int) -> Bool {
         prepareThread()
         guard beginIfStarted() else { return false }
-        let end = cpu.interpreter.instructionsExecuted &+ UInt64(instructions)
+        let end = cpu.instructionsExecuted &+ UInt64(instructions)
         while processor.isRunning, isStarted {
             if isWaiting {
                 if !core.hasWakeup { return false }
                 isWaiting = false
             }
-            if cpu.header.pointee.interrupt_pending != 0 { handle(.interrupted) }
-            let left = Int64(bitPattern: end &- cpu.interpreter.instructionsExecuted)
+            if cpu.header.pointee.interrupt_pending == 1 { handle(.interrupted) }
+            let left = Int64(bitPattern: end &- cpu.instructionsExecuted)
             if left <= 0 { return true }
-            if let exit = cpu.interpret(budget: Int(left)) { handle(exit) }
+            if let exit = cpu.run(instructions: Int(left)) { handle(exit) }
         }
         return false
     }

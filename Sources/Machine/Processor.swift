@@ -40,7 +40,9 @@ package final class Processor: HartClock {
     package init(memory: MachineMemory, hartCount: Int, options: ProcessorOptions = ProcessorOptions()) throws {
         self.memory = memory
         self.options = options
-        engine = try Engine(isa: RISCV64Machine(), memory: MachineCode(memory), configuration: options.engine)
+        var configuration = options.engine
+        configuration.countsInstructions = options.isDeterministic
+        engine = try Engine(isa: RISCV64Machine(), memory: MachineCode(memory), configuration: configuration)
         timers = TimerQueue(clock: clock)
         memory.onCodeWrite = { [unowned memory, unowned engine] address in
             if let host = memory.hostPointer(address, byteCount: 1) { engine.invalidatePage(host: UInt64(UInt(bitPattern: host))) }
@@ -69,7 +71,7 @@ package final class Processor: HartClock {
 
     private var countedTime: UInt64 {
         var executed: UInt64 = 0
-        for hart in harts { executed &+= hart.cpu.interpreter.instructionsExecuted }
+        for hart in harts { executed &+= hart.cpu.instructionsExecuted }
         return executed / options.instructionsPerTick &+ skippedTicks
     }
 

@@ -53,7 +53,6 @@ func boot(_ settings: BootSettings) throws -> Int32 {
         throw CommandFailure.usage("'--initrd' goes with a kernel; give one with --kernel")
     }
     if settings.isSnapshot { for index in settings.options.drives.indices { settings.options.drives[index].isSnapshot = true } }
-    if settings.options.isDeterministic { settings.options.engine = .interpreter }
     try OwnOutput.prepare(settings.outputPath, kept: false)
     do {
         if let path = settings.deviceTreeDump { return try dumpDeviceTree(settings.options, to: path) }

@@ -110,6 +110,13 @@ struct VectorEmitter {
     // MARK: Memory
 
     func memory(_ i: Instruction) -> Memory {
+        let memory = directMemory(i)
+        guard let softBuffer = translator.softBuffer else { return memory }
+        return emitHostMemory(memory, softBuffer)
+    }
+
+    /// At the guest's address.
+    func directMemory(_ i: Instruction) -> Memory {
         var pool = VectorEmitter.scratch
         let base = scalar(i.a, &pool), displacement = Int32(truncatingIfNeeded: i.immediate)
         if i.b.isNone { return .base(base, displacement) }

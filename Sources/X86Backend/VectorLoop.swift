@@ -72,7 +72,9 @@ extension Translator {
 
     private func emitBody(_ emitter: inout VectorEmitter, _ places: Places) {
         let plan = emitter.plan
-        if plan.raisesFlags {
+        if let softBuffer {
+            for index in plan.body { emitter.emitLookUp(index, softBuffer, miss: places.retreat) }
+        } else if plan.raisesFlags {
             for index in plan.storeIndices { emitPageCheck(&emitter, index) }
         }
         for index in plan.body {

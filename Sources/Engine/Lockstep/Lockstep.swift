@@ -180,7 +180,7 @@ extension VirtualCPU {
         case .fault:
             settleFault()
             return .fault
-        case nil: preconditionFailure("unknown exit word \(word)")
+        case .budget, nil: preconditionFailure("unknown exit word \(word)")
         }
     }
 
