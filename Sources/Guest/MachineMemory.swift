@@ -53,6 +53,8 @@ package final class MachineMemory: @unchecked Sendable {
     package var bus: PhysicalBus?
     /// Called, on the writer's thread, when code in a page is written to: the page's physical address. Set before harts run.
     package var onCodeWrite: ((UInt64) -> Void)?
+    /// Called when tags for writing were dropped from the buffers of several harts: who goes on from a proof that he has had, looks again.
+    package var onTagsDropped: (() -> Void)?
     // SAFETY: tables are registered before harts run and live as long as their hart, which unregisters them.
     private var tables: [SoftTables] = []
     private let lock: UnsafeMutablePointer<pthread_mutex_t>
@@ -205,6 +207,7 @@ package final class MachineMemory: @unchecked Sendable {
             }
             if !youngCode.isEmpty { youngCount &+= 1 }
         }
+        if tables.count > 1 { onTagsDropped?() }
         mynah_fence()
     }
 

@@ -49,6 +49,9 @@ package final class Processor: HartClock {
         }
         running = .allocate(capacity: 1)
         running.initialize(to: 0)
+        if !options.isDeterministic {
+            memory.onTagsDropped = { [unowned self] in for hart in harts { mynah_request_interrupt(hart.cpu.header) } }
+        }
         if options.isDeterministic {
             clock = CountedClock { [unowned self] in countedTime }
             timers = TimerQueue(clock: clock)

@@ -8,6 +8,8 @@ struct VectorEmitter {
     unowned let translator: Translator
     /// Values that have been written in this group, and where to.
     var settled: [UInt32: Int] = [:]
+    /// Machine mode: the accesses of a group.
+    var accesses: [Int] = []
 
     subscript(_ value: Value) -> Instruction { plan.function.instructions[Int(value.index)] }
     func instruction(_ index: Int) -> Instruction { plan.function.instructions[index] }
@@ -110,9 +112,7 @@ struct VectorEmitter {
     // MARK: Memory
 
     func memory(_ i: Instruction) -> Memory {
-        let memory = directMemory(i)
-        guard let softBuffer = translator.softBuffer else { return memory }
-        return emitHostMemory(memory, softBuffer)
+        translator.softBuffer == nil ? directMemory(i) : hostMemory(i)
     }
 
     /// At the guest's address.

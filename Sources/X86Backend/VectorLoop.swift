@@ -24,21 +24,26 @@ extension Translator {
         var scalar: Label
         var landing: Label
         var exit: Label
+        /// Machine mode, for each access: where its page is another one, and where to go on then.
+        var otherPages: [(label: Label, back: Label)] = []
     }
 
     /// Emits the loop if it can be; falls through to the scalar code, `scalar`.
     func emitVectorLoop(_ function: Function, of scalar: Function) {
         guard features.contains(.avx), let plan = VectorLoopPlan(function, self) else { return }
+        let accesses = softBuffer == nil ? [] : VectorEmitter.accesses(plan)
+        guard accesses.count <= VectorEmitter.mostAccesses else { return }
         vectorLoopCount += 1
         // It refers to the stubs by address.
         isTied = true
         pending = PendingFloats()
         deferredSlots = 0
         positions.append(GuestPosition(codeOffset: UInt32(truncatingIfNeeded: asm.offset), address: function.entry))
-        let places = Places(
+        var places = Places(
             top: asm.makeLabel(), leave: asm.makeLabel(), retreat: asm.makeLabel(), scalar: asm.makeLabel(), landing: asm.makeLabel(),
             exit: asm.makeLabel())
-        var emitter = VectorEmitter(plan: plan, translator: self)
+        places.otherPages = accesses.map { _ in (asm.makeLabel(), asm.makeLabel()) }
+        var emitter = VectorEmitter(plan: plan, translator: self, accesses: accesses)
         for index in plan.again + plan.once { emitter.emitCheck(index, to: places.scalar) }
         for index in plan.unboxed { emitter.emitBoxCheck(index, to: places.scalar) }
         emitPrologue(&emitter, places)
@@ -61,6 +66,9 @@ extension Translator {
         asm.lea(.quad, .rdi, .label(places.landing))
         asm.mov(.quad, RegisterMap.header(\.fault_exit), .rdi)
         emitter.emitConstants()
+        if let softBuffer {
+            for number in emitter.accesses.indices { emitter.emitLookUp(number, softBuffer, miss: places.retreat) }
+        }
     }
 
     private func counter(_ plan: VectorLoopPlan) -> Register { Register(rawValue: homes[plan.counter]).unsafelyUnwrapped }
@@ -72,8 +80,11 @@ extension Translator {
 
     private func emitBody(_ emitter: inout VectorEmitter, _ places: Places) {
         let plan = emitter.plan
-        if let softBuffer {
-            for index in plan.body { emitter.emitLookUp(index, softBuffer, miss: places.retreat) }
+        if softBuffer != nil {
+            for (number, place) in places.otherPages.enumerated() {
+                emitter.emitPageComparison(number, other: place.label)
+                asm.bind(place.back)
+            }
         } else if plan.raisesFlags {
             for index in plan.storeIndices { emitPageCheck(&emitter, index) }
         }
@@ -115,6 +126,13 @@ extension Translator {
         for index in plan.again.dropLast() { emitter.emitCheck(index, to: places.leave) }
         emitter.emitCheck(plan.again.last.unsafelyUnwrapped, to: places.top, unless: true)
         asm.jmp(places.leave)
+        if let softBuffer {
+            for (number, place) in places.otherPages.enumerated() {
+                asm.bind(place.label)
+                emitter.emitLookUp(number, softBuffer, miss: places.retreat)
+                asm.jmp(place.back)
+            }
+        }
         emitExit(&emitter, places, counted)
     }
 

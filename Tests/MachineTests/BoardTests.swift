@@ -1,6 +1,7 @@
 // Placing files, the device tree, and whole boots of the committed bare-metal programs.
 
 import DeviceModel
+import Engine
 import Glibc
 import GuestRISCV
 import Testing
