@@ -50,7 +50,7 @@ extension Engine {
         precondition(MemoryLayout<SoftTLBEntry>.stride == 32)
         func offset(_ field: PartialKeyPath<SoftTLBEntry>) -> Int32 { Int32(MemoryLayout<SoftTLBEntry>.offset(of: field)!) }
         return SoftBuffer(
-            dataTable: layout.dataTable, codePages: layout.codePages, entryCount: SoftTLB.entryCount, readTag: offset(\.readTag),
+            dataTable: layout.dataTable, codePages: layout.codePages, entryCount: SoftTLB.entryCount, codePageCount: SoftTLB.codePageCount, readTag: offset(\.readTag),
             writeTag: offset(\.writeTag), host: offset(\.host))
     }
 
@@ -80,7 +80,12 @@ extension Engine {
         }
         guard dropped else { return }
         counters.invalidations += 1
-        for cpu in cpus { cpu.requestInterrupt() }
+        if configuration.countsInstructions {
+            // Interrupts of the guest's are looked for where it can tell from its instructions only.
+            for cpu in cpus { mynah_begin_single_pass(cpu.header) }
+        } else {
+            for cpu in cpus { cpu.requestInterrupt() }
+        }
     }
 }
 
@@ -123,9 +128,12 @@ extension VirtualCPU {
         let cpu = Unmanaged<VirtualCPU>.fromOpaque(header.pointee.owner!).takeUnretainedValue()
         // The guest's flags are live, and this may compute with floats.
         let control = mynah_get_mxcsr()
-        let isFilled = cpu.engine.isa.fillBuffer(state, address: address, byteCount: flags >> 1, isWrite: flags & 1 != 0)
+        let isFilled = cpu.engine.isa.fillBuffer(
+            state, address: address, byteCount: flags >> 1 & 0xff, isWrite: flags & 1 != 0,
+            isSpeculative: flags & UInt64(SoftBuffer.isSpeculative) != 0)
         mynah_set_mxcsr(control)
         if isFilled { return 0 }
+        if flags & UInt64(SoftBuffer.isSpeculative) == 0, cpu.engine.configuration.countsInstructions { header.pointee.budget += header.pointee.undone }
         header.pointee.fault_address = address
         header.pointee.fault_signal = 0
         return 1

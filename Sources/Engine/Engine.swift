@@ -134,6 +134,7 @@ package final class Engine: @unchecked Sendable {
         if configuration.policy.makesRegions {
             translator.isSampling = true
         }
+        translator.countsInstructions = configuration.countsInstructions
         if configuration.countsExecutions {
             counts = ExecutionCounts()
             translator.counting = CountingWords(VirtualCPU.countingRange(isa))
@@ -263,7 +264,8 @@ package final class Engine: @unchecked Sendable {
         locked {
             counters.linkExits += link >= 0 ? 1 : 0
             counters.indirectMisses += link < 0 ? 1 : 0
-            let key = BlockKey(address: address, mode: mode, page: page, secondPage: secondPage)
+            var key = BlockKey(address: address, mode: mode, page: page, secondPage: secondPage)
+            if link >= 0, generation == counters.flushes, links[link].isSplit { key.mode = mode.split }
             let known = blockOfKey[key] ?? cachedBlock(key)
             if known == nil, isCold(address), !isWanted(address) { return nil }
             guard let index = known ?? translate(key, configuration.limits) else { return nil }
@@ -371,10 +373,12 @@ package final class Engine: @unchecked Sendable {
         while true {
             let start = nanoseconds(), version = memory.codeVersion
             function.reset(entry: key.address)
+            limits.predicates = !configuration.countsInstructions
             let lifted = isa.lift(at: GuestAddress(key.address), mode: key.mode, source: memory, limits: limits, into: &builder)
             let liftEnd = nanoseconds()
             let liftedText = configuration.observer == nil ? "" : text(of: function)
             optimizer.optimize(function)
+            if isa.softMemory != nil, !key.mode.isSplit { optimizer.groupAccesses(function) }
             if let pass = configuration.lastPass { optimizer.run(pass, function) }
             let optimizeEnd = nanoseconds()
             if code.byteCount - codeUsed < 64 << 10, codeUsed > stubs.byteCount {

@@ -40,6 +40,8 @@ package struct EngineConfiguration: Sendable {
     package var regionBlocks = 40, regionInstructions = 1200
     /// Have translations count what they do, for `Engine.executionProfile`. Costs time where they run; nothing when it is off.
     package var countsExecutions = false
+    /// Machine mode: translations count the instructions that they execute, for `VirtualCPU.run(instructions:)`.
+    package var countsInstructions = false
     /// Measure how long the interpreter runs, for statistics: two looks at the clock for each of its runs.
     package var timesInterpreter = false
     /// Write symbols of translated code to /tmp/perf-PID.map.

@@ -80,6 +80,7 @@ struct Region {
                 limits.iterations = min(before ?? Region.unrolledIterations, most / lifted.instructionCount)
                 if limits.iterations > 1 { lifted = engine.lift(address, key.mode, limits, into: function) }
             }
+            if engine.isa.softMemory != nil { engine.optimizer.groupAccesses(function) }
             count += lifted.instructionCount
             blocks.append(RegionBlock(function: function, vectors: vectors, lifted: lifted, iterations: limits.iterations, loopEnds: lifted.goesBy.isEmpty ? [] : limits.loopEnds))
             for target in Region.targets(of: function).reversed() {
@@ -169,13 +170,13 @@ extension Engine {
 
     /// The loop that `function` is, of vectors; nil when there is none. Holds the lock.
     func vectorLoop(of function: Function, _ place: Int) -> Function? {
-        // Its accesses go straight to the guest's memory, and so cannot ask a soft TLB.
-        guard configuration.optimizations.contains(.vectorLoops), configuration.features.contains(.avx), isa.softMemory == nil else {
+        guard configuration.optimizations.contains(.vectorLoops), configuration.features.contains(.avx), !configuration.countsInstructions else {
             return nil
         }
         while vectorFunctions.count <= place { vectorFunctions.append(Function(capacity: 128)) }
         let target = LoopVectorizer.Target(
-            vectorBytes: configuration.features.contains(.avx2) ? 32 : 16, fuses: configuration.features.contains(.fma))
+            vectorBytes: configuration.features.contains(.avx2) ? 32 : 16, fuses: configuration.features.contains(.fma),
+            hasPlainMemory: isa.softMemory == nil)
         let result = vectorFunctions[place]
         guard LoopVectorizer.vectorize(function, for: target, into: result, slotTypes: isa.slots.map(\.type)) else { return nil }
         optimizer.tidy(result)
@@ -185,7 +186,8 @@ extension Engine {
     /// Lifts and optimises a superblock. Holds the lock.
     func lift(_ address: UInt64, _ mode: TranslationMode, _ limits: LiftLimits, into function: Function) -> LiftedCode {
         function.reset(entry: address)
-        var builder = Builder(function: function, slotTypes: isa.slots.map(\.type))
+        var builder = Builder(function: function, slotTypes: isa.slots.map(\.type)), limits = limits
+        limits.predicates = !configuration.countsInstructions
         let lifted = isa.lift(at: GuestAddress(address), mode: mode, source: memory, limits: limits, into: &builder)
         let start = nanoseconds()
         optimizer.optimize(function)

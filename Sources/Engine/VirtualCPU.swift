@@ -45,6 +45,11 @@ package final class VirtualCPU {
     let programCounter: UnsafeMutablePointer<UInt64>
     private var interpreterExit = InterpreterExit.budget
     private var interpreterBudget = 0
+    /// Where instructions are counted: those executed when the budget is used up, and what the interpreter's count was when the budget was
+    /// made up last.
+    private(set) var instructionsAtEnd: UInt64 = 0
+    private(set) var interpretedInBudget: UInt64 = 0
+    private let countsInstructions: Bool
     /// For statistics: traps, calls from translated code for one instruction, time in the interpreter else.
     private(set) var traps = 0, interpreterCalls = 0
     private(set) var interpreterNanoseconds: UInt64 = 0
@@ -60,6 +65,7 @@ package final class VirtualCPU {
         self.engine = engine
         let isa = engine.isa
         isMachine = isa.softMemory != nil
+        countsInstructions = engine.configuration.countsInstructions
         if isMachine { knownPages = Array(repeating: KnownPage(), count: KnownPage.count) }
         let headerBytes = Int(MYNAH_CPU_HEADER_BYTES)
         let counting = engine.configuration.countsExecutions ? ExecutionCounts.wordCount * 8 : 0
@@ -73,6 +79,7 @@ package final class VirtualCPU {
         returnStack = VirtualCPU.makeReturnStack(engine.stubs.emptyReturn)
         interpreter = isa.makeInterpreter(source: engine.memory)
         if engine.configuration.policy == .auto { interpreter.heatLimit = Int32(engine.configuration.translationThreshold) }
+        interpreter.isExact = countsInstructions
         isa.initialize(state: state)
         mode = isa.mode(of: state)
         header.pointee.jump_table_own = UnsafeMutableRawPointer(jumpTable)
@@ -151,6 +158,21 @@ package final class VirtualCPU {
 
     // MARK: Running
 
+    func grant(_ instructions: Int) {
+        let executed = instructionsExecuted
+        header.pointee.budget = Int32(clamping: instructions)
+        interpretedInBudget = interpreter.instructionsExecuted
+        instructionsAtEnd = executed &+ UInt64(bitPattern: Int64(header.pointee.budget))
+    }
+
+    /// Takes off the budget what the interpreter has executed.
+    func makeUpBudget() {
+        guard countsInstructions else { return }
+        let executed = interpreter.instructionsExecuted
+        header.pointee.budget -= Int32(truncatingIfNeeded: executed &- interpretedInBudget)
+        interpretedInBudget = executed
+    }
+
     /// Runs on the calling thread until the guest needs the outside. One thread at a time.
     package func run() -> CPUExit {
         mynah_prepare_thread()
@@ -160,22 +182,23 @@ package final class VirtualCPU {
                 mynah_clear_interrupt(header)
                 return .interrupted
             }
-            let mode = engine.isa.mode(of: state)
-            if mode == .interpretOnly || engine.configuration.policy == .interpreter {
-                if let exit = interpret() { return exit }
-                continue
-            }
-            if mode != self.mode {
-                self.mode = mode
-                // In machine mode entries check the number of their page, in which the mode is.
-                if !isMachine { clearJumpTable() }
-            }
-            if let lockstep = engine.lockstep, lockstep.isActive {
-                if let exit = runInLockstep(lockstep) { return exit }
-            } else if let exit = runTranslated() {
-                return exit
-            }
+            if let exit = runOnce() { return exit }
         }
+    }
+
+    /// By translations or the interpreter, whichever the state allows, until something but linking happens; nil when it may go on.
+    func runOnce() -> CPUExit? {
+        let mode = engine.isa.mode(of: state)
+        if mode == .interpretOnly || engine.configuration.policy == .interpreter {
+            return interpret(budget: countsInstructions ? Int(header.pointee.budget) : 1 << 20)
+        }
+        if mode != self.mode {
+            self.mode = mode
+            // In machine mode entries check the number of their page, in which the mode is.
+            if !isMachine { clearJumpTable() }
+        }
+        if let lockstep = engine.lockstep, lockstep.isActive { return runInLockstep(lockstep) }
+        return runTranslated()
     }
 
     /// Enters the code cache at the program counter and stays until something but linking happens.
@@ -185,6 +208,10 @@ package final class VirtualCPU {
         // In machine mode what the jump table has checks itself whether it may be entered; if not, it says so.
         var asksTable = isMachine
         while true {
+            if countsInstructions, header.pointee.budget <= 0 {
+                programCounter.pointee = pc
+                return nil
+            }
             let target: UInt64
             let lookupGeneration = engine.generationBeforeLookup
             if asksTable, tableEntry(pc).pointee.guest == pc {
@@ -237,6 +264,7 @@ package final class VirtualCPU {
             case .call:
                 programCounter.pointee = exitTarget
                 return nil
+            case .budget: return interpret(budget: Int(header.pointee.budget))
             case .trap: return handleTrap(TrapReason(rawValue: UInt8(truncatingIfNeeded: payload)) ?? .illegalInstruction)
             case .fault: return memoryFault(isExact: false)
             case .interpreter: return outcome(of: InterpreterExit(rawValue: UInt32(truncatingIfNeeded: payload)) ?? .illegalInstruction)
@@ -366,6 +394,7 @@ package final class VirtualCPU {
     func interpretUntranslated() -> CPUExit? {
         // On to whatever is hot, but for one block where nothing ever is.
         interpreterBudget = engine.configuration.policy == .auto ? 1 << 20 : 1
+        if countsInstructions { interpreterBudget = min(interpreterBudget, Int(header.pointee.budget)) }
         return runInterpreter { context in
             let cpu = Unmanaged<VirtualCPU>.fromOpaque(context!).takeUnretainedValue()
             cpu.interpreterExit = cpu.interpreter.run(state: cpu.state, budget: cpu.interpreterBudget)
@@ -380,6 +409,7 @@ package final class VirtualCPU {
         let faulted = mynah_run_recoverable(header, body, Unmanaged.passUnretained(self).toOpaque())
         header.pointee.guest_mxcsr = mynah_get_mxcsr()
         mynah_set_mxcsr(hostControl)
+        makeUpBudget()
         if faulted != 0 { return memoryFault() }
         return outcome(of: interpreterExit)
     }
@@ -411,6 +441,7 @@ package final class VirtualCPU {
             let cpu = Unmanaged<VirtualCPU>.fromOpaque(context!).takeUnretainedValue()
             cpu.interpreterExit = cpu.interpreter.step(state: cpu.state)
         }, owner)
+        cpu.makeUpBudget()
         let exit = faulted != 0 ? InterpreterExit.memoryFault : cpu.interpreterExit
         return exit == .budget ? 0 : ExitKind.interpreter.rawValue | UInt64(exit.rawValue) << 3
     }

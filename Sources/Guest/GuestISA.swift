@@ -34,6 +34,9 @@ package struct TranslationMode: Hashable, Sendable {
     package init(rawValue: UInt32) { self.rawValue = rawValue }
     /// The state has no translation (e.g. a rounding mode that the host lacks): only the interpreter may run.
     package static let interpretOnly = TranslationMode(rawValue: .max)
+    /// The same without groups of accesses: the engine's own, which guests do not look at.
+    package var split: TranslationMode { TranslationMode(rawValue: rawValue | 0x8000_0000) }
+    package var isSplit: Bool { rawValue & 0x8000_0000 != 0 }
 }
 
 /// Guest code that may be fetched: `start ..< end` is executable and can be read at `host` (the host address of `start`).
@@ -135,6 +138,8 @@ package struct LiftLimits: Sendable {
     package var loopEnds: [UInt64] = []
     /// Machine mode: a single instruction, which ends in the next page.
     package var crossesPage = false
+    /// Instructions behind a branch may be executed, for nothing, when it is taken: then they cannot be counted.
+    package var predicates = true
     package init(instructions: Int = 64, followsJumps: Bool = true, singleStep: Bool = false) {
         self.instructions = instructions
         self.followsJumps = followsJumps
@@ -175,6 +180,8 @@ package protocol GuestInterpreter: AnyObject {
     func run(state: UnsafeMutableRawPointer, budget: Int) -> InterpreterExit
     /// Executes exactly one instruction (a control transfer included).
     func step(state: UnsafeMutableRawPointer) -> InterpreterExit
+    /// `run` executes exactly as many instructions as its budget allows, unless it ends before.
+    var isExact: Bool { get set }
     /// Executions of a block, reached from another one, before `run` leaves at it with `hot`, each time it comes there.
     var heatLimit: Int32 { get set }
     /// Whether there is a translation of the code at an address. `run` leaves with `hot` where there is, instead of decoding the code.
@@ -184,6 +191,11 @@ package protocol GuestInterpreter: AnyObject {
 }
 
 extension GuestInterpreter {
+    /// It cannot be asked for.
+    package var isExact: Bool {
+        get { false }
+        set {}
+    }
     /// Nobody is asked.
     package var hasTranslation: ((UInt64) -> Bool)? {
         get { nil }
@@ -238,7 +250,7 @@ package protocol GuestISA: AnyObject, Sendable {
     var softMemory: SoftMemoryLayout? { get }
     /// Brings the look-aside buffer to where an access of so many bytes hits; false when it cannot: then the interpreter executes
     /// the instruction.
-    func fillBuffer(_ state: UnsafeMutableRawPointer, address: UInt64, byteCount: UInt64, isWrite: Bool) -> Bool
+    func fillBuffer(_ state: UnsafeMutableRawPointer, address: UInt64, byteCount: UInt64, isWrite: Bool, isSpeculative: Bool) -> Bool
     /// The page of code at an address.
     func codePage(_ state: UnsafeMutableRawPointer, at address: UInt64) -> CodePageLookup
     /// After `codePage`: translated code may go to the address's page under this number until the processor forgets its translations.
@@ -247,7 +259,7 @@ package protocol GuestISA: AnyObject, Sendable {
 
 extension GuestISA {
     package var softMemory: SoftMemoryLayout? { nil }
-    package func fillBuffer(_ state: UnsafeMutableRawPointer, address: UInt64, byteCount: UInt64, isWrite: Bool) -> Bool { false }
+    package func fillBuffer(_ state: UnsafeMutableRawPointer, address: UInt64, byteCount: UInt64, isWrite: Bool, isSpeculative: Bool) -> Bool { false }
     package func codePage(_ state: UnsafeMutableRawPointer, at address: UInt64) -> CodePageLookup { .uncached }
     package func admitCodePage(_ state: UnsafeMutableRawPointer, at address: UInt64, number: UInt32) {}
 }

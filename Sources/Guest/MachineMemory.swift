@@ -53,8 +53,10 @@ package final class MachineMemory: @unchecked Sendable {
     package var bus: PhysicalBus?
     /// Called, on the writer's thread, when code in a page is written to: the page's physical address. Set before harts run.
     package var onCodeWrite: ((UInt64) -> Void)?
+    /// Called when tags for writing were dropped from the buffers of several harts: who goes on from a proof that he has had, looks again.
+    package var onTagsDropped: (() -> Void)?
     // SAFETY: tables are registered before harts run and live as long as their hart, which unregisters them.
-    private var tables: [(table: UnsafeMutablePointer<SoftTLBEntry>, count: Int)] = []
+    private var tables: [SoftTables] = []
     private let lock: UnsafeMutablePointer<pthread_mutex_t>
     /// Pages whose code was first noted since the last `settleCode`: their physical addresses.
     private var youngCode: [UInt64] = []
@@ -195,14 +197,17 @@ package final class MachineMemory: @unchecked Sendable {
         locked {
             // With one hart a store cannot be under way between its check and its effect.
             if tables.count > 1 { youngCode.append(address) }
-            for (table, count) in tables {
-                for index in 0 ..< count {
-                    let entry = table + index
-                    if entry.pointee.host == host { entry.pointee.writeTag = SoftTLBEntry.noTag(index) }
+            for buffers in tables {
+                for table in 0 ..< buffers.count {
+                    let entries = buffers.entries + table * SoftTLB.entryCount
+                    buffers.forEachUsed(table) { index in
+                        if entries[index].host == host { entries[index].writeTag = SoftTLBEntry.noTag(index) }
+                    }
                 }
             }
             if !youngCode.isEmpty { youngCount &+= 1 }
         }
+        if tables.count > 1 { onTagsDropped?() }
         mynah_fence()
     }
 
@@ -222,9 +227,8 @@ package final class MachineMemory: @unchecked Sendable {
 
     // MARK: Tables of harts
 
-    /// Registers a hart's TLB entries, all in a row.
-    package func register(_ table: UnsafeMutablePointer<SoftTLBEntry>, count: Int) { locked { tables.append((table, count)) } }
-    package func unregister(_ table: UnsafeMutablePointer<SoftTLBEntry>) { locked { tables.removeAll { $0.table == table } } }
+    package func register(_ buffers: SoftTables) { locked { tables.append(buffers) } }
+    package func unregister(_ buffers: SoftTables) { locked { tables.removeAll { $0.entries == buffers.entries } } }
 
     @inline(__always)
     private func locked<Result>(_ body: () -> Result) -> Result {

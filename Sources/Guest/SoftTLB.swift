@@ -37,13 +37,15 @@ package enum SoftTLB {
     @inlinable @inline(__always) package static var pageBytes: UInt64 { 4096 }
     @inlinable @inline(__always) package static var pageMask: UInt64 { ~4095 }
     /// Entries of one table.
-    @inlinable @inline(__always) package static var entryCount: Int { 512 }
-    @inlinable @inline(__always) package static var indexMask: UInt64 { 511 }
+    @inlinable @inline(__always) package static var entryCount: Int { 4096 }
+    @inlinable @inline(__always) package static var indexMask: UInt64 { 4095 }
+    /// Entries of a table of pages of code.
+    @inlinable @inline(__always) package static var codePageCount: Int { 512 }
 
     /// The entry that `address` would be in.
     @inlinable @inline(__always)
     package static func entry(_ table: UnsafeMutablePointer<SoftTLBEntry>, _ address: UInt64) -> UnsafeMutablePointer<SoftTLBEntry> {
-        table + Int(truncatingIfNeeded: (address &>> 12) & 511)
+        table + Int(truncatingIfNeeded: (address &>> 12) & indexMask)
     }
 }
 
@@ -51,7 +53,7 @@ package enum SoftTLB {
 package struct SoftMemoryLayout: Sendable {
     /// Pointer to the table for loads and stores.
     package var dataTable: Int32
-    /// Pointer to `SoftTLB.entryCount` numbers (32 bits) of code pages that may be executed now: see `CodePageLookup`.
+    /// Pointer to `SoftTLB.codePageCount` numbers (32 bits) of code pages that may be executed now: see `CodePageLookup`.
     package var codePages: Int32
     package init(dataTable: Int32, codePages: Int32) {
         self.dataTable = dataTable

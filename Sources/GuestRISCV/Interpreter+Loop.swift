@@ -192,7 +192,7 @@ extension RISCVInterpreter {
                 record += 1
             }
             x[RISCVRegister.programCounter] = target
-            if context.pointee.budget <= 0 || header.pointee.interrupt_pending != 0 { return InterpreterExit.budget.rawValue }
+            if context.pointee.budget <= context.pointee.reserve || header.pointee.interrupt_pending != 0 { return InterpreterExit.budget.rawValue }
             if slot == 1 && block.pointee.nextAddress.1 == target, let next = block.pointee.next.1, Memory.mayEnter(next, from: block, state) {
                 block = next
             } else if slot == 0 && block.pointee.nextAddress.0 == target, let next = block.pointee.next.0, Memory.mayEnter(next, from: block, state) {

@@ -14,7 +14,7 @@ extension SuperblockLifter {
         let right = x(i.rs2)
         if let holds = knownComparison(condition, left, right) { return holds ? jump(to: target) : .next }
         if target > pc && limits.followsJumps && target != entry {
-            if let skipped = predicable(upTo: target) { return predicate(skipped, unless: comparison(condition, left, right)) }
+            if limits.predicates, let skipped = predicable(upTo: target) { return predicate(skipped, unless: comparison(condition, left, right)) }
             if leadsBack(from: target), follows(to: target) {
                 exitIf(comparison(condition.inverted, left, right), to: next)
                 goesBy.append(next)

@@ -120,8 +120,9 @@ struct InterpreterContext {
     /// Executions of blocks by place; see `GuestInterpreter.heatLimit`, which Int32.max turns off: counts stop there.
     var heat: UnsafeMutablePointer<Int32>
     var heatLimit = Int32.max
-    /// Instructions that may still be executed.
+    /// Instructions that may still be executed, and how many of them are left to others.
     var budget = 0
+    var reserve = 0
     var executed: UInt64 = 0
     /// Of the last miss: the block that was left, and through which of its two links.
     var missBlock: UnsafeMutablePointer<InterpreterBlock>?

@@ -2,7 +2,7 @@
 
 extension Evaluator {
     func address(of instruction: Instruction, _ a: UInt64, _ b: UInt64) -> UInt64 {
-        let hasIndex = instruction.opcode == .load || instruction.opcode == .store
+        let hasIndex = [.load, .store, .hostAddress].contains(instruction.opcode)
         let index = hasIndex ? b &* UInt64(instruction.access.scale) : 0
         return a &+ index &+ UInt64(bitPattern: instruction.immediate)
     }

@@ -136,6 +136,7 @@ package struct Evaluator {
         case .select: return a != 0 ? b : c
         case .compare: return IntegerEvaluation.compare(instruction.condition, frame.type(of: instruction.a), a, b) ? 1 : 0
         case .load, .store, .atomic, .compareExchange: return memoryResult(of: instruction, a, b, c)
+        case .hostAddress: return address(of: instruction, a, b)
         default: return arithmetic(instruction, frame.type(of: instruction.a), a, b, c)
         }
     }

@@ -71,6 +71,10 @@
     case select
     // Memory; address = a + b * scale + immediate (b optional); detail = Access; c = stored value.
     case load, store
+    /// Machine mode: proves that the `detail2` bytes from a + b * scale + immediate on lie in one page and may be read (written where Access
+    /// says signed); what is loaded from and stored to the result needs no other proof. Leaves for a translation without it where that does
+    /// not hold.
+    case hostAddress
     /// detail2 = AtomicKind; a = address, c = operand; result = old value, extended by Access into `type`. Sequentially consistent.
     case atomic
     /// a = address, b = expected, c = replacement; result = old value, sign-extended as Access says.
@@ -147,6 +151,7 @@
             []
         case .load: [.readsMemory, .faults]
         case .store: [.writesMemory, .faults]
+        case .hostAddress: [.faults, .pinned]
         case .atomic, .compareExchange: [.readsMemory, .writesMemory, .faults, .pinned]
         case .fence: [.readsMemory, .writesMemory, .pinned]
         case .floatAdd, .floatMultiply: [.readsRounding, .raisesFlags, .commutative]
@@ -173,7 +178,7 @@
             1
         case .add, .subtract, .multiply, .multiplyHighSigned, .multiplyHighUnsigned, .multiplyHighSignedUnsigned, .divideSigned,
             .divideUnsigned, .remainderSigned, .remainderUnsigned, .and, .or, .xor, .shiftLeft, .shiftRightLogical,
-            .shiftRightArithmetic, .rotateRight, .compare, .load, .floatAdd, .floatSubtract, .floatMultiply, .floatDivide,
+            .shiftRightArithmetic, .rotateRight, .compare, .load, .hostAddress, .floatAdd, .floatSubtract, .floatMultiply, .floatDivide,
             .copySign, .copySignNegated, .copySignXor, .floatMinimum, .floatMaximum, .floatCompare, .exit, .exitIndirect:
             2
         case .select, .store, .atomic, .compareExchange, .multiplyAdd, .multiplySubtract, .negatedMultiplyAdd,

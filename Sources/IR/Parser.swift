@@ -159,6 +159,10 @@ private struct Assembly {
             try parseMemory(&scanner, &instruction)
             try scanner.expect(",")
             instruction.c = try scanner.value()
+        case .hostAddress:
+            try parseMemory(&scanner, &instruction)
+            try scanner.expect(",")
+            instruction.detail2 = UInt8(truncatingIfNeeded: try scanner.number())
         case .atomic:
             let kind = try scanner.word()
             guard let known = AtomicKind.allCases.first(where: { "\($0)" == kind }) else { throw failure("unknown atomic '\(kind)'") }

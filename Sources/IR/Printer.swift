@@ -45,6 +45,7 @@ package struct Printer {
         case .extension_: ["\(text(instruction.a)), \(instruction.detail)"]
         case .load: [memory(instruction), instruction.access.text]
         case .store: [memory(instruction), "\(instruction.access.text), \(text(instruction.c))"]
+        case .hostAddress: [memory(instruction), "\(instruction.access.text), \(instruction.detail2)"]
         case .atomic:
             [AtomicKind(rawValue: instruction.detail2).map { "\($0)" } ?? "?", "[\(text(instruction.a))]",
              "\(instruction.access.text), \(text(instruction.c))"]

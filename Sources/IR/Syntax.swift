@@ -24,7 +24,7 @@ enum Syntax {
     case operands
     /// One operand and a number: of bits, or of a lane.
     case extension_
-    case load, store, atomic, compareExchange
+    case load, store, hostAddress, atomic, compareExchange
     case exitIf, exit, exitIndirect, exitTrap, jump, branch
 }
 
@@ -40,6 +40,7 @@ extension Opcode {
         case .signExtend, .zeroExtend, .lane: .extension_
         case .load: .load
         case .store: .store
+        case .hostAddress: .hostAddress
         case .atomic: .atomic
         case .compareExchange: .compareExchange
         case .exitIf: .exitIf

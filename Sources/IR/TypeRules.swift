@@ -44,6 +44,10 @@ enum TypeRules {
                 ?? require(instruction.b.isNone ? access.scale == 1 : b == .i64, "the index must be an i64; without one the scale is 1")
                 ?? require(instruction.opcode == .load || c == type, "the stored value is \(c), not \(type)")
                 ?? width(type, access)
+        case .hostAddress:
+            return require(type == .i64 && a == .i64, "makes an address of an address")
+                ?? require(instruction.b.isNone ? access.scale == 1 : b == .i64, "the index must be an i64; without one the scale is 1")
+                ?? require(instruction.detail2 > 0, "proves nothing")
         case .atomic:
             return require(a == .i64 && c == type && instruction.b.isNone && type.isInteger, "needs an address and an operand of its type")
                 ?? require(access.bytes >= 1 && access.scale == 1 && instruction.immediate == 0, "the address is plain") ?? width(type, access)

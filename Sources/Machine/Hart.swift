@@ -49,6 +49,7 @@ package final class Hart {
         core = RISCVHart(id: id, memory: processor.memory, clock: processor)
         cpu = engine.makeCPU()
         core.attach(cpu.state)
+        if processor.isDeterministic { core.countedInstructions = { [unowned cpu] in cpu.instructionsExecuted } }
     }
 
     /// Frees what the hart runs on. It must not run any more.
@@ -203,7 +204,7 @@ package final class Hart {
         }
     }
 
-    /// Runs on the calling thread, by the interpreter, until it has executed `end` instructions in all: exactly, whatever blocks are decoded.
+    /// Runs on the calling thread until it has executed `end` instructions in all: exactly, whichever way they are executed.
     /// - Returns: false when it has nothing to do until an interrupt comes.
     func run(until end: UInt64) -> Bool {
         prepareThread()
@@ -214,17 +215,13 @@ package final class Hart {
                 if !core.hasWakeup { return false }
                 isWaiting = false
             }
-            if cpu.header.pointee.interrupt_pending != 0 { handle(.interrupted) }
-            let left = Int64(bitPattern: end &- cpu.interpreter.instructionsExecuted)
+            if cpu.header.pointee.interrupt_pending == 1 { handle(.interrupted) }
+            let left = Int64(bitPattern: end &- cpu.instructionsExecuted)
             if left <= 0 { return true }
-            let exit = left > Self.largestBlock ? cpu.interpret(budget: Int(left) - Self.largestBlock) : cpu.interpretOne()
-            if let exit { handle(exit) }
+            if let exit = cpu.run(instructions: Int(left)) { handle(exit) }
         }
         return false
     }
-
-    /// Instructions that the interpreter executes at once, at most.
-    private static let largestBlock = 64
 
     /// `wfi` in a deterministic run, where nobody sleeps.
     var isWaiting = false

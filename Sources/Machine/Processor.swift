@@ -49,13 +49,18 @@ package final class Processor: HartClock {
     package init(memory: MachineMemory, hartCount: Int, options: ProcessorOptions = ProcessorOptions()) throws {
         self.memory = memory
         self.options = options
-        engine = try Engine(isa: RISCV64Machine(), memory: MachineCode(memory), configuration: options.engine)
+        var configuration = options.engine
+        configuration.countsInstructions = options.isDeterministic
+        engine = try Engine(isa: RISCV64Machine(), memory: MachineCode(memory), configuration: configuration)
         timers = TimerQueue(clock: clock)
         memory.onCodeWrite = { [unowned memory, unowned engine] address in
             if let host = memory.hostPointer(address, byteCount: 1) { engine.invalidatePage(host: UInt64(UInt(bitPattern: host))) }
         }
         running = .allocate(capacity: 2)
         running.initialize(repeating: 0, count: 2)
+        if !options.isDeterministic {
+            memory.onTagsDropped = { [unowned self] in for hart in harts { mynah_request_interrupt(hart.cpu.header) } }
+        }
         if options.isDeterministic {
             clock = CountedClock { [unowned self] in countedTime }
             timers = TimerQueue(clock: clock)
@@ -79,12 +84,12 @@ package final class Processor: HartClock {
     /// Instructions of all harts, in deterministic runs.
     var executed: UInt64 {
         var executed = executedBefore
-        for hart in harts { executed &+= hart.cpu.interpreter.instructionsExecuted }
+        for hart in harts { executed &+= hart.cpu.instructionsExecuted }
         return executed
     }
 
     private var countedTime: UInt64 {
-        return executed / options.instructionsPerTick &+ skippedTicks
+        executed / options.instructionsPerTick &+ skippedTicks
     }
 
     package func timerChanged(hart: Int, deadline: UInt64) {
@@ -144,7 +149,7 @@ package final class Processor: HartClock {
                     }
                     timers.runDue()
                     if !isRunning { return }
-                    turn.end = hart.cpu.interpreter.instructionsExecuted &+ UInt64(options.instructionsPerTurn)
+                    turn.end = hart.cpu.instructionsExecuted &+ UInt64(options.instructionsPerTurn)
                 }
                 if hart.run(until: turn.end ?? 0) { isTurnBusy = true }
                 if !isRunning { return }

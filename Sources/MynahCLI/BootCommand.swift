@@ -58,7 +58,6 @@ func boot(_ settings: BootSettings) throws -> Int32 {
     try OwnOutput.prepare(settings.outputPath, kept: false)
     do {
         if let path = settings.options.savedMachine { try adoptSaved(SavedMachine(path: path), &settings) }
-        if settings.options.isDeterministic { settings.options.engine = .interpreter }
         if let path = settings.deviceTreeDump { return try dumpDeviceTree(settings.options, to: path) }
         return try BootRun(settings).run()
     } catch let error as ProgramError { throw CommandFailure(error) }

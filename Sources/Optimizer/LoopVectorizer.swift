@@ -22,9 +22,13 @@ package struct LoopVectorizer {
         package var vectorBytes: Int
         /// There are fused multiply-add instructions.
         package var fuses: Bool
-        package init(vectorBytes: Int, fuses: Bool) {
+        /// Guest addresses are host addresses: searches, which read ahead, and copies of several words, whose accesses come at once, can tell where
+        /// their pages end.
+        package var hasPlainMemory: Bool
+        package init(vectorBytes: Int, fuses: Bool, hasPlainMemory: Bool = true) {
             self.vectorBytes = vectorBytes
             self.fuses = fuses
+            self.hasPlainMemory = hasPlainMemory
         }
     }
 
@@ -89,12 +93,14 @@ package struct LoopVectorizer {
     package static func vectorize(_ loop: Function, for target: Target, into result: Function, slotTypes: [Type]) -> Bool {
         guard var vectorizer = LoopVectorizer(loop, target), vectorizer.findSlots() else { return false }
         var packed = vectorizer
-        if vectorizer.chooseLanes(), vectorizer.classify(), vectorizer.sortExits(), vectorizer.findAccesses() {
+        if vectorizer.chooseLanes(), vectorizer.classify(), vectorizer.sortExits(),
+            target.hasPlainMemory || !vectorizer.isSearch, vectorizer.findAccesses()
+        {
             result.reset(entry: loop.entry)
             var emission = VectorEmission(vectorizer, Builder(function: result, slotTypes: slotTypes))
             if emission.run() { return true }
         }
-        guard packed.findPack() else { return false }
+        guard target.hasPlainMemory, packed.findPack() else { return false }
         result.reset(entry: loop.entry)
         var emission = VectorEmission(packed, Builder(function: result, slotTypes: slotTypes))
         return emission.runPack()

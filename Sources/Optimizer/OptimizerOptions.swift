@@ -20,9 +20,11 @@ package struct OptimizerOptions: OptionSet, Hashable, Sendable {
     package static let deferredWrites = OptimizerOptions(rawValue: 1 << 31)
     /// Makes another function instead of changing one: see `LoopVectorizer`.
     package static let vectorLoops = OptimizerOptions(rawValue: 1 << 30)
-    private static let others = [("deferred-writes", deferredWrites), ("vector-loops", vectorLoops)]
+    /// In machine mode only, behind all passes.
+    package static let hostAddresses = OptimizerOptions(rawValue: 1 << 29)
+    private static let others = [("host-addresses", hostAddresses), ("deferred-writes", deferredWrites), ("vector-loops", vectorLoops)]
 
-    package static let all = Pipeline.passes.reduce(into: deferredWrites.union(vectorLoops)) { $0.formUnion($1.option) }
+    package static let all = Pipeline.passes.reduce(into: [deferredWrites, vectorLoops, hostAddresses] as OptimizerOptions) { $0.formUnion($1.option) }
 
     /// The set of the one optimisation called `name`, or nil when there is none.
     package init?(name: String) {

@@ -31,6 +31,13 @@ package final class Pipeline {
         run(deadCode, function, options)
     }
 
+    /// Lets accesses to memory in a look-aside buffer's reach ask it together.
+    package func groupAccesses(_ function: Function) {
+        guard options.contains(.hostAddresses) else { return }
+        run(hostAddresses, function, options)
+        run(deadCode, function, options)
+    }
+
     /// Removes what a loop of vectors computes twice or for nothing.
     package func tidy(_ function: Function) {
         run(valueNumbering, function, options)

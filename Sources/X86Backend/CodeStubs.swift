@@ -21,6 +21,8 @@ package enum ExitKind: UInt64 {
     /// A call at `fault_host_pc` overflowed the return stack while an interrupt was pending, and was not made. An indirect one leaves its target
     /// in the state's program counter.
     case call = 5
+    /// Fewer instructions may be executed than the superblock at the state's program counter has.
+    case budget = 7
     /// Payload: index of an inline cache that has no target yet; the target is in the state's program counter.
     case cacheMiss = 6
 }
@@ -62,6 +64,8 @@ package struct CodeStubs {
     private(set) var callHelper: UInt64 = 0
     /// Has the look-aside buffer filled as `helper_scratch` says; comes back with everything as it was, or leaves as a fault.
     private(set) var fillBuffer: UInt64 = 0
+    /// The same, but comes back with a condition: equal when the buffer has been filled.
+    private(set) var tryToFillBuffer: UInt64 = 0
     private(set) var constants: UInt64 = 0
     package private(set) var byteCount = 0
 
@@ -85,7 +89,17 @@ package struct CodeStubs {
         emitEnterAndExit(&asm, map)
         emitLookup(&asm, map)
         emitCalls(&asm, map, interpretOneFunction)
-        if fillBufferFunction != 0 { emitFillBuffer(&asm, fillBufferFunction) }
+        if fillBufferFunction != 0 {
+            fillBuffer = emitFillBuffer(&asm, fillBufferFunction)
+            let fails = asm.makeLabel()
+            asm.jcc(.ne, fails)
+            asm.ret()
+            asm.bind(fails)
+            asm.lea(.quad, .rsp, .base(.rsp, 8))
+            asm.jmp(to: faultExit)
+            tryToFillBuffer = emitFillBuffer(&asm, fillBufferFunction)
+            asm.ret()
+        }
         asm.align(to: 64)
         let complete = asm.finish()
         precondition(complete, "the stubs fit the first page of the cache")
@@ -255,12 +269,13 @@ package struct CodeStubs {
     }
 
     /// All registers are kept, vectors whole: nothing of the translation knows that it was interrupted.
-    private mutating func emitFillBuffer(_ asm: inout Assembler, _ function: UInt64) {
+    /// - Returns: where it starts.
+    private func emitFillBuffer(_ asm: inout Assembler, _ function: UInt64) -> UInt64 {
         let kept: [Register] = [.rax, .rcx, .rdx, .rdi, .rsi, .r8, .r9, .r10, .r11]
         let vectors = (0 ..< 16).map { XMM(rawValue: UInt8($0)).unsafelyUnwrapped }
         let bytes: Int32 = 16 * 16 + 80
         asm.align(to: 16)
-        fillBuffer = asm.executableAddress
+        let start = asm.executableAddress
         asm.mov(.quad, RegisterMap.header(\.return_stack), .rsp)
         asm.mov(.quad, .rsp, RegisterMap.header(\.host_stack))
         asm.lea(.quad, .rsp, .base(.rsp, -bytes))
@@ -275,11 +290,6 @@ package struct CodeStubs {
         for (index, vector) in vectors.enumerated() { asm.movups(vector, .base(.rsp, Int32(index) * 16)) }
         for (index, register) in kept.enumerated() { asm.mov(.quad, register, .base(.rsp, 256 + Int32(index) * 8)) }
         asm.mov(.quad, .rsp, RegisterMap.header(\.return_stack))
-        let fails = asm.makeLabel()
-        asm.jcc(.ne, fails)
-        asm.ret()
-        asm.bind(fails)
-        asm.lea(.quad, .rsp, .base(.rsp, 8))
-        asm.jmp(to: faultExit)
+        return start
     }
 }

@@ -6,7 +6,7 @@ import X86
 
 extension Translator {
     /// Guest address of the instruction being emitted.
-    private var currentAddress: UInt64 { positions.last?.address ?? function.entry }
+    var currentAddress: UInt64 { positions.last?.address ?? function.entry }
 
     func makeLink(_ target: UInt64, _ kind: LinkKind) -> Int {
         let isChecked = softBuffer != nil && !SoftBuffer.areInOnePage(target, function.entry)
@@ -15,13 +15,13 @@ extension Translator {
     }
 
     func cold(
-        _ kind: ColdStub.Kind, payload: Int = 0, back: Label? = nil, _ first: UInt8 = 0, _ second: UInt8 = 0, counter: Int32? = nil
+        _ kind: ColdStub.Kind, payload: Int = 0, back: Label? = nil, _ first: UInt8 = 0, _ second: UInt8 = 0, undone: Int32 = 0, counter: Int32? = nil
     ) -> Label {
         let label = asm.makeLabel()
         coldStubs.append(
             ColdStub(
                 kind: kind, label: label, back: back, payload: payload, register: first, register2: second, pending: pending,
-                deferred: kind.leavesSuperblock ? noteDeferred() : 0 ..< 0, counter: counter))
+                deferred: kind.leavesSuperblock ? noteDeferred() : 0 ..< 0, undone: undone, counter: counter))
         return label
     }
 
@@ -61,7 +61,9 @@ extension Translator {
         let target = UInt64(bitPattern: i.immediate), always = constant(i.a)
         if always == 0 { return }
         record(.observe)
+        let undone = undone(behind: true)
         if always != nil {
+            giveBack(undone)
             settle(pending)
             pending = PendingFloats()
             emitDeferredWrites(noteDeferred())
@@ -72,17 +74,17 @@ extension Translator {
         if let label = inside(target) {
             if polls(target) {
                 let link = makeLink(target, .jump)
-                asm.jcc(condition, cold(.pollAndGo, payload: link, back: label, counter: makeCounter(.transfer, target, polls: true)))
+                asm.jcc(condition, cold(.pollAndGo, payload: link, back: label, undone: undone, counter: makeCounter(.transfer, target, polls: true)))
             } else {
                 let counter = makeCounter(.transfer, target)
-                asm.jcc(condition, isSettled && counter == nil ? label : cold(.go, back: label, counter: counter))
+                asm.jcc(condition, isSettled && counter == nil && undone == 0 ? label : cold(.go, back: label, undone: undone, counter: counter))
             }
         } else if polls(target) {
             let link = makeLink(target, .jump)
-            asm.jcc(condition, cold(.pollAndExit, payload: link, counter: makeCounter(.transfer, target, link: link, polls: true)))
-        } else if !displaced.isEmpty || !isSettled || counting != nil {
+            asm.jcc(condition, cold(.pollAndExit, payload: link, undone: undone, counter: makeCounter(.transfer, target, link: link, polls: true)))
+        } else if !displaced.isEmpty || !isSettled || counting != nil || undone != 0 {
             let link = makeLink(target, .jump)
-            asm.jcc(condition, cold(.restoreAndExit, payload: link, counter: makeCounter(.transfer, target, link: link)))
+            asm.jcc(condition, cold(.restoreAndExit, payload: link, undone: undone, counter: makeCounter(.transfer, target, link: link)))
         } else {
             let link = makeLink(target, .jump)
             let stub = cold(.exit, payload: link)
@@ -214,6 +216,9 @@ extension Translator {
     func lowerTrap(_ i: Instruction) {
         record(.observe)
         emitCount(makeCounter(.trap))
+        // A call of the system counts as executed, what else traps does not.
+        let isAtInstruction = positions.count > blockPosition && currentAddress == UInt64(bitPattern: i.immediate)
+        giveBack(undone(behind: !isAtInstruction || i.trapReason == .systemCall))
         emitRestoration()
         loadGuestAddress(.rax, UInt64(bitPattern: i.immediate))
         asm.mov(.quad, RegisterMap.state(map.programCounterOffset), .rax)
@@ -225,10 +230,13 @@ extension Translator {
         record(.observe)
         spillAll(slotsChange: true)
         emitCount(makeCounter(.interpreter))
+        // The interpreter counts the instruction itself.
+        giveBack(undone(behind: false))
         emitRestoration()
         loadGuestAddress(.rdx, UInt64(bitPattern: i.immediate))
         asm.call(to: stubs.interpretOne)
         emitDisplacement()
+        takeOff(undone(behind: true))
     }
 
     // MARK: Cold code
@@ -240,6 +248,7 @@ extension Translator {
             asm.bind(stub.label)
             if case .lookup = stub.kind { caches[stub.payload].lookup = asm.executableAddress }
             emitCount(stub.counter)
+            if case .softMiss = stub.kind { noteUndone(stub.undone) } else { giveBack(stub.undone) }
             if stub.kind.leavesSuperblock {
                 settle(stub.pending)
                 emitDeferredWrites(stub.deferred)
@@ -282,7 +291,13 @@ extension Translator {
                 loadExitWord(firstCache + stub.payload, .cacheMiss)
                 asm.jmp(to: stubs.exit)
             case .softMiss(let flags): emitSoftMiss(stub, flags)
+            case .softGroupMiss(let flags, let leave): emitSoftGroupMiss(stub, flags, leave)
+            case .split:
+                emitRestoration()
+                let exit = cold(.exit, payload: stub.payload)
+                links[stub.payload].field = asm.executableAddress(atOffset: asm.alignedJump(exit))
             case .pageMiss(let address): emitPageMiss(address)
+            case .budget(let entry): emitBudgetExit(entry)
             case .lookup:
                 if let back = stub.back {
                     asm.call(to: stubs.lookup)

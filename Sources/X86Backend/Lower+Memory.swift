@@ -18,7 +18,7 @@ extension Translator {
     }
 
     func lowerLoad(_ i: Instruction, _ index: Int) {
-        if let softBuffer { return lowerSoftLoad(i, index, softBuffer) }
+        if let softBuffer, !isProven(i) { return lowerSoftLoad(i, index, softBuffer) }
         let memory = address(i)
         if i.type.isFloat {
             let destination = defineVector(index)
@@ -59,7 +59,7 @@ extension Translator {
 
     func lowerStore(_ i: Instruction) {
         let width: Width = i.access.bytes == 1 ? .byte : i.access.bytes == 2 ? .word : i.access.bytes == 4 ? .long : .quad
-        if let softBuffer { return lowerSoftStore(i, width, softBuffer) }
+        if let softBuffer, !isProven(i) { return lowerSoftStore(i, width, softBuffer) }
         let memory = address(i)
         if i.type.isFloat {
             asm.movs(i.access.bytes == 4 ? .single : .double, memory, useVector(i.c))

@@ -1,12 +1,15 @@
 // Memory in machine mode: every access goes through the processor's look-aside buffer, inline.
 //
 //     lea   t, [address]
-//     again: mov u, t; shr u, 7; and u, index; add u, [table]     the entry, of 32 bytes
+//     again: rorx u, t, 7; and u, index; add u, [table]           the entry, of 32 bytes
 //     sub   t, [u + tag]; cmp t, 4096 - size; ja miss             the offset into the page
 //     add   t, [u + host]                                         the host address
 //
 // A miss has the buffer filled and tries again; where it cannot be filled (a device, an exception), it leaves as a fault on this
 // access, and the interpreter executes the instruction.
+//
+// Where several accesses of a superblock have one base, `hostAddress` looks all of them up at once. When their bytes are not in one
+// page, or cannot all be accessed, nothing has happened yet: it leaves for a translation of the same code that looks each up.
 
 import CHost
 import IR
@@ -17,17 +20,19 @@ package struct SoftBuffer: Sendable {
     /// In the state: pointers to the table for loads and stores, and to the 32-bit numbers of the pages of code.
     package var dataTable: Int32
     package var codePages: Int32
-    /// Entries of either, a power of two. Those for data have 32 bytes.
+    /// Entries of the two, powers of two. Those for data have 32 bytes.
     package var entryCount: Int
+    package var codePageCount: Int
     /// In an entry.
     package var readTag: Int32
     package var writeTag: Int32
     package var host: Int32
 
-    package init(dataTable: Int32, codePages: Int32, entryCount: Int, readTag: Int32, writeTag: Int32, host: Int32) {
+    package init(dataTable: Int32, codePages: Int32, entryCount: Int, codePageCount: Int, readTag: Int32, writeTag: Int32, host: Int32) {
         self.dataTable = dataTable
         self.codePages = codePages
         self.entryCount = entryCount
+        self.codePageCount = codePageCount
         self.readTag = readTag
         self.writeTag = writeTag
         self.host = host
@@ -37,6 +42,9 @@ package struct SoftBuffer: Sendable {
     static let pageBits: UInt8 = 12
     /// log2 of the bytes of an entry.
     static let entryBits: UInt8 = 5
+
+    /// In what the filling function is told: the access may not come, and must leave no traces in page tables.
+    package static let isSpeculative = 1 << 16
 
     /// Whether two addresses are in one page.
     static func areInOnePage(_ a: UInt64, _ b: UInt64) -> Bool { (a ^ b) >> UInt64(pageBits) == 0 }
@@ -65,13 +73,14 @@ extension Translator {
     /// the values where they are now.
     /// - Parameter isAtomic: a misaligned address must not get through.
     func lookUp(_ access: SoftAccess, _ buffer: SoftBuffer, isAtomic: Bool = false) -> Memory {
-        let again = asm.makeLabel(), address = access.address, entry = access.temporary
-        let miss = coldMiss(access, back: again)
+        let again = asm.makeLabel()
+        return lookUp(access, buffer, isAtomic: isAtomic, again: again, miss: coldMiss(access, back: again))
+    }
+
+    private func lookUp(_ access: SoftAccess, _ buffer: SoftBuffer, isAtomic: Bool, again: Label, miss: Label) -> Memory {
+        let address = access.address, entry = access.temporary
         asm.bind(again)
-        asm.mov(.long, entry, address)
-        asm.shr(.long, entry, imm: SoftBuffer.pageBits - SoftBuffer.entryBits)
-        asm.and(.long, entry, imm: Int32(buffer.entryCount - 1) << Int32(SoftBuffer.entryBits))
-        asm.add(.quad, entry, RegisterMap.state(buffer.dataTable))
+        emitEntry(entry, of: address, buffer)
         asm.sub(.quad, address, .base(entry, access.isWrite ? buffer.writeTag : buffer.readTag))
         asm.cmp(.quad, address, imm: SoftBuffer.pageBytes - access.byteCount)
         asm.jcc(.a, miss)
@@ -83,9 +92,58 @@ extension Translator {
         return .base(address)
     }
 
+    /// The entry that an address would be in.
+    func emitEntry(_ entry: Register, of address: Register, _ buffer: SoftBuffer) {
+        let shift = SoftBuffer.pageBits - SoftBuffer.entryBits
+        if features.contains(.bmi2) {
+            asm.rorx(.long, entry, address, imm: shift)
+        } else {
+            asm.mov(.long, entry, address)
+            asm.shr(.long, entry, imm: shift)
+        }
+        asm.and(.long, entry, imm: Int32(buffer.entryCount - 1) << Int32(SoftBuffer.entryBits))
+        asm.add(.quad, entry, RegisterMap.state(buffer.dataTable))
+    }
+
     private func coldMiss(_ access: SoftAccess, back: Label) -> Label {
         let flags = (access.isWrite ? 1 : 0) | Int(access.byteCount) << 1
-        return makeCold(.softMiss(flags), back: back, access.address.rawValue, access.temporary.rawValue)
+        return cold(.softMiss(flags), back: back, access.address.rawValue, access.temporary.rawValue, undone: undone(behind: false))
+    }
+
+    // MARK: Groups of accesses
+
+    /// The base is a host address.
+    func isProven(_ i: Instruction) -> Bool { function.instructions[Int(i.a.index)].opcode == .hostAddress }
+
+    func lowerHostAddress(_ i: Instruction, _ index: Int) {
+        guard let softBuffer else { preconditionFailure("a look-up without a buffer") }
+        let access = SoftAccess(address: softAddress(i), temporary: allocate(), byteCount: Int32(i.detail2), isWrite: i.access.isSigned)
+        let link = makeLink(currentAddress, .jump), again = asm.makeLabel()
+        links[link].isSplit = true
+        let leave = cold(.split, payload: link, undone: undone(behind: false))
+        let flags = (access.isWrite ? 1 : 0) | SoftBuffer.isSpeculative | Int(access.byteCount) << 1
+        let miss = cold(.softGroupMiss(flags, leave), back: again, access.address.rawValue, access.temporary.rawValue)
+        let place = lookUp(access, softBuffer, isAtomic: false, again: again, miss: miss)
+        asm.lea(.quad, access.address, place)
+        define(index, in: access.address)
+    }
+
+    func emitSoftGroupMiss(_ stub: ColdStub, _ flags: Int, _ leave: Label) {
+        guard let buffer = softBuffer else { preconditionFailure("a look-up without a buffer") }
+        let address = Register(rawValue: stub.register).unsafelyUnwrapped
+        let entry = Register(rawValue: stub.register2).unsafelyUnwrapped
+        asm.add(.quad, address, .base(entry, flags & 1 != 0 ? buffer.writeTag : buffer.readTag))
+        // Across pages there is nothing to fill.
+        asm.mov(.long, entry, address)
+        asm.and(.long, entry, imm: SoftBuffer.pageBytes - 1)
+        asm.cmp(.long, entry, imm: SoftBuffer.pageBytes - Int32(flags >> 1 & 0xff))
+        asm.jcc(.a, leave)
+        asm.mov(.quad, RegisterMap.header(\.helper_scratch), address)
+        asm.mov(.long, entry, imm: Int32(flags))
+        asm.mov(.quad, RegisterMap.header(\.helper_scratch).advanced(by: 8), entry)
+        asm.call(to: stubs.tryToFillBuffer)
+        asm.jcc(.ne, leave)
+        asm.jmp(stub.back.unsafelyUnwrapped)
     }
 
     func emitSoftMiss(_ stub: ColdStub, _ flags: Int) {
@@ -109,7 +167,7 @@ extension Translator {
     /// Whoever comes from another page may only go on when the processor still sees this page here.
     func emitPageCheck(_ number: UInt32, at address: UInt64, _ buffer: SoftBuffer, pagesBehind: UInt64 = 0) {
         let page = address >> UInt64(SoftBuffer.pageBits) &+ pagesBehind
-        let place = Int32(truncatingIfNeeded: page & UInt64(buffer.entryCount - 1))
+        let place = Int32(truncatingIfNeeded: page & UInt64(buffer.codePageCount - 1))
         let miss = asm.makeLabel()
         coldStubs.append(ColdStub(kind: .pageMiss(address), label: miss))
         asm.mov(.quad, .rcx, RegisterMap.state(buffer.codePages))

@@ -34,6 +34,7 @@ extension Translator {
         case .select: lowerSelect(i, index)
         case .load: lowerLoad(i, index)
         case .store: lowerStore(i)
+        case .hostAddress: lowerHostAddress(i, index)
         case .atomic: lowerAtomic(i, index)
         case .compareExchange: lowerCompareExchange(i, index)
         case .fence: asm.mfence()

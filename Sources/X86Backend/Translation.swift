@@ -19,6 +19,8 @@ package struct LinkSite: Sendable {
     package var isBackward = false
     /// The target may have another page of memory behind it when the transfer is made: its entry has to check.
     package var isChecked = false
+    /// To a translation that looks each access up by itself.
+    package var isSplit = false
 
     package init(field: UInt64, stub: UInt64, target: UInt64, kind: LinkKind, isBackward: Bool = false, isChecked: Bool = false) {
         self.field = field

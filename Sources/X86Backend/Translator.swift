@@ -36,13 +36,19 @@ struct ColdStub {
         case fillCache
         /// The look-up of the address in `register`, with the entry in `register2`, missed; back. 1 for a write, and twice the size.
         case softMiss(Int)
+        /// The same of several accesses at once; leaves at the label when the buffer cannot be filled for all of them.
+        case softGroupMiss(Int, Label)
+        /// Puts displaced homes back, then leaves through link `payload` for the same code without groups of accesses.
+        case split
+        /// The superblock has more instructions than may be executed still: takes them off again, and leaves at its start.
+        case budget(UInt64)
         /// The processor does not see the page of this guest address as the translation does.
         case pageMiss(UInt64)
 
         /// It comes from a place where the state may have to be settled.
         var leavesSuperblock: Bool {
             switch self {
-            case .go, .exit, .restoreAndExit, .pollAndGo, .pollAndExit: true
+            case .go, .exit, .restoreAndExit, .pollAndGo, .pollAndExit, .split: true
             default: false
             }
         }
@@ -58,6 +64,8 @@ struct ColdStub {
     /// Settled before the rest, by those that leave the superblock.
     var pending = PendingFloats()
     var deferred = 0 ..< 0
+    /// Guest instructions that were counted and are not executed.
+    var undone: Int32 = 0
     /// Counts how often it is run; see `Translator+Counting`.
     var counter: Int32?
 }
@@ -118,6 +126,10 @@ package final class Translator {
     package var isSampling = false
     /// Offset in the state of a word that counts how often the next block translation is entered, but for transfers backwards.
     package var executionsOffset: Int32?
+    /// Superblocks count their instructions, and are not begun when fewer may be executed. The budget is exact at every exit.
+    package var countsInstructions = false
+    /// Guest instructions of the superblock.
+    var instructionCount: Int32 = 0
     /// Where to count what the next translations do; nil for nowhere. What was counted in the last one is in `counterSites`.
     package var counting: CountingWords?
     package internal(set) var counterSites: [CounterSite] = []
@@ -224,6 +236,7 @@ package final class Translator {
             if isRegion, block == 0 || weights[block] > weights[block - 1] { asm.align(to: Translator.cacheLine) }
             asm.bind(entryLabels[block])
             firstPositions.append(positions.count)
+            emitBudget(functions[block])
             emitCount(makeCounter(.superblock))
             let vectorLoopsBefore = vectorLoopCount
             backwardEntry = nil

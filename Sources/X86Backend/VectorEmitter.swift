@@ -8,6 +8,8 @@ struct VectorEmitter {
     unowned let translator: Translator
     /// Values that have been written in this group, and where to.
     var settled: [UInt32: Int] = [:]
+    /// Machine mode: the accesses of a group.
+    var accesses: [Int] = []
 
     subscript(_ value: Value) -> Instruction { plan.function.instructions[Int(value.index)] }
     func instruction(_ index: Int) -> Instruction { plan.function.instructions[index] }
@@ -125,6 +127,11 @@ struct VectorEmitter {
     }
 
     func memory(_ i: Instruction) -> Memory {
+        translator.softBuffer == nil ? directMemory(i) : hostMemory(i)
+    }
+
+    /// At the guest's address.
+    func directMemory(_ i: Instruction) -> Memory {
         var pool = VectorEmitter.scratch
         let base = scalar(i.a, &pool), displacement = Int32(truncatingIfNeeded: i.immediate)
         if i.b.isNone { return .base(base, displacement) }

@@ -24,20 +24,25 @@ extension Translator {
         var scalar: Label
         var landing: Label
         var exit: Label
+        /// Machine mode, for each access: where its page is another one, and where to go on then.
+        var otherPages: [(label: Label, back: Label)] = []
     }
 
     /// Emits the loop if it can be; falls through to the scalar code, `scalar`.
     func emitVectorLoop(_ function: Function, of scalar: Function) {
         guard features.contains(.avx), let plan = VectorLoopPlan(function, self) else { return }
+        let accesses = softBuffer == nil ? [] : VectorEmitter.accesses(plan)
+        guard accesses.count <= VectorEmitter.mostAccesses else { return }
         vectorLoopCount += 1
         // It refers to the stubs by address.
         isTied = true
         pending = PendingFloats()
         deferredSlots = 0
         positions.append(GuestPosition(codeOffset: UInt32(truncatingIfNeeded: asm.offset), address: function.entry))
-        let places = Places(
+        var places = Places(
             top: asm.makeLabel(), leave: asm.makeLabel(), retreat: asm.makeLabel(), scalar: asm.makeLabel(), landing: asm.makeLabel(),
             exit: asm.makeLabel())
+        places.otherPages = accesses.map { _ in (asm.makeLabel(), asm.makeLabel()) }
         if plan.readsAhead {
             // What is searched for comes soon, mostly: the scalar code goes first, and comes here when its iterations did not find it.
             asm.jmp(places.scalar)
@@ -46,7 +51,7 @@ extension Translator {
             backwardEntry = again
             emitCount(makeCounter(.superblock))
         }
-        var emitter = VectorEmitter(plan: plan, translator: self)
+        var emitter = VectorEmitter(plan: plan, translator: self, accesses: accesses)
         for index in plan.again + plan.once { emitter.emitCheck(index, to: places.scalar) }
         for index in plan.unboxed { emitter.emitBoxCheck(index, to: places.scalar) }
         emitPrologue(&emitter, places)
@@ -69,6 +74,9 @@ extension Translator {
         asm.lea(.quad, .rdi, .label(places.landing))
         asm.mov(.quad, RegisterMap.header(\.fault_exit), .rdi)
         emitter.emitConstants()
+        if let softBuffer {
+            for number in emitter.accesses.indices { emitter.emitLookUp(number, softBuffer, miss: places.retreat) }
+        }
     }
 
     private func counter(_ plan: VectorLoopPlan) -> Register { Register(rawValue: homes[plan.counter]).unsafelyUnwrapped }
@@ -80,7 +88,12 @@ extension Translator {
 
     private func emitBody(_ emitter: inout VectorEmitter, _ places: Places) {
         let plan = emitter.plan
-        if plan.raisesFlags {
+        if softBuffer != nil {
+            for (number, place) in places.otherPages.enumerated() {
+                emitter.emitPageComparison(number, other: place.label)
+                asm.bind(place.back)
+            }
+        } else if plan.raisesFlags {
             for index in plan.storeIndices { emitPageCheck(&emitter, index) }
         }
         if plan.readsAhead {
@@ -129,6 +142,13 @@ extension Translator {
             asm.jmp(places.leave)
         } else {
             asm.jmp(places.top)
+        }
+        if let softBuffer {
+            for (number, place) in places.otherPages.enumerated() {
+                asm.bind(place.label)
+                emitter.emitLookUp(number, softBuffer, miss: places.retreat)
+                asm.jmp(place.back)
+            }
         }
         if plan.leaves { emitExit(&emitter, places, counted) }
     }

@@ -41,15 +41,23 @@ func readCases(_ url: URL) throws -> [PassCase] {
 
 @Test(arguments: OptimizerOptions.passNames)
 func passMakesWhatItsCasesSay(_ name: String) throws {
-    let url = casesDirectory.appendingPathComponent("\(name).ir")
     let options = try #require(OptimizerOptions(passName: name))
+    try checkCases(name) { Pipeline(options: options).optimize($0) }
+}
+
+@Test func accessesAreGroupedAsTheirCasesSay() throws {
+    try checkCases("host-addresses") { Pipeline(options: .all).groupAccesses($0) }
+}
+
+private func checkCases(_ name: String, _ run: (Function) -> Void) throws {
+    let url = casesDirectory.appendingPathComponent("\(name).ir")
     var cases = try readCases(url)
     #expect(!cases.isEmpty)
     for index in cases.indices {
         let function = try Parser().parse(cases[index].input)
         #expect(Verifier.messages(for: function) == [], "\(name): \(cases[index].title)")
         let input = Printer().text(of: function)
-        Pipeline(options: options).optimize(function)
+        run(function)
         let messages = Verifier.messages(for: function)
         #expect(messages == [], "\(name): \(cases[index].title)")
         let result = Printer().text(of: function)

@@ -1,6 +1,7 @@
 // Placing files, the device tree, and whole boots of the committed bare-metal programs.
 
 import DeviceModel
+import Engine
 import Glibc
 import GuestRISCV
 import Testing
@@ -164,12 +165,15 @@ private let images = String(#filePath.dropLast("Tests/MachineTests/BoardTests.sw
         var text: String { monitor.locked { String(decoding: bytes, as: UTF8.self) } }
     }
 
-    private func makeSession(_ program: String, harts: Int = 1, deterministic: Bool = false, isPaused: Bool = false, _ transcript: Transcript) throws -> (MachineSession, SerialConsole) {
+    private func makeSession(
+        _ program: String, harts: Int = 1, deterministic: Bool = false, policy: ExecutionPolicy = .auto, isPaused: Bool = false, _ transcript: Transcript
+    ) throws -> (MachineSession, SerialConsole) {
         var configuration = BoardConfiguration()
         configuration.memoryByteCount = 64 << 20
         configuration.hartCount = harts
         configuration.processor.engine.codeCacheBytes = 16 << 20
         configuration.processor.isDeterministic = deterministic
+        configuration.processor.engine.policy = policy
         if deterministic { configuration.seed = 1 }
         let file = try BootFile(reading: images + program, as: "program")
         if program.hasPrefix("supervisor") { configuration.files.kernel = file } else { configuration.files.firmware = file }
@@ -213,15 +217,21 @@ private let images = String(#filePath.dropLast("Tests/MachineTests/BoardTests.sw
         #expect(!transcript.text.contains("FAILED"))
     }
 
-    @Test func deterministicRunsAreTheSame() throws {
-        func run() throws -> (String, UInt64) {
+    /// Console and time at the end are the same again, and whoever executes.
+    @Test(
+        arguments: ["supervisor/kernel", "supervisor/sbi", "supervisor/paging", "machine/timer", "machine/interrupts", "machine/harts"], [1, 2])
+    func deterministicRunsAreTheSame(program: String, harts: Int) throws {
+        func run(_ policy: ExecutionPolicy) throws -> (String, UInt64) {
             let transcript = Transcript()
-            let (session, _) = try makeSession("supervisor/kernel", harts: 2, deterministic: true, transcript)
-            #expect(try watched(session) { try session.run() } == .poweredOff(code: 0), "\(transcript.text.suffix(2000))")
+            let (session, _) = try makeSession(program, harts: harts, deterministic: true, policy: policy, transcript)
+            #expect(try watched(session) { try session.run() } == .poweredOff(code: 0), "\(policy): \(transcript.text.suffix(2000))")
             return (transcript.text, session.board.processor.time())
         }
-        let first = try run(), second = try run()
-        #expect(first.0 == second.0 && first.1 == second.1)
+        let first = try run(.interpreter)
+        for policy in ExecutionPolicy.allCases {
+            let other = try run(policy)
+            #expect(first.0 == other.0 && first.1 == other.1, "\(policy): time \(first.1) and \(other.1)")
+        }
     }
 
     @Test func aMachineThatIsResetStartsAgain() throws {

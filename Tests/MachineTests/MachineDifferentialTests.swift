@@ -21,6 +21,8 @@ import Testing
         var floatControl: UInt32
         var memory: UInt64
         var device: UInt64
+        /// Executed, when they are counted.
+        var instructions: UInt64
     }
 
     /// Base registers: pages to read and write, to read only, without a mapping, a device; a place before the end of a page.
@@ -59,9 +61,9 @@ import Testing
         return RISCVDecoder.row(of: bits) == index || row.format == .csr || row.format == .csrImmediate ? bits : Asm.addi(0, 0, 0)
     }
 
-    private func outcome(_ seed: UInt64, _ policy: ExecutionPolicy) throws -> Outcome? {
+    private func outcome(_ seed: UInt64, _ policy: ExecutionPolicy, counts: Bool = false) throws -> Outcome? {
         var random = Random(state: seed)
-        let machine = try BareMachine(policy), root = machine.newTable()
+        let machine = try BareMachine(policy, isDeterministic: counts), root = machine.newTable()
         for offset in stride(from: 0, to: 0x1_0000 as UInt64, by: 4096) {
             machine.map(root: root, 0x8000_0000 + offset, to: 0x8000_0000 + offset, Self.leaf)
         }
@@ -98,7 +100,7 @@ import Testing
         let memory = stride(from: 0x8001_0000, to: 0x8001_4000, by: 8).reduce(0 as UInt64) { $0 &* 31 &+ machine.word($1) }
         return Outcome(
             registers: (0 ..< 64).map { hart[$0] } + [hart.programCounter], floatControl: RISCVState(hart.cpu.state).fcsr, memory: memory,
-            device: machine.bus.hash)
+            device: machine.bus.hash, instructions: counts ? hart.cpu.instructionsExecuted : 0)
     }
 
     @Test(arguments: 1 ... 24 as ClosedRange<UInt64>) func enginesAgree(seed: UInt64) throws {
@@ -109,6 +111,18 @@ import Testing
         #expect(reference.registers[Int(Self.counter)] == 0 && reference.registers[Int(Self.accumulator)] != 0, "it runs, and faults")
         for policy in [ExecutionPolicy.block, .region, .auto] {
             let other = try outcome(seed, policy)
+            #expect(other == reference, "seed \(seed), \(policy.rawValue)")
+        }
+    }
+
+    @Test(arguments: 1 ... 12 as ClosedRange<UInt64>) func enginesCountAlike(seed: UInt64) throws {
+        guard let reference = try outcome(seed, .interpreter, counts: true) else {
+            Issue.record("seed \(seed) does not end by the interpreter")
+            return
+        }
+        #expect(reference.instructions > 6000)
+        for policy in [ExecutionPolicy.block, .region, .auto] {
+            let other = try outcome(seed, policy, counts: true)
             #expect(other == reference, "seed \(seed), \(policy.rawValue)")
         }
     }

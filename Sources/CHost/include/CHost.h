@@ -38,6 +38,8 @@ typedef struct mynah_cpu {
     volatile uint32_t interrupt_pending;
     volatile uint32_t mode;         // MYNAH_OUTSIDE, ...
     volatile int32_t ticks;         // counted down by transfers backwards where regions are made; negative: come out
+    int32_t budget;                 // where instructions are counted: how many may be executed still
+    int32_t undone;                 // and how many of a superblock were not, at a fault: they have been counted
     uint32_t guest_mxcsr;           // rounding mode and sticky flags of the guest while it is not running
     uint32_t host_mxcsr;
     uint64_t exit_word;             // what the exit stub returned

@@ -178,7 +178,7 @@ extension VirtualCPU {
         case .trap: return .trap(TrapReason(rawValue: UInt8(truncatingIfNeeded: payload)) ?? .illegalInstruction)
         case .interpreter: return .interpreter(InterpreterExit(rawValue: UInt32(truncatingIfNeeded: payload)) ?? .illegalInstruction)
         case .fault: return .fault
-        case nil: preconditionFailure("unknown exit word \(word)")
+        case .budget, nil: preconditionFailure("unknown exit word \(word)")
         }
     }
 

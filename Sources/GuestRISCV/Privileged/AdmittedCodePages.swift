@@ -6,13 +6,13 @@
 import Guest
 
 struct AdmittedCodePages {
-    // SAFETY: tables of `SoftTLB.entryCount` elements each, for three modes, with and without floats that are noticed.
+    // SAFETY: tables of `SoftTLB.codePageCount` elements each, for three modes, with and without floats that are noticed.
     let numbers: UnsafeMutablePointer<UInt32>
     /// Of the page admitted at a place: its virtual address, and log2 of the size of the page of the page table.
     private let addresses: UnsafeMutablePointer<UInt64>
     private let sizes: UnsafeMutablePointer<UInt8>
     private static let tableCount = 6
-    private static let count = SoftTLB.entryCount * tableCount
+    private static let count = SoftTLB.codePageCount * tableCount
     /// The addresses of superpages that were admitted.
     private var superpages = SuperpageRange()
     private var isEmpty = true
@@ -36,7 +36,7 @@ struct AdmittedCodePages {
 
     func table(_ context: RISCVHart.Context, floatIsDirty: Bool) -> UnsafeMutablePointer<UInt32> {
         let mode = context == .machine ? 0 : context == .user ? 2 : 1
-        return numbers + (mode * 2 + (floatIsDirty ? 1 : 0)) * SoftTLB.entryCount
+        return numbers + (mode * 2 + (floatIsDirty ? 1 : 0)) * SoftTLB.codePageCount
     }
 
     mutating func admit(_ address: UInt64, _ number: UInt32, in table: UnsafeMutablePointer<UInt32>, size: UInt8, roundingMode: UInt32) {
@@ -44,7 +44,7 @@ struct AdmittedCodePages {
             forgetAll()
             self.roundingMode = roundingMode
         }
-        let place = (table - numbers) + Int(truncatingIfNeeded: address >> 12 & SoftTLB.indexMask)
+        let place = (table - numbers) + Int(truncatingIfNeeded: address >> 12 & UInt64(SoftTLB.codePageCount - 1))
         numbers[place] = number
         addresses[place] = address
         sizes[place] = size
@@ -59,10 +59,16 @@ struct AdmittedCodePages {
         isEmpty = true
     }
 
+    /// The same for the modes of one context.
+    func forgetAll(_ context: RISCVHart.Context) {
+        if isEmpty { return }
+        table(context, floatIsDirty: false).update(repeating: 0, count: SoftTLB.codePageCount * 2)
+    }
+
     mutating func forget(_ address: UInt64) {
         if isEmpty { return }
-        let place = Int(truncatingIfNeeded: address >> 12 & SoftTLB.indexMask)
-        for table in 0 ..< AdmittedCodePages.tableCount { numbers[table * SoftTLB.entryCount + place] = 0 }
+        let place = Int(truncatingIfNeeded: address >> 12 & UInt64(SoftTLB.codePageCount - 1))
+        for table in 0 ..< AdmittedCodePages.tableCount { numbers[table * SoftTLB.codePageCount + place] = 0 }
         guard superpages.contains(address) else { return }
         for index in 0 ..< AdmittedCodePages.count where numbers[index] != 0 {
             if (addresses[index] ^ address) >> UInt64(sizes[index]) == 0 { numbers[index] = 0 }

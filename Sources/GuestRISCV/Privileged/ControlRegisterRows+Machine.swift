@@ -114,7 +114,7 @@ extension RISCVHart {
     /// `mcycle`: an instruction takes a cycle.
     var cycles: UInt64 { (mcountinhibit & 1 != 0 ? 0 : counted) &+ cycleOffset }
     var retired: UInt64 { (mcountinhibit & 4 != 0 ? 0 : counted) &+ retiredOffset }
-    private var counted: UInt64 { countsHostCycles ? mynah_cycle_counter() : executed?.pointee ?? 0 }
+    private var counted: UInt64 { countsHostCycles ? mynah_cycle_counter() : countedInstructions?() ?? executed?.pointee ?? 0 }
 
     /// Whether the counter with this number may be read in the present mode.
     func mayRead(counter: UInt64) -> Bool {

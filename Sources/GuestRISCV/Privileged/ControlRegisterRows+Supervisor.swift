@@ -63,9 +63,10 @@ extension RISCVHart {
         let mode = value >> 60
         guard mode == 0 || (mode >= 8 && mode <= 10) else { return .none }
         if value == satp { return .none }
+        let modeBefore = satp >> 60
         satp = value
-        // Address spaces are not told apart in the buffer: flushing more than software asks for is always right.
-        flushTranslations()
+        // Entries do not say of which address space they are: flushing more than software asks for is always right.
+        if mode == modeBefore { flushLocalTranslations() } else { flushTranslations() }
         return .context
     }
 }

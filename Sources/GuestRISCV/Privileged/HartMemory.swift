@@ -18,25 +18,49 @@ extension RISCVHart {
     // MARK: Flushing
 
     package func flushTranslations() {
-        for context in Context.allCases {
-            table(context).update(from: emptyTable, count: SoftTLB.entryCount)
-            if superpageRanges[context.rawValue].isEmpty { continue }
-            (superpages + context.rawValue * SoftTLB.entryCount).update(repeating: 0, count: SoftTLB.entryCount)
+        leafTables.forgetAll()
+        for context in Context.allCases { flush(context) }
+        codePages.forgetAll()
+    }
+
+    private func flush(_ context: Context) {
+        hasLocalEntries[context.rawValue] = false
+        if !superpageRanges[context.rawValue].isEmpty {
+            let first = superpages + context.rawValue * SoftTLB.entryCount
+            buffers.forEachUsed(context.rawValue) { first[$0] = 0 }
             superpageRanges[context.rawValue] = SuperpageRange()
         }
-        codePages.forgetAll()
+        buffers.flush(context.rawValue)
+    }
+
+    /// Flushes what is not of all address spaces: bit G of page-table entries.
+    package func flushLocalTranslations() {
+        leafTables.forgetAll()
+        for context in Context.allCases where hasLocalEntries[context.rawValue] {
+            flush(context)
+            if context != .supervisorOfUser { codePages.forgetAll(context) }
+        }
+    }
+
+    /// `sfence.vma`: the translations of an address, or of all, in one address space or all. Only entries of the present address space
+    /// are ever there, beside those of all.
+    package func fence(address: UInt64?, space: UInt64?) {
+        if let space, space & 0xffff != satp >> 44 & 0xffff { return }
+        if let address { return flushTranslation(of: address) }
+        if space == nil { flushTranslations() } else { flushLocalTranslations() }
     }
 
     /// Flushes what translates `address`, in all contexts that translate.
     package func flushTranslation(of address: UInt64) {
+        leafTables.forgetAll()
         let place = Int(truncatingIfNeeded: address >> 12 & SoftTLB.indexMask)
         for context in Context.allCases where context != .machine {
             let table = table(context), first = context.rawValue * SoftTLB.entryCount
             table[place] = .empty(place)
             guard superpageRanges[context.rawValue].contains(address) else { continue }
-            for index in 0 ..< SoftTLB.entryCount {
+            buffers.forEachUsed(context.rawValue) { index in
                 let bits = UInt64(superpages[first + index])
-                guard bits != 0 else { continue }
+                guard bits != 0 else { return }
                 // Tags that there are not are near address 0, where one more flush does no harm.
                 let entry = table[index]
                 let covers = (entry.readTag ^ address) >> bits == 0 || (entry.writeTag ^ address) >> bits == 0
@@ -63,7 +87,7 @@ extension RISCVHart {
         let word = MachineMemory.page(physical, in: ram)
         if access == .write, word.pointee & MachineMemory.hasCode != 0 { memory.noteWrite(physical, word) }
         if protection.isUniform(page: physical & SoftTLB.pageMask), access == .execute || watched?.isInPage(of: address) != true {
-            fill(address, host, access, access == .execute ? codeContext : dataContext, walked.pageBits, word)
+            fill(address, host, access, access == .execute ? codeContext : dataContext, walked, word)
         }
         return .ram(host)
     }
@@ -75,12 +99,21 @@ extension RISCVHart {
     }
 
     private func fill(
-        _ address: UInt64, _ host: UInt64, _ access: MemoryAccess, _ context: Context, _ pageBits: UInt8,
+        _ address: UInt64, _ host: UInt64, _ access: MemoryAccess, _ context: Context, _ walked: PageWalkResult,
         _ word: UnsafeMutablePointer<UInt32>
     ) {
         let page = address & SoftTLB.pageMask, hostPage = host & SoftTLB.pageMask
-        let index = context.rawValue * SoftTLB.entryCount + Int(truncatingIfNeeded: address >> 12 & SoftTLB.indexMask)
-        let entry = tables + index
+        let place = Int(truncatingIfNeeded: address >> 12 & SoftTLB.indexMask)
+        let index = context.rawValue * SoftTLB.entryCount + place
+        let entry = tables + index, pageBits = walked.pageBits
+        if entry.pointee.host == 0, !buffers.noteUse(context.rawValue, place) {
+            // Pages of code stay admitted.
+            let isLocal = hasLocalEntries[context.rawValue]
+            flush(context)
+            hasLocalEntries[context.rawValue] = isLocal
+            _ = buffers.noteUse(context.rawValue, place)
+        }
+        if !walked.isGlobal { hasLocalEntries[context.rawValue] = true }
         let isSame = entry.pointee.host == hostPage && (entry.pointee.readTag == page || entry.pointee.writeTag == page || entry.pointee.executeTag == page)
         if !isSame {
             // The tags first and last: another hart may look which page of memory is behind the one for writing.
@@ -119,6 +152,10 @@ extension RISCVHart {
     private static func loadWord(_ host: UInt64, _ byteCount: UInt64) -> UInt64 { mynah_load_word(host, Int32(byteCount)) }
 
     private func loadDevice(_ address: UInt64, _ physical: UInt64, _ byteCount: UInt64) -> UInt64? {
+        if leavesDevices {
+            hasLeftDevice = true
+            return nil
+        }
         // Devices compute with floats of their own; the guest's flags are live.
         let control = mynah_get_mxcsr()
         defer { mynah_set_mxcsr(control) }
@@ -165,6 +202,10 @@ extension RISCVHart {
     }
 
     private func storeDevice(_ address: UInt64, _ physical: UInt64, _ byteCount: UInt64, _ value: UInt64) -> Bool {
+        if leavesDevices {
+            hasLeftDevice = true
+            return false
+        }
         let control = mynah_get_mxcsr()
         defer { mynah_set_mxcsr(control) }
         let mask: UInt64 = byteCount == 8 ? .max : 1 << (byteCount * 8) - 1

@@ -53,7 +53,8 @@ extension RISCVInterpreter {
         case .sfenceVma, .sinvalVma:
             let isForbidden = hart.privilege == .user || (hart.privilege == .supervisor && hart.mstatus & Status.tvm != 0)
             if isForbidden { return illegal(record, hart) }
-            if record.pointee.rs1 == 0 { hart.flushTranslations() } else { hart.flushTranslation(of: x[Int(record.pointee.rs1)]) }
+            hart.fence(
+                address: record.pointee.rs1 == 0 ? nil : x[Int(record.pointee.rs1)], space: record.pointee.rs2 == 0 ? nil : x[Int(record.pointee.rs2)])
         default:
             // The fences of Svinval: invalidations take effect at once.
             if hart.privilege == .user { return illegal(record, hart) }

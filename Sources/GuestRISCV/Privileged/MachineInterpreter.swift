@@ -49,7 +49,7 @@ package final class MachineInterpreter: GuestInterpreter {
 
     package init() {
         precondition(MemoryLayout<MachineBlock>.size == MachineBlock.byteCount)
-        blocks = InterpreterBlocks(tableSize: 1 << 16, arenaByteCount: 32 << 20, recordLimit: 64, prefixByteCount: MachineBlock.byteCount)
+        blocks = InterpreterBlocks(tableSize: 1 << 16, arenaByteCount: 32 << 20, recordLimit: Self.recordLimit, prefixByteCount: MachineBlock.byteCount)
         steps = InterpreterBlocks(tableSize: 1 << 10, arenaByteCount: 1 << 18, recordLimit: 1, prefixByteCount: MachineBlock.byteCount)
         context = .allocate(capacity: 1)
         context.initialize(to: InterpreterContext(heat: blocks.heat))
@@ -66,9 +66,34 @@ package final class MachineInterpreter: GuestInterpreter {
         set { context.pointee.heatLimit = newValue }
     }
 
+    /// Then blocks are only executed while there are enough instructions for each, and the rest one by one.
+    package var isExact = false {
+        didSet { context.pointee.reserve = isExact ? Self.recordLimit : 0 }
+    }
+    private static let recordLimit = 64
+
     package var instructionsExecuted: UInt64 { context.pointee.executed }
 
     package func run(state: UnsafeMutableRawPointer, budget: Int) -> InterpreterExit {
+        guard isExact else { return runBlocks(state, budget) }
+        if budget > Self.recordLimit {
+            let hart = RISCVHart.of(state)
+            hart.leavesDevices = true
+            let exit = runBlocks(state, budget)
+            hart.leavesDevices = false
+            guard exit == .trap, hart.hasLeftDevice else { return exit }
+            // An access to a device is executed by itself: what it does to time and interrupts is seen at once.
+            hart.hasLeftDevice = false
+            return step(state: state)
+        }
+        for _ in 0 ..< budget {
+            let exit = step(state: state)
+            if exit != .budget || mynah_cpu_of(state).pointee.interrupt_pending != 0 { return exit }
+        }
+        return .budget
+    }
+
+    private func runBlocks(_ state: UnsafeMutableRawPointer, _ budget: Int) -> InterpreterExit {
         let source = source(for: state)
         context.pointee.budget = budget
         var previous: UnsafeMutablePointer<InterpreterBlock>?

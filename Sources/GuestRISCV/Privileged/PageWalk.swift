@@ -27,6 +27,8 @@ struct PageWalkResult {
     var physical: UInt64 = 0
     /// log2 of the size of the page.
     var pageBits: UInt8 = 12
+    /// It is the same in all address spaces.
+    var isGlobal = false
 
     static func fault(_ cause: UInt64) -> PageWalkResult { PageWalkResult(fault: cause) }
 }
@@ -38,6 +40,7 @@ enum PageTableEntry {
     static let writable: UInt64 = 4
     static let executable: UInt64 = 8
     static let user: UInt64 = 16
+    static let global: UInt64 = 32
     static let accessed: UInt64 = 64
     static let dirty: UInt64 = 128
     static let memoryType: UInt64 = 3 << 61
@@ -60,22 +63,34 @@ extension RISCVHart {
     /// Translates for an access with the rights of `mode`.
     func walk(_ address: UInt64, _ access: MemoryAccess, _ mode: PrivilegeMode) -> PageWalkResult {
         let levels = pageTableLevels
-        if mode == .machine || levels == 0 { return PageWalkResult(physical: address) }
+        if mode == .machine || levels == 0 { return PageWalkResult(physical: address, isGlobal: mode == .machine) }
         let bits = 12 + 9 * UInt64(levels)
         let extended = UInt64(bitPattern: Int64(bitPattern: address << (64 - bits)) >> Int64(64 - bits))
         guard extended == address else { return .fault(access.pageFault) }
         while true {
             var table = (satp & PageTableEntry.pageNumberMask) << 12
-            var level = levels - 1
+            var level = levels - 1, isGlobal = false
+            let known = leafTables.find(address)
+            if let known {
+                table = known.table
+                level = 0
+                isGlobal = known.isGlobal
+            }
             descent: while true {
                 let index = address >> (12 + 9 * UInt64(level)) & 511
                 let place = table &+ index * 8
-                guard protection.allows(place, 8, .read, .supervisor), let ram = memory.ram(place, byteCount: 8) else {
-                    return .fault(access.accessFault)
+                guard protection.allows(place, 8, .read, .supervisor) else { return .fault(access.accessFault) }
+                let host: UInt64
+                if let known {
+                    host = known.host &+ index * 8
+                } else {
+                    guard let ram = memory.ram(place, byteCount: 8) else { return .fault(access.accessFault) }
+                    host = UInt64(UInt(bitPattern: ram.pointee.host)) &+ (place &- ram.pointee.address)
+                    if level == 0 { leafTables.note(address, table: table, host: host &- index * 8, isGlobal: isGlobal) }
                 }
-                let host = UInt64(UInt(bitPattern: ram.pointee.host)) &+ (place &- ram.pointee.address)
                 let entry = mynah_load_word(host, 8)
                 if !isWellFormed(entry) { return .fault(access.pageFault) }
+                isGlobal = isGlobal || entry & PageTableEntry.global != 0
                 if entry & (PageTableEntry.readable | PageTableEntry.executable) == 0 {
                     // A pointer to the next level.
                     let leafOnly = PageTableEntry.user | PageTableEntry.accessed | PageTableEntry.dirty | PageTableEntry.memoryType | PageTableEntry.napot
@@ -87,12 +102,13 @@ extension RISCVHart {
                 guard permits(entry, access, mode), let frame = frame(entry, address, level) else { return .fault(access.pageFault) }
                 let wanted = PageTableEntry.accessed | (access == .write ? PageTableEntry.dirty : 0)
                 if entry & wanted != wanted {
-                    if menvcfg & EnvironmentConfiguration.adue == 0 { return .fault(access.pageFault) }
+                    if isSpeculative || menvcfg & EnvironmentConfiguration.adue == 0 { return .fault(access.pageFault) }
                     guard protection.allows(place, 8, .write, .supervisor) else { return .fault(access.accessFault) }
                     // Changed meanwhile: from the start.
                     if mynah_compare_exchange(8, host, entry, entry | wanted) != entry { break descent }
                 }
-                return PageWalkResult(physical: frame, pageBits: entry & PageTableEntry.napot != 0 ? 16 : UInt8(12 + 9 * level))
+                let pageBits = entry & PageTableEntry.napot != 0 ? 16 : UInt8(12 + 9 * level)
+                return PageWalkResult(physical: frame, pageBits: pageBits, isGlobal: isGlobal)
             }
         }
     }

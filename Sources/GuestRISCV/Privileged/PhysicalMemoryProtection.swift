@@ -26,6 +26,8 @@ struct PhysicalMemoryProtection {
         var isLocked: Bool
     }
     private var active: [Active] = []
+    /// Everything is allowed to everybody.
+    private(set) var isOpen = false
 
     init() {}
 
@@ -93,12 +95,14 @@ struct PhysicalMemoryProtection {
             active.append(
                 Active(first: first, last: last, rights: MemoryRights(rawValue: configuration & 7), isLocked: configuration & 0x80 != 0))
         }
+        isOpen = active.first.map { $0.first == 0 && $0.last >> 56 != 0 && $0.rights.rawValue == 7 } ?? false
     }
 
     // MARK: Checks
 
     /// Whether the mode may access the range so.
     func allows(_ address: UInt64, _ byteCount: UInt64, _ right: MemoryRights, _ mode: PrivilegeMode) -> Bool {
+        if isOpen { return true }
         let last = address &+ (byteCount - 1)
         for entry in active where address <= entry.last && last >= entry.first {
             guard address >= entry.first && last <= entry.last else { return false }
@@ -109,6 +113,7 @@ struct PhysicalMemoryProtection {
 
     /// Whether one answer holds for the whole page at `page`.
     func isUniform(page: UInt64) -> Bool {
+        if isOpen { return true }
         for entry in active where page <= entry.last && page | 4095 >= entry.first {
             return page >= entry.first && page | 4095 <= entry.last
         }

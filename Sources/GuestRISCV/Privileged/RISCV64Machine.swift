@@ -44,8 +44,11 @@ package final class RISCV64Machine: GuestISA {
         dataTable: Int32(RISCVState.hartOffset + MemoryLayout<HartStateTail>.offset(of: \.dataTLB)!),
         codePages: Int32(RISCVState.hartOffset + MemoryLayout<HartStateTail>.offset(of: \.codePages)!))
 
-    package func fillBuffer(_ state: UnsafeMutableRawPointer, address: UInt64, byteCount: UInt64, isWrite: Bool) -> Bool {
-        RISCVHart.of(state).fill(address, byteCount, isWrite ? .write : .read)
+    package func fillBuffer(_ state: UnsafeMutableRawPointer, address: UInt64, byteCount: UInt64, isWrite: Bool, isSpeculative: Bool) -> Bool {
+        let hart = RISCVHart.of(state)
+        hart.isSpeculative = isSpeculative
+        defer { hart.isSpeculative = false }
+        return hart.fill(address, byteCount, isWrite ? .write : .read)
     }
 
     package func codePage(_ state: UnsafeMutableRawPointer, at address: UInt64) -> CodePageLookup { RISCVHart.of(state).lookUpCode(address) }

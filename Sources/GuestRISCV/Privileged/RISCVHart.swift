@@ -22,6 +22,10 @@ package final class RISCVHart {
     package private(set) var state: UnsafeMutableRawPointer
     /// Instructions executed, counted by the interpreter.
     var executed: UnsafeMutablePointer<UInt64>?
+    /// The same by whoever counts all of them.
+    package var countedInstructions: (() -> UInt64)?
+    /// Accesses to devices do nothing but note that there was one, and end as if they faulted.
+    var leavesDevices = false, hasLeftDevice = false
     /// Translated code counts no instructions: then the counters follow the host's.
     package var countsHostCycles = false
 
@@ -51,19 +55,24 @@ package final class RISCVHart {
     /// Interrupt lines: bits of `mip`. Atomic.
     private let lines: UnsafeMutablePointer<UInt64>
 
+    /// What is looked up may not be accessed in the end: page tables stay as they are.
+    var isSpeculative = false
+
     // MARK: Translation look-aside buffers
 
     /// Tables by what an access may do: machine mode or no translation, S, S that may touch pages of U, U.
     enum Context: Int, CaseIterable { case machine, supervisor, supervisorOfUser, user }
-    // SAFETY: one table a context, `SoftTLB.entryCount` entries each.
-    let tables: UnsafeMutablePointer<SoftTLBEntry>
+    /// One table a context.
+    let buffers: SoftTables
+    var tables: UnsafeMutablePointer<SoftTLBEntry> { buffers.entries }
+    /// By context: the table may have entries that are not of all address spaces.
+    var hasLocalEntries = [Bool](repeating: false, count: Context.allCases.count)
     /// log2 of the size of the page that the entry is part of, when that is a superpage; parallel to `tables`.
     let superpages: UnsafeMutablePointer<UInt8>
     var superpageRanges = [SuperpageRange](repeating: SuperpageRange(), count: Context.allCases.count)
-    /// A table's worth of empty entries.
-    let emptyTable: UnsafeMutablePointer<SoftTLBEntry>
     static let tableEntries = SoftTLB.entryCount * Context.allCases.count
     var codePages = AdmittedCodePages()
+    var leafTables = LeafTables()
 
     package init(id: Int, memory: MachineMemory, clock: HartClock) {
         self.id = id
@@ -71,24 +80,19 @@ package final class RISCVHart {
         self.clock = clock
         lines = .allocate(capacity: 1)
         lines.initialize(to: 0)
-        emptyTable = .allocate(capacity: SoftTLB.entryCount)
-        for index in 0 ..< SoftTLB.entryCount { (emptyTable + index).initialize(to: .empty(index)) }
-        tables = .allocate(capacity: RISCVHart.tableEntries)
-        for context in Context.allCases {
-            (tables + context.rawValue * SoftTLB.entryCount).initialize(from: emptyTable, count: SoftTLB.entryCount)
-        }
+        buffers = SoftTables(count: Context.allCases.count)
         superpages = .allocate(capacity: RISCVHart.tableEntries)
         superpages.initialize(repeating: 0, count: RISCVHart.tableEntries)
-        state = UnsafeMutableRawPointer(tables)
-        memory.register(tables, count: RISCVHart.tableEntries)
+        state = UnsafeMutableRawPointer(buffers.entries)
+        memory.register(buffers)
     }
 
     deinit {
-        memory.unregister(tables)
-        tables.deallocate()
+        memory.unregister(buffers)
+        buffers.deallocate()
         superpages.deallocate()
-        emptyTable.deallocate()
         codePages.deallocate()
+        leafTables.deallocate()
         lines.deallocate()
     }
 

@@ -56,7 +56,7 @@ extension Processor {
         var isBusy: Bool
     }
 
-    private func executed(by hart: Int) -> UInt64 { hart < harts.count ? harts[hart].cpu.interpreter.instructionsExecuted : 0 }
+    private func executed(by hart: Int) -> UInt64 { hart < harts.count ? harts[hart].cpu.instructionsExecuted : 0 }
 
     var state: State {
         State(
