@@ -31,9 +31,9 @@ import Testing
     }
 
     @Test func countsAreTheProgramsInstructions() throws {
-        let counted = try run(["inspect", "--region", "--json", sieve]), path = "/tmp/mynah-region-\(getpid()).json"
+        let counted = try run(["inspect", "--region", "--json", sieve, "2"]), path = "/tmp/mynah-region-\(getpid()).json"
         defer { unlink(path) }
-        #expect(try run(["run", "--engine", "interpreter", "--stats=json", "-o", path, sieve]).status == 0)
+        #expect(try run(["run", "--engine", "interpreter", "--stats=json", "-o", path, sieve, "2"]).status == 0)
         let expected = try #require(number("instructions", Files.readText(path) ?? ""))
         let actual = try #require(number("instructions", counted.output))
         // What a loop's interrupt cut short, and instructions that the interpreter executes for translated code, count twice.
