@@ -51,6 +51,7 @@ package final class Processor: HartClock {
         self.options = options
         var configuration = options.engine
         configuration.countsInstructions = options.isDeterministic
+        configuration.codeCacheBytes = max(configuration.codeCacheBytes, Processor.codeCacheBytes)
         engine = try Engine(isa: RISCV64Machine(), memory: MachineCode(memory), configuration: configuration)
         timers = TimerQueue(clock: clock)
         memory.onCodeWrite = { [unowned memory, unowned engine] address in
@@ -77,6 +78,9 @@ package final class Processor: HartClock {
     }
 
     // MARK: Time
+
+    /// A kernel and its programs have more code than one program: a compiler that runs once fills 64 MiB several times.
+    private static let codeCacheBytes = 256 << 20
 
     /// `mtime`: ticks of 100 ns since the start.
     package func time() -> UInt64 { clock.ticks }
