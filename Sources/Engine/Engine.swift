@@ -390,6 +390,8 @@ package final class Engine: @unchecked Sendable {
             translator.firstCache = caches.count
             translator.codePage = key.page
             translator.secondCodePage = key.secondPage
+            translator.leavesOnReturn = key.mode.isSplit
+            defer { translator.leavesOnReturn = false }
             let translation = translator.translate(
                 function, writable: code.writable + codeUsed, executable: code.executable + UInt64(codeUsed),
                 capacity: code.byteCount - codeUsed)

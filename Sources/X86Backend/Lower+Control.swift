@@ -41,6 +41,7 @@ extension Translator {
 
     /// Where the superblock of this region that starts at the address does; nil for what is outside.
     func inside(_ target: UInt64) -> Label? {
+        if leavesOnReturn { return nil }
         if let backwardEntry, target == entries[currentBlock] { return backwardEntry }
         for index in entries.indices where entries[index] == target { return entryLabels[index] }
         return nil

@@ -112,6 +112,8 @@ package final class Translator {
     var vectorLoopCount = 0
     /// Where the superblock that is emitted jumps back to, when that is not its start.
     var backwardEntry: Label?
+    /// The next block translation stands in for another one once: what leads back to its start goes to that.
+    package var leavesOnReturn = false
     /// Position in `entries` of what is emitted.
     var currentBlock = 0
     /// Writes may be left to those who look: see `DeferredWrite`.
