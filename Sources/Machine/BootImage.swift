@@ -130,6 +130,11 @@ private struct BootReader {
         for (start, description, advice) in others where bytes.starts(with: start) {
             throw failure("is \(description); \(advice)")
         }
+        if bytes.prefix(512).allSatisfy({ (0x20..<0x7f).contains($0) || (0x09..<0x0e).contains($0) }) {
+            throw failure("is a text; give a kernel or firmware")
+        }
+        // The encoding that is illegal for good (unprivileged specification, 1.5.1).
+        if bytes.starts(with: [0, 0]) { throw failure("begins with zeros, which are no instruction; a disk is given with --drive") }
     }
 
     private func printable(_ text: String) -> String {

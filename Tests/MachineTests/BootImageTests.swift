@@ -72,6 +72,8 @@ import Testing
         #expect(message([0x28, 0xb5, 0x2f, 0xfd, 0])!.contains("zstd -d"))
         #expect(message([0xd0, 0x0d, 0xfe, 0xed])!.contains("--dtb"))
         #expect(message([0x51, 0x46, 0x49, 0xfb])!.contains("--drive"))
+        #expect(message(Array("console=ttyS0\n".utf8))!.contains("is a text"))
+        #expect(message([UInt8](repeating: 0, count: 512))!.contains("no instruction"))
         var arm = [UInt8](repeating: 0, count: 64)
         arm.replaceSubrange(56..<60, with: Array("ARMd".utf8))
         #expect(message(arm)!.contains("arm64"))
