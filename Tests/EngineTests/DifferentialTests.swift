@@ -111,6 +111,8 @@ func environmentNumber(_ name: String) -> UInt64? { getenv(name).flatMap { UInt6
                 + "\(differential.executorCount) executors, \(differential.regionCount) regions, "
                 + "\(differential.failures.count) failures, exits \(differential.exits)")
         }
+        // What the generators are for has to happen. A few programs of an arbitrary seed say nothing about shares.
+        guard environmentNumber("MYNAH_FUZZ_SEED") == nil || differential.programCount >= 64 else { return }
         #expect(kind == .straight || differential.regionCount > differential.programCount / 4)
         // Most programs must get to their end, or to a fault.
         let faults = differential.exits["memoryFault", default: 0]
