@@ -1,6 +1,6 @@
 // The engine: translations, who links to whom, and what to drop when guest code changes. One for all CPUs of a guest.
 //
-// One lock guards translating, linking and dropping; running takes none. A 32-bit displacement is patched with one aligned
+// One lock guards translating, linking and dropping; running takes none. A 32-bit displacement is patched with one store
 // store, which the processor fetches either before or after. The cache is emptied as a whole when it is full, with every
 // CPU kept out of it meanwhile.
 
@@ -362,7 +362,7 @@ package final class Engine: @unchecked Sendable {
     func patch(_ field: UInt64, toJumpTo target: UInt64) {
         let distance = Int32(truncatingIfNeeded: Int64(bitPattern: target &- (field &+ 4)))
         let place = code.writable + Int(field &- code.executable)
-        // SAFETY: `field` is aligned to four and inside the cache: one store, seen whole by other threads' instruction fetch.
+        // SAFETY: `field` is inside the cache and within an aligned quadword: one store, seen whole by other threads' instruction fetch.
         place.storeBytes(of: distance, as: Int32.self)
     }
 

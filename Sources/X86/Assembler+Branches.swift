@@ -75,82 +75,96 @@ extension Assembler {
     package mutating func call(_ target: Memory) { emit(.one(0xFF), 2, target) }
 
     // MARK: Patchable
+    //
+    // A displacement that is patched while others execute it lies within an aligned quadword: a store there is seen whole. What
+    // fills costs no instruction: segment prefixes, which have no effect in 64-bit mode.
+    // Intel 64 manual, volume 3, section 9.1.1; AMD64 manual, volume 2, section 7.3.2.
 
-    /// `jmp target` with its displacement in an aligned word. Returns the offset of that word.
-    package mutating func alignedJump(to target: UInt64) -> Int {
-        alignField(after: 1)
+    /// `jmp target` with a displacement that can be patched. Returns its offset.
+    package mutating func patchableJump(to target: UInt64) -> Int {
+        placeDisplacement(after: 1)
         jmp(to: target)
         return offset &- 4
     }
 
-    /// `jcc target` with its displacement in an aligned word. Returns the offset of that word.
-    package mutating func alignedConditionalJump(_ condition: Condition, to target: UInt64) -> Int {
-        alignField(after: 2)
+    /// `jcc target` with a displacement that can be patched. Returns its offset.
+    package mutating func patchableConditionalJump(_ condition: Condition, to target: UInt64) -> Int {
+        placeDisplacement(after: 2)
         jcc(condition, to: target)
         return offset &- 4
     }
 
-    /// `call target` with its displacement in an aligned word. Returns the offset of that word.
-    package mutating func alignedCall(to target: UInt64) -> Int {
-        alignField(after: 1)
+    /// `call target` with a displacement that can be patched. Returns its offset.
+    package mutating func patchableCall(to target: UInt64) -> Int {
+        placeDisplacement(after: 1)
         call(to: target)
         return offset &- 4
     }
 
-    /// `jmp label` with its displacement in an aligned word. The label must not be bound yet. Returns the offset of that word.
-    package mutating func alignedJump(_ label: Label) -> Int {
+    /// `jmp label` with a displacement that can be patched. The label must not be bound yet. Returns its offset.
+    package mutating func patchableJump(_ label: Label) -> Int {
         precondition(!isBound(label))
-        alignField(after: 1)
+        placeDisplacement(after: 1)
         jmp(label)
         return offset &- 4
     }
 
-    /// `jcc label` with its displacement in an aligned word. The label must not be bound yet. Returns the offset of that word.
-    package mutating func alignedConditionalJump(_ condition: Condition, _ label: Label) -> Int {
+    /// `jcc label` with a displacement that can be patched. The label must not be bound yet. Returns its offset.
+    package mutating func patchableConditionalJump(_ condition: Condition, _ label: Label) -> Int {
         precondition(!isBound(label))
-        alignField(after: 2)
+        placeDisplacement(after: 2)
         jcc(condition, label)
         return offset &- 4
     }
 
-    /// The same behind the code from offset `start` on, which sets the flags and may be moved: it is position-independent and
-    /// no label is bound in it. What fills comes before it, so that it and the jump stay neighbours, which the processor fuses.
-    package mutating func alignedConditionalJump(_ condition: Condition, _ label: Label, behind start: Int) -> Int {
+    /// The same behind the instruction at offset `start`, which sets the flags: it gets the prefixes, so that it and the jump stay as the
+    /// processor fuses them. It may be moved: it, and whatever follows it, is position-independent, and no label is bound behind `start`.
+    package mutating func patchableConditionalJump(_ condition: Condition, _ label: Label, behind start: Int) -> Int {
         precondition(!isBound(label))
-        let fill = Int(truncatingIfNeeded: (0 &- (executableAddress &+ 2)) & 3)
-        if fill > 0, !overflowed {
-            let code = base + start, byteCount = offset - start
-            nop(bytes: fill)
+        let count = missingBytes(after: 2), byteCount = offset - start
+        if count > 0, byteCount > 0, !overflowed {
+            let code = base + start
+            emitPrefixes(count)
             if !overflowed {
-                // SAFETY: `nop` has made room for the fill behind the code, inside of the region.
-                (code + fill).copyMemory(from: code, byteCount: byteCount)
-                // Byte by byte: `nop` stores eight at once.
-                let filling: UInt32 = fill == 1 ? 0x90 : fill == 2 ? 0x9066 : 0x001f_0f
-                for byte in 0 ..< fill { code.storeBytes(of: UInt8(truncatingIfNeeded: filling >> UInt32(byte * 8)), toByteOffset: byte, as: UInt8.self) }
+                // SAFETY: the prefixes have made room behind the code, inside of the region.
+                (code + count).copyMemory(from: code, byteCount: byteCount)
+                for byte in 0 ..< count { code.storeBytes(of: Assembler.idlePrefix, toByteOffset: byte, as: UInt8.self) }
             }
+        } else {
+            emitPrefixes(count)
         }
         jcc(condition, label)
         return offset &- 4
     }
 
-    /// `call label` with its displacement in an aligned word. The label must not be bound yet. Returns the offset of that word.
-    package mutating func alignedCall(_ label: Label) -> Int {
+    /// `call label` with a displacement that can be patched. The label must not be bound yet. Returns its offset.
+    package mutating func patchableCall(_ label: Label) -> Int {
         precondition(!isBound(label))
-        alignField(after: 1)
+        placeDisplacement(after: 1)
         call(label)
         return offset &- 4
     }
 
     /// `mov destination, imm64` with its immediate in an aligned quadword. Returns the offset of that word.
     package mutating func alignedMovabs(_ destination: Register, _ value: UInt64) -> Int {
-        alignField(after: 2, to: 8)
+        nop(bytes: Int(truncatingIfNeeded: 0 &- (executableAddress &+ 2)) & 7)
         movabs(destination, value)
         return offset &- 8
     }
 
-    /// Fills so that the byte after the next `opcodeLength` ones is at a multiple of `alignment`, a power of two.
-    private mutating func alignField(after opcodeLength: UInt64, to alignment: UInt64 = 4) {
-        nop(bytes: Int(truncatingIfNeeded: (0 &- (executableAddress &+ opcodeLength)) & (alignment &- 1)))
+    /// The ES segment override. That of CS, or DS, in front of a conditional jump would be a hint for some processors.
+    private static let idlePrefix: UInt8 = 0x26
+
+    /// What is missing before an opcode of so many bytes for four bytes behind it to be in one aligned quadword: 0 to 3.
+    private func missingBytes(after opcodeLength: UInt64) -> Int {
+        let place = Int(truncatingIfNeeded: executableAddress &+ opcodeLength) & 7
+        return place > 4 ? 8 - place : 0
+    }
+
+    private mutating func placeDisplacement(after opcodeLength: UInt64) { emitPrefixes(missingBytes(after: opcodeLength)) }
+
+    private mutating func emitPrefixes(_ count: Int) {
+        for _ in 0 ..< count { store(Assembler.idlePrefix) }
     }
 
     // MARK: Returns, traps, padding

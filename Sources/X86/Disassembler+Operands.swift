@@ -40,7 +40,7 @@ extension InstructionDecoder {
             operands = operands.map { $0.hasSuffix(InstructionDecoder.placeholder) ? $0.dropLast(InstructionDecoder.placeholder.count) + text : $0 }
         }
         if let target { operands = [name(target) ?? "0x" + String(target, radix: 16)] }
-        let prefix = (hasLock ? "lock " : "") + (hasSegment ? "cs " : "")
+        let prefix = (hasLock ? "lock " : "") + segment
         return prefix + mnemonic + (operands.isEmpty ? "" : " " + operands.joined(separator: ","))
     }
 

@@ -71,7 +71,9 @@ struct InstructionDecoder {
     let address: UInt64
     var position: Int
     var isTruncated = false
-    var hasLock = false, hasOperandSize = false, hasSegment = false
+    var hasLock = false, hasOperandSize = false
+    /// A segment override without effect, as it is shown.
+    var segment = ""
     /// F3 or F2, the last that stood there; 0 for none.
     var repetition: UInt8 = 0
     var hasREX = false, isWide = false, isLong = false
@@ -120,7 +122,7 @@ struct InstructionDecoder {
         prefixes: while true {
             switch next {
             case 0x66: hasOperandSize = true
-            case 0x2E: hasSegment = true
+            case 0x26, 0x2E: segment = next == 0x26 ? "es " : "cs "
             case 0xF0: hasLock = true
             case 0xF2, 0xF3: repetition = next
             default: break prefixes

@@ -99,8 +99,8 @@ extension Translator {
     /// references in it: where they are has been noted.
     private func patchable(_ condition: X86.Condition, _ stub: Label, of value: Value, from start: Int, isPlain: Bool) -> Int {
         let isFloat = function.instructions[Int(value.index)].opcode == .floatCompare
-        if isFloat || !isPlain { return asm.alignedConditionalJump(condition, stub) }
-        return asm.alignedConditionalJump(condition, stub, behind: start)
+        if isFloat || !isPlain { return asm.patchableConditionalJump(condition, stub) }
+        return asm.patchableConditionalJump(condition, stub, behind: start)
     }
 
     /// - Parameter isLast: nothing of the superblock comes behind.
@@ -114,7 +114,7 @@ extension Translator {
             asm.jcc(poll(), stub)
         }
         if displaced.isEmpty {
-            links[link].field = asm.executableAddress(atOffset: asm.alignedJump(stub))
+            links[link].field = asm.executableAddress(atOffset: asm.patchableJump(stub))
         } else {
             asm.jmp(stub)
         }
@@ -145,7 +145,7 @@ extension Translator {
         emitCount(makeCounter(.call, target, link: link, polls: followedBackwards))
         let stub = cold(.exit, payload: link)
         if followedBackwards { asm.jcc(poll(), stub) }
-        links[link].field = asm.executableAddress(atOffset: asm.alignedCall(stub))
+        links[link].field = asm.executableAddress(atOffset: asm.patchableCall(stub))
         landReturn(back)
     }
 
@@ -167,7 +167,7 @@ extension Translator {
         // By then the address may be that of other code.
         links[link].isChecked = softBuffer != nil
         let stub = cold(.exit, payload: link)
-        links[link].field = asm.executableAddress(atOffset: asm.alignedJump(stub))
+        links[link].field = asm.executableAddress(atOffset: asm.patchableJump(stub))
     }
 
     // MARK: Indirect transfers
@@ -205,9 +205,9 @@ extension Translator {
         caches.append(InlineCache(address: currentAddress, target: 0, hit: 0, miss: 0, lookup: 0))
         caches[number].target = asm.executableAddress(atOffset: asm.alignedMovabs(.rcx, InlineCache.noTarget))
         asm.cmp(.quad, .rax, .rcx)
-        caches[number].miss = asm.executableAddress(atOffset: asm.alignedConditionalJump(.ne, fill))
+        caches[number].miss = asm.executableAddress(atOffset: asm.patchableConditionalJump(.ne, fill))
         // Not reached before there is a target.
-        let hit = isCall ? asm.alignedCall(fill) : asm.alignedJump(fill)
+        let hit = isCall ? asm.patchableCall(fill) : asm.patchableJump(fill)
         caches[number].hit = asm.executableAddress(atOffset: hit)
         asm.bind(back)
     }
@@ -267,7 +267,7 @@ extension Translator {
                     emitExitStub(stub.payload)
                 } else {
                     let exit = cold(.exit, payload: stub.payload)
-                    links[stub.payload].field = asm.executableAddress(atOffset: asm.alignedJump(exit))
+                    links[stub.payload].field = asm.executableAddress(atOffset: asm.patchableJump(exit))
                 }
             case .pollAndGo:
                 asm.jcc(poll(inside: true).inverted, stub.back.unsafelyUnwrapped)
@@ -278,7 +278,7 @@ extension Translator {
                 let exit = cold(.exit, payload: stub.payload)
                 asm.jcc(poll(), exit)
                 links[stub.payload].isBackward = true
-                links[stub.payload].field = asm.executableAddress(atOffset: asm.alignedJump(exit))
+                links[stub.payload].field = asm.executableAddress(atOffset: asm.patchableJump(exit))
             case .returnMiss: asm.jmp(to: stubs.returnMiss)
             case .canonicalNaN(let width):
                 let destination = XMM(rawValue: stub.register).unsafelyUnwrapped
@@ -296,7 +296,7 @@ extension Translator {
             case .split:
                 emitRestoration()
                 let exit = cold(.exit, payload: stub.payload)
-                links[stub.payload].field = asm.executableAddress(atOffset: asm.alignedJump(exit))
+                links[stub.payload].field = asm.executableAddress(atOffset: asm.patchableJump(exit))
             case .pageMiss(let address): emitPageMiss(address)
             case .budget(let entry): emitBudgetExit(entry)
             case .lookup:

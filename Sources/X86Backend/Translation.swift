@@ -9,7 +9,7 @@ package enum LinkKind: UInt8, Sendable {
 
 /// A direct transfer out of a translation, which the engine may patch to go straight to its target.
 package struct LinkSite: Sendable {
-    /// Executable address of the 32-bit displacement; aligned to four.
+    /// Executable address of the 32-bit displacement, which is within an aligned quadword.
     package var field: UInt64
     /// Executable address of the code that leaves through the dispatcher.
     package var stub: UInt64
@@ -39,7 +39,7 @@ package struct InlineCache: Sendable {
     package var address: UInt64
     /// The 64-bit guest target, aligned to eight; odd while there is none.
     package var target: UInt64
-    /// The 32-bit displacements of the jump to the target's code, and of that on a miss; aligned to four.
+    /// The 32-bit displacements of the jump to the target's code, and of that on a miss; each within an aligned quadword.
     package var hit: UInt64
     package var miss: UInt64
     /// Where a miss goes once there is a target.

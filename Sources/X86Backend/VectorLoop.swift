@@ -170,7 +170,7 @@ extension Translator {
         let link = makeLink(target, .jump)
         emitCount(makeCounter(.transfer, target, link: link, address: counted.exitAddress, instructions: behind))
         let stub = cold(.exit, payload: link)
-        links[link].field = asm.executableAddress(atOffset: asm.alignedJump(stub))
+        links[link].field = asm.executableAddress(atOffset: asm.patchableJump(stub))
     }
 
     /// Where faults come to.

@@ -124,15 +124,15 @@ import Testing
     }
 
     @Test(arguments: 0..<8)
-    func patchableDisplacementsAreAligned(misalignment: Int) {
+    func patchableDisplacementsAreWithinQuadwords(misalignment: Int) {
         let start = CodeRegion.executable + 1
         _ = assemble(executable: start) { asm in
             for _ in 0..<misalignment { asm.int3() }
             let fields = [
-                asm.alignedJump(to: start), asm.alignedConditionalJump(.s, to: start), asm.alignedCall(to: start),
+                asm.patchableJump(to: start), asm.patchableConditionalJump(.s, to: start), asm.patchableCall(to: start),
             ]
             for field in fields {
-                #expect(asm.executableAddress(atOffset: field) & 3 == 0)
+                #expect(asm.executableAddress(atOffset: field) & 7 <= 4)
                 let displacement = region.bytes.loadUnaligned(fromByteOffset: field, as: Int32.self)
                 #expect(Int(displacement) == -(field + 4))
             }
@@ -144,6 +144,29 @@ import Testing
             #expect(region.bytes[fields[1] - 1] == 0x88)
             #expect(region.bytes[fields[2] - 1] == 0xE8)
         }
+    }
+
+    @Test(arguments: 0..<8)
+    func prefixesOfPatchableBranches(misalignment: Int) {
+        var instructions: [HostInstruction] = []
+        let code = assemble { asm in
+            for _ in 0..<misalignment { asm.int3() }
+            let target = asm.makeLabel(), comparison = asm.offset
+            asm.cmp(.quad, .r9, imm: 5)
+            let fields = [
+                asm.patchableConditionalJump(.ne, target, behind: comparison), asm.patchableConditionalJump(.e, target),
+                asm.patchableCall(target), asm.patchableJump(target),
+            ]
+            for field in fields { #expect(asm.executableAddress(atOffset: field) & 7 <= 4) }
+            asm.bind(target)
+            instructions = Disassembler().instructions((misalignment..<asm.offset).map { region.bytes[$0] }, at: 0)
+        }
+        // The comparison has the prefixes of its jump.
+        let prefixes = code.split(separator: " ").dropFirst(misalignment).prefix { $0 == "26" }.count
+        #expect(prefixes == [2, 1, 0, 0, 0, 0, 0, 3][misalignment])
+        #expect(instructions[0].text == (prefixes > 0 ? "es " : "") + "cmp r9,0x5")
+        #expect(instructions[0].byteCount == 4 + prefixes)
+        #expect(instructions.map { $0.text.split(separator: " ").first { $0 != "es" } } == ["cmp", "jne", "je", "call", "jmp"])
     }
 
     @Test func paddingHasTheRecommendedForms() {
