@@ -5,11 +5,6 @@ import IR
 import X86Backend
 
 extension Engine {
-    func function(ofRegion index: Int) -> Function {
-        while regionFunctions.count <= index { regionFunctions.append(Function(capacity: 512)) }
-        return regionFunctions[index]
-    }
-
     /// One transfer back to the address, of many. When there have been several, the block there is made to count how often it is
     /// entered from elsewhere; several later that tells how often the loop iterates, and whether a region pays.
     /// - Returns: whether more of them are wanted.
@@ -74,37 +69,38 @@ extension Engine {
         }
     }
 
-    func makeRegion(_ key: BlockKey, replacing replaced: Int) -> Bool {
+    /// Makes a region here and now, if one can be made.
+    private func makeRegion(_ key: BlockKey, replacing replaced: Int) -> Bool {
         guard counters.translations < configuration.translationLimit else { return false }
-        let start = nanoseconds(), optimizedBefore = counters.regionStages.optimize
-        guard let region = Region(around: key, in: self) else { return false }
-        if code.byteCount - codeUsed < 256 << 10 { return false }
-        let emitStart = nanoseconds()
-        translator.firstLink = links.count
-        translator.firstCache = caches.count
-        translator.codePage = key.page
-        translator.secondCodePage = 0
-        let translation = translator.translate(
-            region.blocks.map(\.function), weights: region.blocks.map(\.weight), vectors: region.blocks.map(\.vectors), writable: code.writable + codeUsed,
-            executable: code.executable + UInt64(codeUsed), capacity: code.byteCount - codeUsed)
-        guard let translation else { return false }
-        let emitEnd = nanoseconds()
-        // The superblocks were optimised one by one, as they were found.
-        counters.regionStages.lift += emitStart - start - (counters.regionStages.optimize - optimizedBefore)
-        counters.regionStages.emit += emitEnd - emitStart
-        let index = install(key, region.ranges, region.instructionCount, translation)
+        regions.translator.counting = translator.counting
+        defer {
+            translator.counting = regions.translator.counting
+            counters.regionStages += regions.takeStages()
+        }
+        guard var region = regions.translate(key) else { return false }
+        return install(&region, by: regions, replacing: replaced)
+    }
+
+    /// Puts the region that was just made in the place of the block translation. Holds the lock.
+    /// - Returns: false when there is no room for it.
+    private func install(_ region: inout NewRegion, by maker: RegionTranslator, replacing replaced: Int) -> Bool {
+        let start = nanoseconds(), key = region.key
+        // As it was emitted: where its loops are in the lines of the host's cache matters.
+        let place = (codeUsed + NewRegion.alignment - 1) & ~(NewRegion.alignment - 1)
+        guard code.byteCount - place >= region.translation.byteCount + Engine.reserve else { return false }
+        codeUsed = place
+        maker.put(&region, at: code.writable + place, code.executable + UInt64(place), firstLink: links.count, firstCache: caches.count)
+        let index = install(key, region.ranges, region.instructionCount, region.translation)
         blocks[index].isRegion = true
-        noteCounted(index, plan: region.plan)
+        noteCounted(index, plan: region.plan, by: maker.translator)
         replacedBlocks[key] = replaced
         uncounted[key] = nil
         takeOver(from: replaced, index)
         counters.regions += 1
-        counters.vectorLoops += translation.vectorLoopCount
+        counters.vectorLoops += region.translation.vectorLoopCount
         counters.regionInstructions += region.instructionCount
-        counters.regionStages.install += nanoseconds() - emitEnd
-        if configuration.observer != nil {
-            report(key, "", region.blocks.map { ($0.vectors.map { text(of: $0) + "\n" } ?? "") + text(of: $0.function) }.joined(separator: "\n"), translation)
-        }
+        counters.regionStages.install += nanoseconds() - start
+        if configuration.observer != nil { report(key, "", region.text, region.translation) }
         return true
     }
 }

@@ -68,6 +68,7 @@ package final class Engine: @unchecked Sendable {
     let code: ExecutableMemory
     var codeUsed: Int
     let lock: UnsafeMutablePointer<pthread_mutex_t>
+    private let registerMap: RegisterMap
     let translator: Translator
     private let function = Function()
     private var builder: Builder
@@ -93,12 +94,13 @@ package final class Engine: @unchecked Sendable {
     var isFlushing = false
     var pages = CodePages()
     var counters = EngineStatistics()
+    /// Bytes of the code cache that a block translation finds free.
+    static let reserve = 64 << 10
     private static let heatPlaces = 1 << 15
     /// Executions of untranslated code, by a hash of its address.
     private var heat = [UInt8](repeating: 0, count: Engine.heatPlaces)
-    /// Kept from region to region, as their buffers are large.
-    var regionFunctions: [Function] = []
-    var vectorFunctions: [Function] = []
+    /// Makes regions while the lock is held.
+    private(set) lazy var regions = RegionTranslator(self)
     /// Addresses of which no region was made.
     var refusedRegions: Set<BlockKey> = []
     /// Block translations in whose place one that counts runs.
@@ -119,22 +121,16 @@ package final class Engine: @unchecked Sendable {
         self.memory = memory
         self.configuration = configuration
         code = try ExecutableMemory(byteCount: configuration.codeCacheBytes)
-        let map = RegisterMap(
+        registerMap = RegisterMap(
             slots: isa.slots.map { SlotLayout(offset: $0.offset, type: $0.type) }, hotIntegers: isa.hotIntegerSlots,
             hotFloats: isa.hotFloatSlots, programCounterOffset: isa.programCounterOffset)
         let helper = unsafeBitCast(VirtualCPU.interpretOneFromCode, to: UInt.self)
         let fill = unsafeBitCast(VirtualCPU.fillBufferFromCode, to: UInt.self)
         stubs = CodeStubs(
-            writable: code.writable, executable: code.executable, capacity: 8192, map: map, interpretOneFunction: UInt64(helper),
+            writable: code.writable, executable: code.executable, capacity: 8192, map: registerMap, interpretOneFunction: UInt64(helper),
             fillBufferFunction: isa.softMemory == nil ? 0 : UInt64(fill))
         codeUsed = stubs.byteCount
-        translator = Translator(map: map, stubs: stubs, features: configuration.features)
-        translator.softBuffer = isa.softMemory.map(Engine.softBuffer)
-        translator.defersWrites = configuration.optimizations.contains(.deferredWrites)
-        if configuration.policy.makesRegions {
-            translator.isSampling = true
-        }
-        translator.countsInstructions = configuration.countsInstructions
+        translator = Engine.makeTranslator(registerMap, stubs, configuration, isa)
         if configuration.countsExecutions {
             counts = ExecutionCounts()
             translator.counting = CountingWords(VirtualCPU.countingRange(isa))
@@ -152,6 +148,20 @@ package final class Engine: @unchecked Sendable {
         }
         lockstep = configuration.lockstep.map { Lockstep(isa: isa, source: memory, options: $0) }
         mynah_install_fault_handlers()
+    }
+
+    /// A translator of code for this engine.
+    func makeTranslator() -> Translator { Engine.makeTranslator(registerMap, stubs, configuration, isa) }
+
+    private static func makeTranslator(
+        _ map: RegisterMap, _ stubs: CodeStubs, _ configuration: EngineConfiguration, _ isa: GuestISA
+    ) -> Translator {
+        let translator = Translator(map: map, stubs: stubs, features: configuration.features)
+        translator.softBuffer = isa.softMemory.map(Engine.softBuffer)
+        translator.defersWrites = configuration.optimizations.contains(.deferredWrites)
+        translator.isSampling = configuration.policy.makesRegions
+        translator.countsInstructions = configuration.countsInstructions
+        return translator
     }
 
     /// Tables that many blocks are put into at once: memory that is not used costs nothing, growing does.
@@ -381,7 +391,7 @@ package final class Engine: @unchecked Sendable {
             if isa.softMemory != nil, !key.mode.isSplit { optimizer.groupAccesses(function) }
             if let pass = configuration.lastPass { optimizer.run(pass, function) }
             let optimizeEnd = nanoseconds()
-            if code.byteCount - codeUsed < 64 << 10, codeUsed > stubs.byteCount {
+            if code.byteCount - codeUsed < Engine.reserve, codeUsed > stubs.byteCount {
                 flush()
                 // Whoever wrote to code meanwhile left it to the emptying to drop its translations: what was lifted may be old.
                 continue
@@ -404,7 +414,7 @@ package final class Engine: @unchecked Sendable {
             let emitEnd = nanoseconds()
             let index = install(key, lifted.ranges, lifted.instructionCount, translation)
             if translator.executionsOffset == nil { keepForCache(index, lifted.ranges, lifted.instructionCount, translation, version) }
-            noteCounted(index, plan: [SuperblockPlan(address: key.address)])
+            noteCounted(index, plan: [SuperblockPlan(address: key.address)], by: translator)
             counters.blockStages.lift += liftEnd - start
             counters.blockStages.optimize += optimizeEnd - liftEnd
             counters.blockStages.emit += emitEnd - optimizeEnd
@@ -416,7 +426,9 @@ package final class Engine: @unchecked Sendable {
 
     func text(of function: Function) -> String { Printer(slotNames: isa.slots.map(\.name)).text(of: function) }
 
-    func nanoseconds() -> UInt64 {
+    func nanoseconds() -> UInt64 { Engine.nanoseconds() }
+
+    static func nanoseconds() -> UInt64 {
         var time = timespec()
         clock_gettime(CLOCK_MONOTONIC, &time)
         return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)

@@ -62,4 +62,11 @@ package struct StageTimes: Equatable, Sendable {
     package init() {}
 
     package var total: UInt64 { lift + optimize + emit + install }
+
+    static func += (left: inout StageTimes, right: StageTimes) {
+        left.lift += right.lift
+        left.optimize += right.optimize
+        left.emit += right.emit
+        left.install += right.install
+    }
 }

@@ -40,9 +40,9 @@ struct Region {
     /// of vectors that search.
     static let unrolledIterations = 8, unrolledInstructions = 64, unrolledInstructionsOfSearch = 128
 
-    /// The loop that starts at `key`; nil when nothing leads back there. The engine's lock is held.
-    init?(around key: BlockKey, in engine: Engine) {
-        explore(key, engine)
+    /// The loop that starts at `key`; nil when nothing leads back there.
+    init?(around key: BlockKey, by maker: RegionTranslator) {
+        explore(key, maker)
         keepLoop()
         guard !blocks.isEmpty else { return nil }
         weigh()
@@ -50,27 +50,27 @@ struct Region {
 
     // MARK: Exploring
 
-    private mutating func explore(_ key: BlockKey, _ engine: Engine) {
+    private mutating func explore(_ key: BlockKey, _ maker: RegionTranslator) {
         var places: [UInt64: Int] = [:], count = 0
         // Depth first, the way that ends a superblock before those that leave it: it falls through then.
         func visit(_ address: UInt64, isAside: Bool = false) -> Int? {
             if let known = places[address] { return known }
-            guard places.count < engine.configuration.regionBlocks, count < engine.configuration.regionInstructions,
+            guard places.count < maker.configuration.regionBlocks, count < maker.configuration.regionInstructions,
                 (address ^ key.address) >> 12 == 0 || key.page == 0,
-                let profile = engine.profile(of: BlockKey(address: address, mode: key.mode, page: key.page)) ?? (isAside ? [] : nil)
+                let profile = maker.profile(of: BlockKey(address: address, mode: key.mode, page: key.page)) ?? (isAside ? [] : nil)
             else { return nil }
             let place = places.count
             places[address] = place
-            let function = engine.function(ofRegion: place)
-            var limits = engine.configuration.limits
+            let function = maker.function(place)
+            var limits = maker.configuration.limits
             limits.loopEnds = Array(profile)
-            var lifted = engine.lift(address, key.mode, limits, into: function)
-            var vectors = engine.vectorLoop(of: function, place)
+            var lifted = maker.lift(address, key.mode, limits, into: function)
+            var vectors = maker.vectorLoop(of: function, place)
             if vectors == nil, !lifted.goesBy.isEmpty {
                 // Which way the loop mostly goes is not known: only as vectors it is worth leaving the other out.
                 limits.loopEnds = []
-                lifted = engine.lift(address, key.mode, limits, into: function)
-                vectors = engine.vectorLoop(of: function, place)
+                lifted = maker.lift(address, key.mode, limits, into: function)
+                vectors = maker.vectorLoop(of: function, place)
             }
             if Region.targets(of: function).contains(address) {
                 // One poll for several iterations, which the optimiser sees as one.
@@ -78,9 +78,9 @@ struct Region {
                 limits.instructions = Region.unrolledInstructionsOfSearch
                 let most = before == nil ? Region.unrolledInstructions : Region.unrolledInstructionsOfSearch
                 limits.iterations = min(before ?? Region.unrolledIterations, most / lifted.instructionCount)
-                if limits.iterations > 1 { lifted = engine.lift(address, key.mode, limits, into: function) }
+                if limits.iterations > 1 { lifted = maker.lift(address, key.mode, limits, into: function) }
             }
-            if engine.isa.softMemory != nil { engine.optimizer.groupAccesses(function) }
+            if maker.isa.softMemory != nil { maker.optimizer.groupAccesses(function) }
             count += lifted.instructionCount
             blocks.append(RegionBlock(function: function, vectors: vectors, lifted: lifted, iterations: limits.iterations, loopEnds: lifted.goesBy.isEmpty ? [] : limits.loopEnds))
             for target in Region.targets(of: function).reversed() {
@@ -167,31 +167,32 @@ extension Engine {
         for link in block.firstLink ..< block.firstLink + block.linkCount where linkedTo[link] >= 0 { targets.insert(links[link].target) }
         return targets
     }
+}
 
-    /// The loop that `function` is, of vectors; nil when there is none. Holds the lock.
+extension RegionTranslator {
+    /// The loop that `function` is, of vectors; nil when there is none.
     func vectorLoop(of function: Function, _ place: Int) -> Function? {
         guard configuration.optimizations.contains(.vectorLoops), configuration.features.contains(.avx), !configuration.countsInstructions else {
             return nil
         }
-        while vectorFunctions.count <= place { vectorFunctions.append(Function(capacity: 128)) }
         let target = LoopVectorizer.Target(
             vectorBytes: configuration.features.contains(.avx2) ? 32 : 16, fuses: configuration.features.contains(.fma),
             hasPlainMemory: isa.softMemory == nil)
-        let result = vectorFunctions[place]
+        let result = vectorFunction(place)
         guard LoopVectorizer.vectorize(function, for: target, into: result, slotTypes: isa.slots.map(\.type)) else { return nil }
         optimizer.tidy(result)
         return result
     }
 
-    /// Lifts and optimises a superblock. Holds the lock.
+    /// Lifts and optimises a superblock.
     func lift(_ address: UInt64, _ mode: TranslationMode, _ limits: LiftLimits, into function: Function) -> LiftedCode {
         function.reset(entry: address)
         var builder = Builder(function: function, slotTypes: isa.slots.map(\.type)), limits = limits
         limits.predicates = !configuration.countsInstructions
-        let lifted = isa.lift(at: GuestAddress(address), mode: mode, source: memory, limits: limits, into: &builder)
-        let start = nanoseconds()
+        let lifted = isa.lift(at: GuestAddress(address), mode: mode, source: source, limits: limits, into: &builder)
+        let start = Engine.nanoseconds()
         optimizer.optimize(function)
-        counters.regionStages.optimize += nanoseconds() - start
+        stages.optimize += Engine.nanoseconds() - start
         return lifted
     }
 }

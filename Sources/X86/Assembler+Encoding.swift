@@ -100,7 +100,8 @@ extension Assembler {
         let distance = Int64(bitPattern: target &- next)
         let displacement = Int32(truncatingIfNeeded: distance)
         precondition(Int64(displacement) == distance || overflowed, "target is out of reach of a 32-bit displacement")
-        if !overflowed { noteExternal() }
+        let isInside = target &- executableAddress(atOffset: 0) < UInt64(capacity)
+        if !overflowed && !isInside { noteExternal() }
         store(displacement)
     }
 

@@ -29,6 +29,52 @@ package struct Relocation: Equatable, Sendable {
     }
 }
 
+extension Translation {
+    /// Makes code that was emitted for another place, or other numbers of links and caches, right for where it is going to be.
+    /// - Parameters:
+    ///   - code: the code, as it was emitted; it is copied to its place afterwards.
+    ///   - executable: its address from then on.
+    ///   - links: what is to be added to the numbers of its links; `caches` the same of its inline caches.
+    package mutating func move(_ code: UnsafeMutableRawPointer, to executable: UInt64, links linkDistance: Int, caches cacheDistance: Int) {
+        let distance = executable &- entry
+        let linkWord = UInt32(truncatingIfNeeded: linkDistance << 3), cacheWord = UInt32(truncatingIfNeeded: cacheDistance << 3)
+        for relocation in relocations {
+            precondition(Int(relocation.offset) + relocation.kind.byteCount <= byteCount)
+            // SAFETY: within the code, as was just seen.
+            let field = code + Int(relocation.offset)
+            switch relocation.kind {
+            case .guestAddress, .helper: break
+            case .link: field.storeBytes(of: field.loadUnaligned(as: UInt32.self) &+ linkWord, as: UInt32.self)
+            case .cache: field.storeBytes(of: field.loadUnaligned(as: UInt32.self) &+ cacheWord, as: UInt32.self)
+            case .stub:
+                let word = field.loadUnaligned(as: UInt32.self) &- UInt32(truncatingIfNeeded: distance)
+                field.storeBytes(of: word, as: UInt32.self)
+            }
+        }
+        entry &+= distance
+        innerEntry &+= distance
+        loopEntry &+= distance
+        for index in self.links.indices { self.links[index].move(by: distance) }
+        for index in self.caches.indices { self.caches[index].move(by: distance) }
+    }
+}
+
+extension LinkSite {
+    fileprivate mutating func move(by distance: UInt64) {
+        if field != 0 { field &+= distance }
+        stub &+= distance
+    }
+}
+
+extension InlineCache {
+    fileprivate mutating func move(by distance: UInt64) {
+        target &+= distance
+        hit &+= distance
+        miss &+= distance
+        lookup &+= distance
+    }
+}
+
 extension Translator {
     private func note(_ kind: Relocation.Kind) {
         guard recordsRelocations else { return }

@@ -143,7 +143,7 @@ private struct PinnedTranslation {
         var plan = [SuperblockPlan(address: key.address)]
         if isRegion {
             warm(key, cold)
-            plan = try #require(Region(around: key, in: engine), "no loop leads back to the start").plan
+            plan = try #require(Region(around: key, by: engine.regions), "no loop leads back to the start").plan
         }
         let detail = try #require(engine.detail(of: plan, key.mode, isRegion: isRegion))
         var text = detail.displaced.isEmpty ? "" : "  homes " + detail.displaced.joined(separator: ", ") + "\n"

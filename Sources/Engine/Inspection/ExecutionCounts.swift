@@ -52,8 +52,8 @@ extension VirtualCPU {
 }
 
 extension Engine {
-    /// Records what the translation that was emitted last counts. Holds the lock.
-    func noteCounted(_ index: Int, plan: [SuperblockPlan]) {
+    /// Records what the translation that the translator emitted last counts. Holds the lock.
+    func noteCounted(_ index: Int, plan: [SuperblockPlan], by translator: Translator) {
         guard counts != nil else { return }
         let first = counts!.sites.count, starts = translator.firstPositions + [blocks[index].positions.count]
         counts!.sites += translator.counterSites

@@ -79,8 +79,8 @@ extension Engine {
         let function = Function(capacity: 512)
         var limits = configuration.limits
         limits.loopEnds = block.loopEnds
-        _ = lift(block.address, mode, limits, into: function)
-        return vectorLoop(of: function, number)
+        _ = regions.lift(block.address, mode, limits, into: function)
+        return regions.vectorLoop(of: function, number)
     }
 
     private func detail(

@@ -1,0 +1,105 @@
+// Making the code of a region apart from the engine: with buffers of its own, outside of the code cache. The engine's tables are read for
+// which ways were taken, and changed when the code is installed.
+
+import Guest
+import IR
+import Optimizer
+import X86Backend
+
+/// A region that is not in the code cache yet.
+struct NewRegion {
+    /// Of the place that the code is for, in bytes.
+    static let alignment = 64
+    var key: BlockKey
+    /// Guest code that it depends on.
+    var ranges: [Range<UInt64>]
+    var instructionCount: Int
+    var plan: [SuperblockPlan]
+    var translation: Translation
+    /// Its IR, when somebody wants to see it.
+    var text = ""
+}
+
+final class RegionTranslator {
+    unowned let engine: Engine
+    let configuration: EngineConfiguration
+    let isa: GuestISA
+    /// Where guest code is read.
+    let source: CodeSource
+    let optimizer: Pipeline
+    let translator: Translator
+    /// Time that regions took since it was last asked for.
+    var stages = StageTimes()
+    // Kept from region to region, as their buffers are large.
+    private var functions: [Function] = []
+    private var vectorFunctions: [Function] = []
+    // SAFETY: `bufferBytes`, aligned to `NewRegion.alignment`; the translator writes no further than it is told, and nobody else writes there.
+    private let buffer: UnsafeMutableRawPointer
+    private static let bufferBytes = 1 << 20
+    /// What the code is emitted for: the first place behind the stubs.
+    private let executable: UInt64
+
+    init(_ engine: Engine) {
+        self.engine = engine
+        configuration = engine.configuration
+        isa = engine.isa
+        source = engine.memory
+        optimizer = Pipeline(options: configuration.optimizations)
+        translator = engine.makeTranslator()
+        translator.recordsRelocations = true
+        buffer = .allocate(byteCount: RegionTranslator.bufferBytes, alignment: NewRegion.alignment)
+        let mask = UInt64(NewRegion.alignment - 1)
+        executable = (engine.code.executable + UInt64(engine.stubs.byteCount) + mask) & ~mask
+    }
+
+    deinit { buffer.deallocate() }
+
+    func function(_ index: Int) -> Function {
+        while functions.count <= index { functions.append(Function(capacity: 512)) }
+        return functions[index]
+    }
+
+    func vectorFunction(_ index: Int) -> Function {
+        while vectorFunctions.count <= index { vectorFunctions.append(Function(capacity: 128)) }
+        return vectorFunctions[index]
+    }
+
+    func takeStages() -> StageTimes {
+        defer { stages = StageTimes() }
+        return stages
+    }
+
+    /// The ways that a block translation was seen to take; nil when there is none. See `Engine.profile`.
+    func profile(of key: BlockKey) -> Set<UInt64>? { engine.profile(of: key) }
+
+    /// The loop around the address as a region; nil when there is none, or it has no code. Its code is good until the next one is made.
+    func translate(_ key: BlockKey) -> NewRegion? {
+        let start = Engine.nanoseconds(), optimizedBefore = stages.optimize
+        let found = Region(around: key, by: self)
+        let end = Engine.nanoseconds()
+        // The superblocks were optimised one by one, as they were found.
+        stages.lift += end - start - (stages.optimize - optimizedBefore)
+        guard let region = found else { return nil }
+        defer { stages.emit += Engine.nanoseconds() - end }
+        translator.codePage = key.page
+        translator.secondCodePage = 0
+        let translation = translator.translate(
+            region.blocks.map(\.function), weights: region.blocks.map(\.weight), vectors: region.blocks.map(\.vectors), writable: buffer,
+            executable: executable, capacity: RegionTranslator.bufferBytes)
+        guard let translation else { return nil }
+        var result = NewRegion(
+            key: key, ranges: region.ranges, instructionCount: region.instructionCount, plan: region.plan, translation: translation)
+        if configuration.observer != nil {
+            result.text = region.blocks.map { ($0.vectors.map { engine.text(of: $0) + "\n" } ?? "") + engine.text(of: $0.function) }
+                .joined(separator: "\n")
+        }
+        return result
+    }
+
+    /// Copies the code that was made last to where it is executed, with the numbers that its links and inline caches get there.
+    func put(_ region: inout NewRegion, at writable: UnsafeMutableRawPointer, _ executable: UInt64, firstLink: Int, firstCache: Int) {
+        region.translation.move(buffer, to: executable, links: firstLink - translator.firstLink, caches: firstCache - translator.firstCache)
+        // SAFETY: the caller has seen that there is room.
+        writable.copyMemory(from: buffer, byteCount: region.translation.byteCount)
+    }
+}
