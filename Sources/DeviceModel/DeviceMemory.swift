@@ -12,6 +12,9 @@ package protocol DeviceMemory: AnyObject {
     func hostPointer(_ address: UInt64, byteCount: Int) -> UnsafeMutableRawPointer?
     /// After every write through such a pointer: translated code in the range is dropped.
     func didWrite(_ address: UInt64, byteCount: Int)
+    /// Zeroes whole pages and gives the host's memory behind them back, until somebody writes there. Does nothing unless all of the range
+    /// is RAM.
+    func discard(_ address: UInt64, byteCount: Int)
 }
 
 extension DeviceMemory {
@@ -117,4 +120,10 @@ package final class PlainMemory: DeviceMemory, @unchecked Sendable {
     }
 
     package func didWrite(_ address: UInt64, byteCount: Int) { onWrite?(address, byteCount) }
+
+    package func discard(_ address: UInt64, byteCount: Int) {
+        guard (address | UInt64(bitPattern: Int64(byteCount))) & 4095 == 0, let host = hostPointer(address, byteCount: byteCount) else { return }
+        madvise(host, byteCount, MADV_DONTNEED)
+        didWrite(address, byteCount: byteCount)
+    }
 }

@@ -21,6 +21,7 @@ package final class VirtioTransport: Snapshottable, @unchecked Sendable {
     }
 
     package let device: VirtioDevice
+    package let memory: DeviceMemory
     package let isLegacy: Bool
     package let features: UInt64
     let monitor = Monitor()
@@ -42,6 +43,7 @@ package final class VirtioTransport: Snapshottable, @unchecked Sendable {
     ///   - runsInline: slow devices work on the hart's thread too, so that runs can be repeated exactly.
     package init(device: VirtioDevice, memory: DeviceMemory, interrupt: InterruptLine, isLegacy: Bool = false, runsInline: Bool = false) {
         self.device = device
+        self.memory = memory
         self.isLegacy = isLegacy
         self.interrupt = interrupt
         self.runsInline = runsInline || !device.isSlow

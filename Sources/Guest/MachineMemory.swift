@@ -136,6 +136,13 @@ package final class MachineMemory: @unchecked Sendable {
         return true
     }
 
+    /// Zeroes whole pages of RAM, and lets the host have what they were kept in; does nothing for any other range.
+    package func discard(_ address: UInt64, byteCount: Int) {
+        guard byteCount > 0, (address | UInt64(byteCount)) & ~SoftTLB.pageMask == 0, let host = hostPointer(address, byteCount: byteCount) else { return }
+        madvise(host, byteCount, MADV_DONTNEED)
+        didWrite(address, byteCount: byteCount)
+    }
+
     // MARK: Code in RAM
 
     /// The word of the page that holds a physical address in `ram`.

@@ -121,6 +121,8 @@ package final class Board {
         slotsUsed += 1
     }
 
+    var balloon: VirtioBalloon? { slots.lazy.compactMap { $0.device as? VirtioBalloon }.first }
+
     /// Programs that look through the slots find that nothing is in the rest of them.
     func fillFreeSlots() throws {
         while freeSlotCount > 0 {

@@ -1,6 +1,7 @@
 // The monitor: a line in, an answer out, in the words of QEMU's monitor where it has them. The harts stand still while it looks.
 
 import DeviceModel
+import Devices
 import Glibc
 import GuestRISCV
 
@@ -38,7 +39,7 @@ package struct MachineMonitor {
             return commands.map { "\($0.usage)\(String(repeating: " ", count: width - $0.usage.count))  \($0.help)\n" }.joined()
                 + "quit\(String(repeating: " ", count: width - 4))  end the machine\n"
         },
-        Command(names: ["info"], usage: "info registers|csr|harts|interrupts|tlb|mtree|status [HART]", help: "show the machine's state") { $0.info($1) },
+        Command(names: ["info"], usage: "info registers|csr|harts|interrupts|tlb|mtree|balloon|status [HART]", help: "show the machine's state") { $0.info($1) },
         Command(names: ["x"], usage: "x/FMT ADDRESS", help: "memory at a virtual address; FMT is count, format xduci, size bhwg") { $0.examine($1, physical: false) },
         Command(names: ["xp"], usage: "xp/FMT ADDRESS", help: "memory at a physical address") { $0.examine($1, physical: true) },
         Command(names: ["pause", "stop"], usage: "pause", help: "stop the harts") { monitor, _ in
@@ -55,6 +56,7 @@ package struct MachineMonitor {
             monitor.session.reset()
             return ""
         },
+        Command(names: ["balloon"], usage: "balloon MEGABYTES", help: "the guest is to do with so much memory") { $0.balloon($1) },
         Command(names: ["save", "savevm"], usage: "save FILE", help: "write the whole machine to a file; it goes on") { $0.save($1) },
         Command(names: ["load", "loadvm"], usage: "load FILE", help: "go on from a file of 'save'") { $0.load($1) },
         Command(names: ["dump", "pmemsave"], usage: "dump FILE [ADDRESS COUNT]", help: "write physical memory to a file; all RAM without a range") { $0.dump($1) },
@@ -67,6 +69,7 @@ package struct MachineMonitor {
     private func info(_ words: [Substring]) -> String {
         let what = words.count > 1 ? words[1] : ""
         let number = words.count > 2 ? Int(words[2]) ?? -1 : hart
+        if what == "balloon" { return balloonInfo() }
         guard board.processor.harts.indices.contains(number) else { return "there are harts 0 to \(board.processor.harts.count - 1)\n" }
         return session.whilePaused {
             let hart = board.processor.harts[number]
@@ -78,7 +81,7 @@ package struct MachineMonitor {
             case "tlb", "mem": return translations(hart)
             case "mtree": return memoryTree()
             case "status": return session.isPaused ? "paused\n" : "running\n"
-            default: return "info what? registers, csr, harts, interrupts, tlb, mtree, status\n"
+            default: return "info what? registers, csr, harts, interrupts, tlb, mtree, balloon, status\n"
             }
         }
     }
@@ -137,6 +140,31 @@ package struct MachineMonitor {
         let rams = board.memory.rams.map { ($0.address, $0.byteCount, "RAM") }
         let windows = board.bus.windows.map { ($0.address, $0.byteCount, $0.device.name) }
         return (rams + windows).sorted { $0.0 < $1.0 }.map { "\(padded($0.0))-\(padded($0.0 + $0.1 - 1)) \($0.2)\n" }.joined()
+    }
+
+    // MARK: Balloon
+
+    private static let noBalloonText = "the machine has no balloon: start it with --balloon\n"
+
+    private func balloon(_ words: [Substring]) -> String {
+        guard let balloon = board.balloon else { return Self.noBalloonText }
+        let all = board.configuration.memoryByteCount >> 20
+        guard words.count == 2, let megabytes = Int(words[1]), (1...all).contains(megabytes) else {
+            return "how much memory is the guest to have? balloon MEGABYTES, 1 to \(all)\n"
+        }
+        balloon.inflate(toPages: UInt32((all - megabytes) << 8))
+        return ""
+    }
+
+    /// The guest is asked, and has a moment to answer.
+    private func balloonInfo() -> String {
+        guard let balloon = board.balloon else { return Self.noBalloonText }
+        if !session.isPaused, balloon.refreshStatistics() {
+            for _ in 0..<30 where balloon.isWaiting { usleep(10_000) }
+        }
+        let state = balloon.state, all = board.configuration.memoryByteCount >> 20
+        return "the guest has \(all - Int(state.givenPages >> 8)) MiB of \(all), and is to have \(all - Int(state.wantedPages >> 8)); "
+            + "\(balloon.reportedBytes >> 20) MiB were reported as unused\n" + balloon.statistics.map { "\($0.name): \($0.value)\n" }.joined()
     }
 
     // MARK: x

@@ -82,6 +82,8 @@ public struct MachineOptions: Sendable {
     public var drives: [DriveOptions] = []
     public var networks: [NetworkOptions] = []
     public var shares: [ShareOptions] = []
+    /// A memory balloon: the guest gives back what it does not use, and more when the monitor's `balloon` asks.
+    public var hasBalloon = false
     public var engine = EngineChoice.auto
     /// All harts on one thread in turns, time counted in instructions, randomness from a seed: each run is the same.
     public var isDeterministic = false

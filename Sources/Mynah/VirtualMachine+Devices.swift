@@ -19,6 +19,7 @@ extension VirtualMachine {
         for share in options.shares {
             try board.attachVirtio(VirtioFileShare(path: share.directory, tag: share.tag, isReadOnly: share.isReadOnly))
         }
+        if options.hasBalloon { try board.attachVirtio(VirtioBalloon()) }
         if board.freeSlotCount > 0 { try board.attachVirtio(VirtioEntropy(backend: board.entropy)) }
     }
 

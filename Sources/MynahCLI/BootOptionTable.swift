@@ -78,6 +78,7 @@ extension OptionTable where Settings == BootSettings {
         option(nil, "share", "DIR[,tag=NAME][,readonly]", "directory that the guest can mount by its tag (default: host)") {
             $0.options.shares.append(try parseShare($1, taken: $0.options.shares.map(\.tag)))
         }
+        flag(nil, "balloon", "memory balloon: unused memory goes back to the host; more by 'balloon' in the monitor") { $0.options.hasBalloon = true }
     }
 
     private mutating func addSaving() {
@@ -86,7 +87,7 @@ extension OptionTable where Settings == BootSettings {
             $0.savePath = $1
         }
         option(nil, "save-at", "SECONDS", "stop and save it when the guest has run that long, by its own clock") { $0.saveTime = try parseSeconds($1) }
-        option(nil, "load", "FILE", "go on from a saved machine; give the same drives, networks and shares") { $0.options.savedMachine = $1 }
+        option(nil, "load", "FILE", "go on from a saved machine; give the same drives, networks, shares and balloon") { $0.options.savedMachine = $1 }
     }
 
     private mutating func addRunOptions() {

@@ -183,8 +183,9 @@ private func applyQemuDevice(_ text: String, _ settings: inout BootSettings) thr
         }
         share.tag = property("mount_tag") ?? id
         settings.options.shares.append(share)
-    case "virtio-rng", "virtio-balloon", "virtio-serial": break // randomness is always there; the others are hints
-    default: throw OptionValueError("no device '\(name)'; there are virtio-blk-device, virtio-net-device, virtio-9p-device and virtio-rng-device")
+    case "virtio-balloon": settings.options.hasBalloon = true
+    case "virtio-rng", "virtio-serial": break // randomness is always there; the others are hints
+    default: throw OptionValueError("no device '\(name)'; there are virtio-blk-device, virtio-net-device, virtio-9p-device, virtio-balloon-device and virtio-rng-device")
     }
 }
 

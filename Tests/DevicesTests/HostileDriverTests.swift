@@ -15,6 +15,7 @@ import Testing
         case "block": VirtioBlock(backend: VirtioBlockTests.FakeDisk())
         case "network": try VirtioNetwork(backend: FakeNetwork(), address: NetworkTests.address)
         case "console": VirtioConsole(ports: [.init(backend: FakeCharacters(), isConsole: true), .init(backend: FakeCharacters(), name: "x")])
+        case "balloon": VirtioBalloon()
         case "entropy": VirtioEntropy(backend: SeededEntropy(seed: 1))
         case "share": try VirtioFileShare(path: directory.path, tag: "share")
         default: EchoDevice()
@@ -61,7 +62,7 @@ import Testing
         }
     }
 
-    @Test(arguments: ["echo", "block", "network", "console", "entropy", "share"], [false, true]) func virtioDevices(name: String, isLegacy: Bool) throws {
+    @Test(arguments: ["echo", "block", "network", "console", "entropy", "balloon", "share"], [false, true]) func virtioDevices(name: String, isLegacy: Bool) throws {
         let device = try virtio(name), driver = VirtioDriver(device, isLegacy: isLegacy, runsInline: true)
         var random = SplitMix(seed: Self.seed), failures = 0, served = 0
         driver.start()

@@ -43,6 +43,7 @@ package struct MachineDescription: Codable, Equatable, Sendable {
         case blockID: "a drive"
         case 3: "a console"
         case 4: "randomness"
+        case 5: "a memory balloon"
         case 9: "a shared directory"
         default: "virtio device \(id)"
         }
@@ -84,7 +85,7 @@ package struct MachineDescription: Codable, Equatable, Sendable {
                     + "in the same order")
         }
         guard devices.compactMap(\.virtioID) == machine.devices.compactMap(\.virtioID) else {
-            throw fail("\(virtioText); this machine has \(machine.virtioText): give the same --drive, --net and --share options")
+            throw fail("\(virtioText); this machine has \(machine.virtioText): give the same --drive, --net, --share and --balloon options")
         }
         for (index, pair) in zip(drives, machine.drives).enumerated() where pair.0.isReadOnly != pair.1.isReadOnly {
             throw fail(
