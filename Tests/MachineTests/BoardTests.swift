@@ -258,7 +258,7 @@ private let images = String(#filePath.dropLast("Tests/MachineTests/BoardTests.sw
                 let monitor = MachineMonitor(session: session)
                 for line in [
                     "info status", "info registers", "info harts", "info csr", "info interrupts", "info tlb", "info mtree", "xp/2xw 0x1000", "x/3i 0x1000",
-                    "step 6", "x/1i 0x80000000", "info", "x/9q 0", "x", "nonsense", "help", "info registers 7", "xp/4xb 0x40000000", "",
+                    "step 6", "x/1i 0x80000000", "info", "x/9q 0", "x", "nonsense", "help", "info registers 7", "xp/4xb 0x40000000", "", "balloon 64", "info balloon",
                 ] { answers[line] = monitor.execute(line) }
                 session.stop()
             }
@@ -277,6 +277,7 @@ private let images = String(#filePath.dropLast("Tests/MachineTests/BoardTests.sw
         #expect(answers["x/9q 0"]?.contains("a format is") == true)
         #expect(answers["info registers 7"]?.contains("harts 0 to 0") == true)
         #expect(answers[""] == "")
+        #expect(answers["balloon 64"]?.contains("no balloon: start it with --balloon") == true && answers["info balloon"] == answers["balloon 64"])
     }
 }
 

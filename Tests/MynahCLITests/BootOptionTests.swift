@@ -109,6 +109,7 @@ import Testing
         #expect(try scan("-machine type=virt,dumpdtb=t.dtb").0.deviceTreeDump == "t.dtb")
         #expect(try scan("-smp cpus=2,maxcpus=2").0.options.hartCount == 2)
         #expect(try scan("-fsdev local,id=f,path=/tmp,security_model=none -device virtio-9p-device,fsdev=f,mount_tag=t").0.options.shares.map(\.tag) == ["t"])
+        #expect(try scan("-device virtio-balloon-device").0.options.hasBalloon && !scan("-kernel k").0.options.hasBalloon)
     }
 
     @Test func whatIsNotThere() {
