@@ -60,7 +60,7 @@ package struct ProcView {
         let accessMode = flags & 3
         guard accessMode == 0 else { return Errno.EACCES.result }
         let descriptor = mynah_memfd("proc")
-        guard descriptor >= 0 else { return Errno.ENFILE.result }
+        guard descriptor >= 0 else { return -Int64(errno) }
         let bytes = contents(thread.process)
         bytes.withUnsafeBytes { buffer in
             var done = 0
