@@ -65,11 +65,28 @@ package struct PathResolver {
             // Its own `..` may lead out again.
             return inside.contains("/../") || inside.hasSuffix("/..") ? nil : inside
         }
-        if Self.hostDirectories.contains(path) { return nil }
-        for tree in Self.hostTrees where path.hasPrefix(tree) {
-            if path.utf8.count == tree.utf8.count || path.utf8.dropFirst(tree.utf8.count).first == UInt8(ascii: "/") { return nil }
+        let plain = Self.isPlain(path) ? path : Self.plain(path)
+        if Self.hostDirectories.contains(plain) { return nil }
+        for tree in Self.hostTrees where plain.hasPrefix(tree) {
+            if plain.utf8.count == tree.utf8.count || plain.utf8.dropFirst(tree.utf8.count).first == UInt8(ascii: "/") { return nil }
         }
         return path
+    }
+
+    /// Whether there is nothing to be left out of a path; false for some of those, too.
+    private static func isPlain(_ path: String) -> Bool {
+        var previous = UInt8(ascii: "a")
+        for byte in path.utf8 {
+            if previous == UInt8(ascii: "/") && (byte == UInt8(ascii: "/") || byte == UInt8(ascii: ".")) { return false }
+            previous = byte
+        }
+        return previous != UInt8(ascii: "/") || path.utf8.count == 1
+    }
+
+    /// Without doubled slashes, a slash at the end, dots, and what leads above the root.
+    private static func plain(_ path: String) -> String {
+        let parts = path.split(separator: "/").filter { $0 != "." }.drop { $0 == ".." }
+        return "/" + parts.joined(separator: "/")
     }
 
     /// The path of the file that `path` names when the sysroot is the root.

@@ -35,8 +35,10 @@ import Testing
             // What is not there, relative, or always the host's.
             #expect(resolver.hostPath(of: "/usr/lib/absent") == nil)
             #expect(resolver.hostPath(of: "usr/lib/real") == nil)
-            #expect(resolver.hostPath(of: "/tmp") == nil)
-            #expect(resolver.hostPath(of: "/proc") == nil)
+            for path in ["/", "/..", "/.", "/tmp", "/tmp/", "//tmp", "/./tmp/.", "/../tmp", "/proc", "//proc/", "/../proc/../proc"] {
+                #expect(resolver.hostPath(of: path) == nil, "\(path)")
+            }
+            #expect(resolver.hostPath(of: "//usr/./lib/real") == root + "/usr/lib/real")
         }
     }
 
