@@ -239,7 +239,8 @@ extension LinuxThread {
             || (process.releaseAllWatches() && copyToGuest(bytes.baseAddress!, count: bytes.count, at: address))
     }
 
-    /// No room for a signal frame: a SIGSEGV takes its place, which a handler with a stack of its own can catch, but for its own frame.
+    /// No room for a signal frame: a SIGSEGV takes its place, which a handler with a stack of its own can catch, but for its own
+    /// frame.
     private func refuseFrame(of signal: Int32) {
         let action = signals[SIGSEGV]
         guard signal != SIGSEGV, action.isCaught, mask & SignalTable.bit(SIGSEGV) == 0 else {

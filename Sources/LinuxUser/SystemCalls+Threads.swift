@@ -57,7 +57,8 @@ extension LinuxThread {
             guard let word = readGuest(UInt64.self, at: address &+ UInt64(64 + index * 8)) else { return Errno.EFAULT.result }
             extra[index] = word
         }
-        // A chosen process number needs a privilege that the emulator does not pass on, and libc's fork starts in no other cgroup.
+        // A chosen process number needs a privilege that the emulator does not pass on, and libc's fork starts in no other
+        // cgroup.
         if extra[1] != 0 || words.0 & CloneFlag.intoCgroup != 0 { return Errno.EPERM.result }
         // An exit signal among the flags is of the older call.
         if words.0 & 0xff & ~CloneFlag.newTimeNamespace != 0 || words.4 > 64 { return Errno.EINVAL.result }

@@ -153,8 +153,8 @@ extension LinuxThread {
         if isCaught { completed(entry, debugger) }
     }
 
-    /// As `deliverSignals`, with a question before each. `interrupted` is a call that a signal ended: the guest sees that only when
-    /// one of its handlers runs, otherwise the call is made again.
+    /// As `deliverSignals`, with a question before each. `interrupted` is a call that a signal ended: the guest sees that only
+    /// when one of its handlers runs, otherwise the call is made again.
     private func deliverQueuedSignals(_ entry: DebuggedThread, _ debugger: ProcessDebugger, interrupted: HeldCall? = nil) {
         _ = mynah_set_host_mask(~0)
         record.pointee.pending = 0
