@@ -69,7 +69,8 @@
     @inlinable package mutating func i64(_ value: Int64) -> Value { constant(.i64, value) }
     @inlinable package mutating func i32(_ value: Int32) -> Value { constant(.i32, Int64(value)) }
 
-    /// An address that the code being lifted computes from its own. Code in the lowest 4 GiB is taken for code that cannot be moved.
+    /// An address that the code being lifted computes from its own. Code in the lowest 4 GiB is taken for code that cannot be
+    /// moved.
     package mutating func guestAddress(_ address: UInt64) -> Value {
         let immediate = Int64(bitPattern: address)
         guard function.isMovable else { return i64(immediate) }

@@ -25,8 +25,8 @@
         @usableFromInline var capacity: Int
     }
 
-    // SAFETY: `storage` is initialised from `init` to `deinit`; its `instructions` always has `capacity` initialised elements of a
-    // trivial type; all access goes through the bounds of `count`.
+    // SAFETY: `storage` is initialised from `init` to `deinit`; its `instructions` always has `capacity` initialised elements of
+    // a trivial type; all access goes through the bounds of `count`.
     @usableFromInline let storage: UnsafeMutablePointer<Storage>
     @inlinable package var instructions: UnsafeMutablePointer<Instruction> { storage.pointee.instructions }
     @inlinable package var count: Int { storage.pointee.count }
@@ -37,8 +37,8 @@
     @usableFromInline package var entry: UInt64 = 0
     /// Of a loop of vectors, iterations that it stands for; 0 for as many as its vectors have lanes.
     package var groupIterations = 0
-    /// The code may be elsewhere in another run: what follows from its address is a `guestAddress`. What lies in the lowest 4 GiB was
-    /// linked to run there, and what lies in the upper half, a kernel.
+    /// The code may be elsewhere in another run: what follows from its address is a `guestAddress`. What lies in the lowest 4 GiB
+    /// was linked to run there, and what lies in the upper half, a kernel.
     @inlinable package var isMovable: Bool { entry >> 32 != 0 && entry >> 63 == 0 }
 
     @usableFromInline package init(capacity: Int = 4096) {

@@ -39,8 +39,8 @@
     case parameter
     /// immediate = value (of f32/f64: the bit pattern).
     case constant
-    /// The guest address immediate, i64, which follows from where the code is: code that was moved has another one. Nothing but adding to it
-    /// may be folded.
+    /// The guest address immediate, i64, which follows from where the code is: code that was moved has another one. Nothing but
+    /// adding to it may be folded.
     case guestAddress
     // State
     /// Value of the guest register slot `immediate`.
@@ -71,11 +71,12 @@
     case select
     // Memory; address = a + b * scale + immediate (b optional); detail = Access; c = stored value.
     case load, store
-    /// Machine mode: proves that the `detail2` bytes from a + b * scale + immediate on lie in one page and may be read (written where Access
-    /// says signed); what is loaded from and stored to the result needs no other proof. Leaves for a translation without it where that does
-    /// not hold.
+    /// Machine mode: proves that the `detail2` bytes from a + b * scale + immediate on lie in one page and may be read (written
+    /// where Access says signed); what is loaded from and stored to the result needs no other proof. Leaves for a translation
+    /// without it where that does not hold.
     case hostAddress
-    /// detail2 = AtomicKind; a = address, c = operand; result = old value, extended by Access into `type`. Sequentially consistent.
+    /// detail2 = AtomicKind; a = address, c = operand; result = old value, extended by Access into `type`. Sequentially
+    /// consistent.
     case atomic
     /// a = address, b = expected, c = replacement; result = old value, sign-extended as Access says.
     case compareExchange
@@ -91,7 +92,8 @@
     case floatNegate, floatAbsolute, copySign, copySignNegated, copySignXor
     /// IEEE 754-2019 minimumNumber/maximumNumber; -0 < +0; result canonical when both are NaN.
     case floatMinimum, floatMaximum
-    /// detail = 0 equal (quiet), 1 less (signalling), 2 lessOrEqual (signalling), 3 less (quiet), 4 lessOrEqual (quiet); result i64, 0 or 1.
+    /// detail = 0 equal (quiet), 1 less (signalling), 2 lessOrEqual (signalling), 3 less (quiet), 4 lessOrEqual (quiet); result
+    /// i64, 0 or 1.
     case floatCompare
     /// Integer a (i32 or i64) to float `type`; detail bit 0 = source is signed.
     case integerToFloat
@@ -107,9 +109,10 @@
     case unbox
     /// Round to an integral value in float format; detail = Rounding | (inexact raised ? 8 : 0).
     case roundToIntegral
-    // Vectors. The other operations work lane by lane where `type` is a vector: `add` to `xor`, shifts by equal amounts in all lanes
-    // (i32 and i64 lanes), `compare` (equal and greaterSigned: all bits of a lane are set where it holds), float arithmetic, signs and `canonicalNaN`. A load or store accesses as many consecutive places as there
-    // are lanes, from the lowest on, each as Access says: narrower ones are extended, or cut off.
+    // Vectors. The other operations work lane by lane where `type` is a vector: `add` to `xor`, shifts by equal amounts in all
+    // lanes (i32 and i64 lanes), `compare` (equal and greaterSigned: all bits of a lane are set where it holds), float
+    // arithmetic, signs and `canonicalNaN`. A load or store accesses as many consecutive places as there are lanes, from the
+    // lowest on, each as Access says: narrower ones are extended, or cut off.
     /// a in every lane, of which lanes narrower than it keep the low bits.
     case broadcast
     /// Lane `detail` of a, as the element type; zero-extended where it is narrower.
@@ -121,7 +124,8 @@
     /// 1 when a bit of a (integer lanes) is set, otherwise 0 (i64).
     case anyBit
     // Control
-    /// Has the interpreter execute the guest instruction at address `immediate`; all state is in its places before and is read anew after.
+    /// Has the interpreter execute the guest instruction at address `immediate`; all state is in its places before and is read
+    /// anew after.
     case interpretOne
     /// Leaves for guest address `immediate` when a is nonzero. detail = 1: in a loop, what does not leave at first never does.
     case exitIf
@@ -134,7 +138,8 @@
     case exitTrap
     /// To block a (a raw index), arguments in the argument list: immediate = start | count << 32.
     case jump
-    /// a != 0: to block b, otherwise to block c; the arguments of both follow each other: immediate = start | countThen << 32 | countElse << 48.
+    /// a != 0: to block b, otherwise to block c; the arguments of both follow each other: immediate = start | countThen << 32 |
+    /// countElse << 48.
     case branch
 
     /// The effects column.

@@ -17,7 +17,8 @@ extension Type {
 
     @inlinable package var laneCount: Int { isVector ? byteCount / laneByteCount : 1 }
 
-    /// The scalar type that a lane is computed and extracted as: lanes narrower than 32 bits are i32, of which the low bits count.
+    /// The scalar type that a lane is computed and extracted as: lanes narrower than 32 bits are i32, of which the low bits
+    /// count.
     @inlinable package var element: Type {
         switch self {
         case .v16i8, .v32i8, .v8i16, .v16i16, .v4i32, .v8i32: .i32

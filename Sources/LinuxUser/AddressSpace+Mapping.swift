@@ -22,12 +22,12 @@ extension AddressSpace {
         guard length >= byteCount, length <= Self.limit else { return Errno.ENOMEM.result }
         let isAnonymous = flags & MapFlag.anonymous != 0
         if !isAnonymous && offset &+ length < offset { return Errno.EOVERFLOW.result }
-        guard protection & ~7 == 0 else { return Errno.EINVAL.result }
         if isFixed {
             guard Self.isAligned(hint) else { return Errno.EINVAL.result }
             guard Self.range(hint, length) != nil else { return Errno.ENOMEM.result }
         }
-        let guestProtection = Protection(rawValue: UInt8(protection))
+        // Other bits are ignored, as in the kernel.
+        let guestProtection = Protection(rawValue: UInt8(protection & 7))
         let source = isAnonymous ? name.map { MappingSource($0) } : describe(descriptor)
         return changing { outdated in
             let hostFlags = (flags & ~MapFlag.placement)
@@ -97,8 +97,8 @@ extension AddressSpace {
     }
 
     package func protect(_ start: UInt64, _ byteCount: UInt64, protection: UInt64) -> Int64 {
-        let growsDown: UInt64 = 0x0100_0000, growsUp: UInt64 = 0x0200_0000
-        guard Self.isAligned(start), protection & ~(7 | growsDown | growsUp) == 0 else { return Errno.EINVAL.result }
+        let semaphores: UInt64 = 8, growsDown: UInt64 = 0x0100_0000, growsUp: UInt64 = 0x0200_0000
+        guard Self.isAligned(start), protection & ~(7 | semaphores | growsDown | growsUp) == 0 else { return Errno.EINVAL.result }
         if byteCount == 0 { return 0 }
         guard var range = Self.range(start, byteCount) else { return Errno.ENOMEM.result }
         let guestProtection = Protection(rawValue: UInt8(protection & 7))

@@ -51,6 +51,7 @@ extension AddressSpace {
                 watches[page] = min(before.lowerBound, own.lowerBound)..<max(before.upperBound, own.upperBound)
             } else {
                 watches[page] = own
+                watchCount = watches.count
                 everWatched.insert(page)
                 _ = Self.host(HostNumber.mprotect, page, Self.pageBytes, Int(PROT_READ))
             }
@@ -81,6 +82,20 @@ extension AddressSpace {
         return code
     }
 
+    /// Ends the watches in a range that is written to from outside, and drops the code that they were for.
+    package func releaseWatches(in range: Range<UInt64>) {
+        guard watchCount != 0 else { return }
+        var outdated: [Range<UInt64>] = []
+        lock.lock()
+        forEachWatch(in: range) { page, code in
+            endWatch(of: page)
+            outdated.append(code)
+        }
+        if !outdated.isEmpty { codeVersion &+= 1 }
+        lock.unlock()
+        for range in outdated { invalidateTranslations(range) }
+    }
+
     /// Lifts every watch, for a system call that failed on one; false when there is none.
     package func releaseAllWatches() -> Bool {
         lock.lock()
@@ -94,21 +109,26 @@ extension AddressSpace {
 
     private func endWatch(of page: UInt64) {
         watches[page] = nil
+        watchCount = watches.count
         guard let region = list.region(at: page) else { return }
         _ = Self.host(HostNumber.mprotect, page, Self.pageBytes, Self.hostProtection(region.protection))
     }
 
     /// Lifts the watches in a range whose mapping is about to change; the caller invalidates its code.
     func endWatches(in range: Range<UInt64>) {
-        guard !watches.isEmpty else { return }
-        if (range.upperBound - range.lowerBound) / Self.pageBytes < UInt64(watches.count) {
-            var page = range.lowerBound & ~(Self.pageBytes - 1)
-            while page < range.upperBound {
-                if watches[page] != nil { endWatch(of: page) }
-                page += Self.pageBytes
+        forEachWatch(in: range) { page, _ in endWatch(of: page) }
+    }
+
+    /// Calls `body`, which may end it, with each watched page that has bytes in `range`, and the code that it is watched for.
+    private func forEachWatch(in range: Range<UInt64>, _ body: (UInt64, Range<UInt64>) -> Void) {
+        guard !watches.isEmpty, !range.isEmpty else { return }
+        let first = range.lowerBound & ~(Self.pageBytes - 1)
+        if (range.upperBound - first) / Self.pageBytes < UInt64(watches.count) {
+            for page in stride(from: first, to: range.upperBound, by: Int(Self.pageBytes)) {
+                if let code = watches[page] { body(page, code) }
             }
         } else {
-            for page in Array(watches.keys) where range.contains(page) { endWatch(of: page) }
+            for (page, code) in Array(watches) where page >= first && page < range.upperBound { body(page, code) }
         }
     }
 }

@@ -54,6 +54,8 @@ package final class AddressSpace: GuestMemory {
     var sharedSegments: [UInt64: UInt64] = [:]
     /// Watched pages, with the range whose translations a write to the page outdates.
     var watches: [UInt64: Range<UInt64>] = [:]
+    /// Their number, which may be read without the lock.
+    var watchCount = 0
     /// Pages that were watched at some time: a fault on one may be due to a watch that has ended since.
     var everWatched: Set<UInt64> = []
     /// Threads in `withoutWatching`.

@@ -14,11 +14,17 @@ extension LinuxThread {
         guard var path = readGuestBytes(at: address, limit: 4096) else {
             return readGuest(UInt8.self, at: address) == nil ? Errno.EFAULT.result : Errno.ENAMETOOLONG.result
         }
+        var kept: Int32?
+        defer { if let kept { close(kept) } }
         if path.isEmpty {
             guard flags & Self.emptyPath != 0 else { return Errno.ENOENT.result }
-            path = Self.pathOfDescriptor(directory)
+            guard fcntl(directory, F_GETFD) >= 0 else { return Errno.EBADF.result }
+            path = Self.pathOfDescriptor(directory, keeping: &kept)
         } else if directory != AT_FDCWD && path.first != UInt8(ascii: "/") {
-            path = Array("/proc/self/fd/\(directory)/".utf8) + path
+            guard fcntl(directory, F_GETFD) >= 0 else { return Errno.EBADF.result }
+            path = Self.pathOfDescriptor(directory, keeping: &kept) + Array("/".utf8) + path
+        } else if let descriptor = Self.descriptor(namedBy: path), fcntl(descriptor, F_GETFD) & FD_CLOEXEC != 0 {
+            path = Self.pathOfDescriptor(descriptor, keeping: &kept)
         }
         if flags & Self.noFollow != 0 && Self.isLink(path) { return Errno.ELOOP.result }
         if ProcView(path: ELFProgram.text(path), process: Int(getpid()))?.kind == .executable { path = Array(process.programPath.utf8) }
@@ -94,8 +100,17 @@ extension LinuxThread {
         }
     }
 
-    /// A path that leads to an open file after the exec, too.
-    private static func pathOfDescriptor(_ descriptor: Int32) -> [UInt8] {
+    /// The descriptor that a path such as /proc/self/fd/5 names; nil for any other path.
+    private static func descriptor(namedBy path: [UInt8]) -> Int32? {
+        for directory in ["/proc/self/fd/", "/dev/fd/", "/proc/\(getpid())/fd/"] where path.starts(with: directory.utf8) {
+            return Int32(ELFProgram.text(Array(path.dropFirst(directory.utf8.count))))
+        }
+        return nil
+    }
+
+    /// A path that leads to an open file or directory after the exec, too, when a descriptor that closes by then does not. A file
+    /// without a name, as from memfd_create, is kept open for the next program, which inherits that descriptor.
+    private static func pathOfDescriptor(_ descriptor: Int32, keeping kept: inout Int32?) -> [UInt8] {
         let link = "/proc/self/fd/\(descriptor)"
         var opened = stat(), named = stat()
         let target = withUnsafeTemporaryAllocation(of: CChar.self, capacity: 4096) { buffer -> String? in
@@ -109,9 +124,11 @@ extension LinuxThread {
         {
             return Array(target.utf8)
         }
-        // A file without a name, as from memfd_create: the next program inherits a descriptor of it.
-        let kept = dup(descriptor)
-        return Array("/proc/self/fd/\(kept >= 0 ? kept : descriptor)".utf8)
+        guard fcntl(descriptor, F_GETFD) & FD_CLOEXEC != 0 else { return Array(link.utf8) }
+        let copy = dup(descriptor)
+        guard copy >= 0 else { return Array(link.utf8) }
+        kept = copy
+        return Array("/proc/self/fd/\(copy)".utf8)
     }
 
     private static func isLink(_ path: [UInt8]) -> Bool {

@@ -83,8 +83,8 @@ package final class LinuxProcess {
 
     /// Loads the program and runs it. Returns its exit status only when the caller's thread outlives it, which does not happen at
     /// present: the process ends with the guest.
-    /// - Throws: `ExecutableError` when it cannot be run, `HostError` when the host refuses memory, `DebugServerError` when a debugger
-    ///   was asked for and cannot connect.
+    /// - Throws: `ExecutableError` when it cannot be run, `HostError` when the host refuses memory, `DebugServerError` when a
+    /// debugger was asked for and cannot connect.
     package func start(program: [UInt8], arguments: [[UInt8]]) throws -> Int32 {
         let listener = try options.debugger.map { try DebugListener($0) }
         let thread = try load(program: program, arguments: arguments)

@@ -46,17 +46,25 @@ package final class LinuxThread {
         if let debugger = process.debugger, !isVforkedProcess { runDebugged(by: debugger) }
         while !isFinished {
             switch cpu.run() {
-            case .systemCall: makeSystemCall()
-            case .interrupted: break
-            case .memoryFault(let address, let signal, let code):
-                raiseFault(signal: signal, code: code, address: address)
-            case .instructionFault(let address): raiseFetchFault(address: address)
-            case .illegalInstruction: raiseFault(signal: SIGILL, code: 1, address: process.abi.programCounter(state))
             case .breakpoint where isVforkedProcess && stepOverBreakpoint(): break
-            case .breakpoint: raiseFault(signal: SIGTRAP, code: 1, address: process.abi.programCounter(state))
-            case .trap, .waitForInterrupt: preconditionFailure("an exit of machine mode")
+            case let exit: serve(exit)
             }
             if record.pointee.pending != 0 { deliverSignals() }
+        }
+    }
+
+    /// Does what guest code came out for: a system call, or a fault that becomes a signal.
+    func serve(_ exit: CPUExit) {
+        switch exit {
+        case .systemCall: makeSystemCall()
+        case .interrupted: break
+        case .memoryFault(let hostAddress, let signal, let hostCode):
+            let (address, code) = memoryFault(address: hostAddress, code: hostCode)
+            raiseFault(signal: signal, code: code, address: address)
+        case .instructionFault(let address): raiseFetchFault(address: address)
+        case .illegalInstruction: raiseFault(signal: SIGILL, code: 1, address: process.abi.programCounter(state))
+        case .breakpoint: raiseFault(signal: SIGTRAP, code: 1, address: process.abi.programCounter(state))
+        case .trap, .waitForInterrupt: preconditionFailure("an exit of machine mode")
         }
     }
 

@@ -1,7 +1,8 @@
 // The guest's view of /proc: files that would show the emulator instead of the guest.
 //
 // /proc/self (also by number, as thread-self, and below task/) exe, maps, smaps, smaps_rollup, cmdline, environ, auxv and stat,
-// status while the emulator has threads of its own, and /proc/cpuinfo. A view is text in a memfd, made when the file is opened. Everything else of /proc passes through.
+// status while the emulator has threads of its own, and /proc/cpuinfo. A view is text in a memfd, made when the file is opened.
+// Everything else of /proc passes through.
 
 import CHost
 import Glibc
@@ -60,7 +61,7 @@ package struct ProcView {
         let accessMode = flags & 3
         guard accessMode == 0 else { return Errno.EACCES.result }
         let descriptor = mynah_memfd("proc")
-        guard descriptor >= 0 else { return Errno.ENFILE.result }
+        guard descriptor >= 0 else { return -Int64(errno) }
         let bytes = contents(thread.process)
         bytes.withUnsafeBytes { buffer in
             var done = 0

@@ -6,6 +6,13 @@ import Glibc
 import Guest
 
 extension LinuxThread {
+    /// What the guest's kernel tells of a memory fault. The host tells nothing of addresses that no page table can hold (its
+    /// SI_KERNEL): they are those of the instruction, and not mapped.
+    func memoryFault(address: UInt64, code: Int32) -> (address: UInt64, code: Int32) {
+        guard code == SignalInfo.fromKernel else { return (address, code) }
+        return (process.abi.memoryAccess(state)?.address ?? address, SignalInfo.notMapped)
+    }
+
     func raiseFault(signal: Int32, code: Int32, address: UInt64) {
         let action = signals.takeAction(for: signal)
         guard action.isCaught, mask & SignalTable.bit(signal) == 0 else {
@@ -18,8 +25,11 @@ extension LinuxThread {
 
     /// The program counter cannot be executed: not mapped, or mapped without that right.
     func raiseFetchFault(address: UInt64) {
-        let isMapped = process.memory.isMapped(address)
-        raiseFault(signal: SIGSEGV, code: isMapped ? 2 : 1, address: address)
+        raiseFault(signal: SIGSEGV, code: fetchFaultCode(address: address), address: address)
+    }
+
+    func fetchFaultCode(address: UInt64) -> Int32 {
+        process.memory.isMapped(address) ? SignalInfo.notPermitted : SignalInfo.notMapped
     }
 
     /// Ends the process by the signal's default action, with one line for a person at a terminal.

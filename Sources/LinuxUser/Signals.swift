@@ -16,6 +16,9 @@ struct SignalAction: Equatable {
     static let defaultHandler: UInt64 = 0, ignoreHandler: UInt64 = 1
     static let noChildStop: UInt64 = 1, noChildWait: UInt64 = 2, information: UInt64 = 4, onStack: UInt64 = 0x0800_0000
     static let restart: UInt64 = 0x1000_0000, noDefer: UInt64 = 0x4000_0000, resetHandler: UInt64 = 0x8000_0000
+    static let exposesTagBits: UInt64 = 0x800
+    /// The flags that riscv's kernel knows; the others do not stay, by which programs find out.
+    static let knownFlags = noChildStop | noChildWait | information | onStack | restart | noDefer | resetHandler | exposesTagBits
 
     var isCaught: Bool { handler > Self.ignoreHandler }
 }
@@ -130,6 +133,9 @@ struct SignalInfo {
         UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64
     ) = (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
+    /// `si_code`: SI_KERNEL, SEGV_MAPERR, SEGV_ACCERR.
+    static let fromKernel: Int32 = 0x80, notMapped: Int32 = 1, notPermitted: Int32 = 2
+
     init() {}
 
     /// A signal that this process sent to itself.
@@ -205,7 +211,7 @@ extension LinuxThread {
         if action.flags & SignalAction.onStack != 0 && !isOnStack && alternateStack.flags & AlternateStack.disabled == 0 {
             top = alternateStack.address &+ alternateStack.byteCount
         } else if isOnStack && alternateStack.contains(stackPointer) && !alternateStack.contains(stackPointer &- frameBytes) {
-            return dieOfFrame()  // the alternate stack is full
+            return refuseFrame(of: signal)  // the alternate stack is full
         }
         let frame = (top &- frameBytes) & ~15
         var stack = alternateStack
@@ -219,7 +225,7 @@ extension LinuxThread {
             }
             return storeBytes(buffer, at: frame)
         }
-        guard written else { return dieOfFrame() }
+        guard written else { return refuseFrame(of: signal) }
         if alternateStack.flags & AlternateStack.autoDisarm != 0 { alternateStack = .none }
         mask |= action.mask & ~SignalTable.unblockable
         if action.flags & SignalAction.noDefer == 0 { mask |= SignalTable.bit(signal) }
@@ -233,10 +239,15 @@ extension LinuxThread {
             || (process.releaseAllWatches() && copyToGuest(bytes.baseAddress!, count: bytes.count, at: address))
     }
 
-    /// No room for a signal frame: the kernel sends SIGSEGV that cannot be caught here.
-    private func dieOfFrame() {
-        let address = process.abi.stackPointer(state)
-        die(of: SIGSEGV, code: 1, address: address, reason: "no room for a signal frame on the stack")
+    /// No room for a signal frame: a SIGSEGV takes its place, which a handler with a stack of its own can catch, but for its own
+    /// frame.
+    private func refuseFrame(of signal: Int32) {
+        let action = signals[SIGSEGV]
+        guard signal != SIGSEGV, action.isCaught, mask & SignalTable.bit(SIGSEGV) == 0 else {
+            let address = process.abi.stackPointer(state)
+            return die(of: SIGSEGV, code: SignalInfo.fromKernel, address: address, reason: "no room for a signal frame on the stack")
+        }
+        deliver(SIGSEGV, SignalInfo(signal: SIGSEGV, code: SignalInfo.fromKernel, address: 0))
     }
 
     /// rt_sigreturn(2).

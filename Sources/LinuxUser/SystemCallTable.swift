@@ -134,6 +134,21 @@ package final class SystemCallTable {
         add(number, name, arguments, result, host: host, nil)
     }
 
+    /// Where a call writes what it reads: argument 1 is its address, and argument 2, for the first two, how much there is.
+    package enum Destination { case buffer, vector, message }
+
+    /// Adds a call that is the host's, and that fills memory of the guest. A count that is too small has a meaning, so no page may be
+    /// in the way that is write-protected because code was translated from it.
+    package func fill(
+        _ number: Int, _ name: StaticString, host: Int, _ destination: Destination,
+        _ arguments: @escaping @autoclosure () -> [ArgumentKind]
+    ) {
+        call(number, name, arguments()) { thread, a in
+            if thread.process.memory.watchCount != 0 { thread.releaseWatches(destination, a) }
+            return thread.hostCall(host, a)
+        }
+    }
+
     /// Adds a call that is deliberately not there: it always fails with `error`.
     package func refuse(
         _ number: Int, _ name: StaticString, _ error: Errno = .ENOSYS,
@@ -188,5 +203,32 @@ extension SystemCallTable {
         table.addSignalCalls()
         table.addThreadCalls()
         return table
+    }
+}
+
+extension LinuxThread {
+    fileprivate func releaseWatches(_ destination: SystemCallTable.Destination, _ a: SystemCallArguments) {
+        switch destination {
+        case .buffer: releaseWatches(a.a1, a.a2)
+        case .vector: releaseWatches(vector: a.a1, count: a.a2)
+        case .message:
+            // struct msghdr: name, namelen, iov, iovlen.
+            if let header = readGuest((UInt64, UInt64, UInt64, UInt64).self, at: a.a1) {
+                releaseWatches(vector: header.2, count: header.3)
+            }
+        }
+    }
+
+    private func releaseWatches(_ address: UInt64, _ byteCount: UInt64) {
+        guard address < AddressSpace.limit else { return }
+        process.memory.releaseWatches(in: address ..< address + min(byteCount, AddressSpace.limit - address))
+    }
+
+    private func releaseWatches(vector: UInt64, count: UInt64) {
+        let mostParts: UInt64 = 1024  // UIO_MAXIOV
+        for index in 0 ..< min(count, mostParts) {
+            guard let part = readGuest((UInt64, UInt64).self, at: vector &+ index &* 16) else { return }
+            releaseWatches(part.0, part.1)
+        }
     }
 }

@@ -51,7 +51,8 @@ extension LinuxThread {
     }
 
     fileprivate enum Control {
-        static let setDeathSignal: UInt64 = 1, setName: UInt64 = 15, setSeccomp: UInt64 = 22, setMemory: UInt64 = 35
+        static let setSeccomp: UInt64 = 22, setMemory: UInt64 = 35, getThreadIDAddress: UInt64 = 40
+        static let getAuxiliaryVector: UInt64 = 0x4155_5856
         static let setVector: UInt64 = 69, getVector: UInt64 = 70
         static let getTimeStampCounter: UInt64 = 25, setTimeStampCounter: UInt64 = 26, setCallDispatch: UInt64 = 59
         static let setWriteOrExecute: UInt64 = 65, getWriteOrExecute: UInt64 = 66
@@ -62,6 +63,9 @@ extension LinuxThread {
         switch a.a0 & 0xffff_ffff {
         // A filter would judge the host's system calls by the host's numbers.
         case Control.setSeccomp: Errno.EINVAL.result
+        // What the host knows is of its own C library, which clears the number of this host thread at its end.
+        case Control.getThreadIDAddress: writeGuest(clearedThreadID, at: a.a1) ? 0 : Errno.EFAULT.result
+        case Control.getAuxiliaryVector: copyAuxiliaryVector(a)
         // These would change what the kernel knows of the emulator's memory.
         case Control.setMemory: Errno.EPERM.result
         case Control.setVector, Control.getVector: Errno.EINVAL.result
@@ -71,5 +75,14 @@ extension LinuxThread {
         case Control.setCallDispatch, Control.setWriteOrExecute, Control.getWriteOrExecute: Errno.EINVAL.result
         default: hostCall(157, a.a0, a.a1, a.a2, a.a3, a.a4)
         }
+    }
+
+    /// PR_GET_AUXV: what the program was started with, as much as fits; returns the size of all of it.
+    private func copyAuxiliaryVector(_ a: SystemCallArguments) -> Int64 {
+        guard a.a3 == 0 && a.a4 == 0 else { return Errno.EINVAL.result }
+        let vector = process.guestBytes(process.auxiliaryVectorBytes)
+        let count = Int(min(UInt64(vector.count), a.a2))
+        let copied = vector.withUnsafeBytes { copyToGuest($0.baseAddress!, count: count, at: a.a1) }
+        return copied ? Int64(vector.count) : Errno.EFAULT.result
     }
 }

@@ -64,6 +64,7 @@ extension LinuxThread {
         if new != 0 {
             guard var words = readGuest(SignalAction.self, at: new) else { return Errno.EFAULT.result }
             words.mask &= ~SignalTable.unblockable
+            words.flags &= SignalAction.knownFlags
             action = words
         }
         let before = signals[signal]

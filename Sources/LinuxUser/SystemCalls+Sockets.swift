@@ -37,11 +37,11 @@ extension SystemCallTable {
         forward(206, "sendto", host: 44, [
             .fd, .buffer(lengthArgument: 2), .unsigned, .flags(.message), .structure(.sockaddr), .unsigned,
         ])
-        forward(207, "recvfrom", host: 45, [
+        fill(207, "recvfrom", host: 45, .buffer, [
             .fd, .outputBuffer, .unsigned, .flags(.message), .structure(.sockaddrOut), .structure(.intPointer),
         ])
         forward(211, "sendmsg", host: 46, [.fd, .structure(.message), .flags(.message)])
-        forward(212, "recvmsg", host: 47, [.fd, .structure(.message), .flags(.message)])
+        fill(212, "recvmsg", host: 47, .message, [.fd, .structure(.message), .flags(.message)])
         forward(269, "sendmmsg", host: 307, [.fd, .pointer, .unsigned, .flags(.message)])
         forward(243, "recvmmsg", host: 299, [.fd, .pointer, .unsigned, .flags(.message), .structure(.timespec)])
     }

@@ -38,9 +38,10 @@ extension SystemCallTable {
 
 enum CloneFlag {
     static let sharesMemory: UInt64 = 0x100, sharesHandlers: UInt64 = 0x800, pidfd: UInt64 = 0x1000, vfork: UInt64 = 0x4000
-    static let parent: UInt64 = 0x8000, thread: UInt64 = 0x1_0000, setsThreadPointer: UInt64 = 0x8_0000
+    static let thread: UInt64 = 0x1_0000, setsThreadPointer: UInt64 = 0x8_0000
     static let parentSetsID: UInt64 = 0x10_0000, childClearsID: UInt64 = 0x20_0000, childSetsID: UInt64 = 0x100_0000
-    static let newNamespaces: UInt64 = 0x7e02_0080, clearsHandlers: UInt64 = 0x1_0000_0000, intoCgroup: UInt64 = 0x2_0000_0000
+    static let newTimeNamespace: UInt64 = 0x80, newNamespaces: UInt64 = 0x7e02_0000 | newTimeNamespace
+    static let clearsHandlers: UInt64 = 0x1_0000_0000, intoCgroup: UInt64 = 0x2_0000_0000
 }
 
 extension LinuxThread {
@@ -56,8 +57,11 @@ extension LinuxThread {
             guard let word = readGuest(UInt64.self, at: address &+ UInt64(64 + index * 8)) else { return Errno.EFAULT.result }
             extra[index] = word
         }
-        // A chosen process number needs a privilege that the emulator does not pass on.
-        if extra[1] != 0 { return Errno.EPERM.result }
+        // A chosen process number needs a privilege that the emulator does not pass on, and libc's fork starts in no other
+        // cgroup.
+        if extra[1] != 0 || words.0 & CloneFlag.intoCgroup != 0 { return Errno.EPERM.result }
+        // An exit signal among the flags is of the older call.
+        if words.0 & 0xff & ~CloneFlag.newTimeNamespace != 0 || words.4 > 64 { return Errno.EINVAL.result }
         if (words.5 == 0) != (words.6 == 0) { return Errno.EINVAL.result }
         result = CloneArguments(
             flags: words.0, exitSignal: words.4, stackPointer: words.5 == 0 ? 0 : words.5 &+ words.6, threadPointer: words.7,
@@ -67,8 +71,11 @@ extension LinuxThread {
 
     func clone(_ arguments: CloneArguments) -> Int64 {
         let flags = arguments.flags
+        if flags & CloneFlag.sharesHandlers != 0 && flags & (CloneFlag.sharesMemory | CloneFlag.clearsHandlers) != CloneFlag.sharesMemory {
+            return Errno.EINVAL.result
+        }
         if flags & CloneFlag.thread != 0 {
-            guard flags & CloneFlag.sharesHandlers != 0, flags & CloneFlag.sharesMemory != 0 else { return Errno.EINVAL.result }
+            guard flags & CloneFlag.sharesHandlers != 0 else { return Errno.EINVAL.result }
             return startThread(arguments)
         }
         if flags & CloneFlag.newNamespaces != 0 { return Errno.EPERM.result }

@@ -25,7 +25,8 @@ extension SystemCallTable {
     private func addTimerCalls() {
         forward(102, "getitimer", host: 36, [.flags(.interval), .structure(.itimerval)])
         forward(103, "setitimer", host: 38, [.flags(.interval), .structure(.itimerval), .pointer])
-        // `struct sigevent` is the same; the signal arrives like any other, SIGEV_THREAD_ID names a host thread as the guest does.
+        // `struct sigevent` is the same; the signal arrives like any other, SIGEV_THREAD_ID names a host thread as the guest
+        // does.
         forward(107, "timer_create", host: 222, [.flags(.clock), .pointer, .structure(.intPointer)])
         forward(108, "timer_gettime", host: 224, [.int, .pointer])
         forward(109, "timer_getoverrun", host: 225, [.int])

@@ -3,8 +3,8 @@
 //
 // Bytes that are loaded from one base and stored in the same order to another become one load in the place of the first and one
 // store in the place of the first; the single bytes are taken from the word. Reading the word back then costs no wait for eight
-// stores to retire. An access that faults is the first byte's as far as the state goes; the interpreter finds out whether that byte
-// faults, or a later one. Nothing between the loads writes memory, nothing between the stores observes it.
+// stores to retire. An access that faults is the first byte's as far as the state goes; the interpreter finds out whether that
+// byte faults, or a later one. Nothing between the loads writes memory, nothing between the stores observes it.
 
 import IR
 

@@ -1,7 +1,8 @@
 // Machine mode: accesses of a superblock to bytes near each other ask the look-aside buffer once, all together.
 //
-// The first of a group gets a `hostAddress` in front that proves all of its bytes, and the others, too, go from there. Where an exit is
-// between them the later ones may never come: the proof then asks for more than is needed, which only costs time when it fails.
+// The first of a group gets a `hostAddress` in front that proves all of its bytes, and the others, too, go from there. Where an
+// exit is between them the later ones may never come: the proof then asks for more than is needed, which only costs time when it
+// fails.
 
 import IR
 

@@ -86,8 +86,8 @@ extension LoopVectorizer {
         return test
     }
 
-    /// A number less a constant, tested for a range as an unsigned number: what is below zero is out of the range whether it is taken as
-    /// very large, or as the lane has it.
+    /// A number less a constant, tested for a range as an unsigned number: what is below zero is out of the range whether it is
+    /// taken as very large, or as the lane has it.
     private func rangeTest(_ condition: Condition, _ a: Value, _ b: Value?) -> LaneTest.Range? {
         guard [.greaterUnsigned, .lessOrEqualUnsigned, .lessUnsigned, .greaterOrEqualUnsigned].contains(condition), integerBytes < 4, let b
         else { return nil }
@@ -116,8 +116,8 @@ extension LoopVectorizer {
         return -added
     }
 
-    /// Iterations of the loop itself, one behind the other, that pay before its vectors are tried; nil where they go first. What is
-    /// searched for is near, mostly.
+    /// Iterations of the loop itself, one behind the other, that pay before its vectors are tried; nil where they go first. What
+    /// is searched for is near, mostly.
     package static func iterations(before vectors: Function) -> Int? {
         var isSearch = false, lanes = 0
         for index in 0 ..< vectors.count {

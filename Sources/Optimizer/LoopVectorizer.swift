@@ -22,8 +22,8 @@ package struct LoopVectorizer {
         package var vectorBytes: Int
         /// There are fused multiply-add instructions.
         package var fuses: Bool
-        /// Guest addresses are host addresses: searches, which read ahead, and copies of several words, whose accesses come at once, can tell where
-        /// their pages end.
+        /// Guest addresses are host addresses: searches, which read ahead, and copies of several words, whose accesses come at
+        /// once, can tell where their pages end.
         package var hasPlainMemory: Bool
         package init(vectorBytes: Int, fuses: Bool, hasPlainMemory: Bool = true) {
             self.vectorBytes = vectorBytes

@@ -1,5 +1,5 @@
-// Writing the vector form of a loop, in the order: is there a group of iterations, may its accesses be reordered; loads, arithmetic,
-// stores; registers; does the loop go on.
+// Writing the vector form of a loop, in the order: is there a group of iterations, may its accesses be reordered; loads,
+// arithmetic, stores; registers; does the loop go on.
 
 import IR
 

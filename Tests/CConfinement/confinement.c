@@ -33,6 +33,8 @@ static const int refused[] = {
     SYS_utimensat, SYS_futimesat, SYS_setxattr, SYS_lsetxattr, SYS_fsetxattr, SYS_removexattr, SYS_lremovexattr,
     SYS_fremovexattr, SYS_setpriority, SYS_ioprio_set, SYS_sched_setscheduler, SYS_sched_setparam, SYS_sched_setattr,
     SYS_shmget, SYS_msgget, SYS_semget, SYS_mq_open, SYS_mq_unlink, SYS_prlimit64, SYS_fanotify_init, SYS_vhangup,
+    // Of newer kernels than some headers: fchmodat2, setxattrat, removexattrat, file_setattr.
+    452, 463, 466, 469,
 };
 
 #define LOAD(offset) (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offset)

@@ -1,5 +1,8 @@
 // Random instructions, one by one and in sequences: the lifted code must do what the interpreter does.
+//
+// MYNAH_FUZZ_SEED=S tries others than those of every run.
 
+import Foundation
 import Guest
 import GuestRISCV
 import IR
@@ -43,8 +46,13 @@ extension RISCVOpcode {
 @Suite struct LiftFuzzTests {
     static let start: UInt64 = 0x1000
 
+    private static let seed = ProcessInfo.processInfo.environment["MYNAH_FUZZ_SEED"].flatMap(UInt64.init) ?? 0
+
+    /// The numbers of one test.
+    private static func random(_ test: UInt64) -> LiftRandom { LiftRandom(seed: seed &* 32 &+ test) }
+
     @Test func singleInstructions() {
-        var random = LiftRandom(seed: 7)
+        var random = LiftFuzzTests.random(7)
         let machine = LiftMachine()
         for row in RISCVInstructionTable.rows where !row.opcode.accessesControlRegister {
             for _ in 0 ..< 150 {
@@ -67,7 +75,7 @@ extension RISCVOpcode {
     }
 
     @Test func straightLines() {
-        var random = LiftRandom(seed: 11)
+        var random = LiftFuzzTests.random(11)
         let machine = LiftMachine()
         for _ in 0 ..< 1500 {
             let words = (0 ..< 30).map { _ in LiftFuzzTests.computation(&random) } + [Encode.ecall]
@@ -79,7 +87,7 @@ extension RISCVOpcode {
 
     /// Branches over one or two instructions, to either side of the exits that they make.
     @Test func branches() {
-        var random = LiftRandom(seed: 13)
+        var random = LiftFuzzTests.random(13)
         let machine = LiftMachine()
         for _ in 0 ..< 1000 {
             var words = (0 ..< 12).map { _ in LiftFuzzTests.computation(&random) } + [Encode.ecall]
@@ -96,7 +104,7 @@ extension RISCVOpcode {
 
     /// The compare-and-swap loop, with expected values that are equal, different, and equal in the low word only.
     @Test func compareAndSwap() {
-        var random = LiftRandom(seed: 17)
+        var random = LiftFuzzTests.random(17)
         let machine = LiftMachine()
         for index in 0 ..< 400 {
             let width: UInt32 = index % 2 == 0 ? 2 : 3

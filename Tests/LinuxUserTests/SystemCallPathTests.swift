@@ -5,7 +5,7 @@ import Testing
 
 /// The sysroot and the guest's own /proc.
 @Suite struct SystemCallPathTests {
-    /// A sysroot with /usr/lib/real, /usr/link -> /usr/lib/real (absolute), /tmp and a link that leads nowhere.
+    /// A sysroot with /usr/lib/real, /usr/link -> /usr/lib/real and /lib -> /usr/lib (absolute), /tmp and a link that leads nowhere.
     private func withSysroot(_ body: (String) -> Void) {
         var template = Array("/tmp/mynah-sysroot-XXXXXX".utf8CString)
         let made = template.withUnsafeMutableBufferPointer { mkdtemp($0.baseAddress!) != nil }
@@ -14,9 +14,10 @@ import Testing
         for directory in ["/usr", "/usr/lib", "/tmp", "/proc"] { mkdir(root + directory, 0o755) }
         close(open(root + "/usr/lib/real", O_CREAT | O_WRONLY, 0o644))
         symlink("/usr/lib/real", root + "/usr/link")
+        symlink("/usr/lib", root + "/lib")
         symlink("/nowhere-at-all", root + "/usr/dangling")
         defer {
-            for file in ["/usr/lib/real", "/usr/link", "/usr/dangling"] { unlink(root + file) }
+            for file in ["/usr/lib/real", "/usr/link", "/usr/dangling", "/lib"] { unlink(root + file) }
             for directory in ["/usr/lib", "/usr", "/tmp", "/proc", ""] { rmdir(root + directory) }
         }
         body(root)
@@ -30,11 +31,27 @@ import Testing
             #expect(resolver.hostPath(of: "/usr/link") == root + "/usr/lib/real")
             #expect(resolver.hostPath(of: "/usr/link", following: false) == root + "/usr/link")
             #expect(resolver.hostPath(of: "/usr/dangling") == root + "/usr/dangling")
+            #expect(resolver.hostPath(of: "/lib/real", following: false) == root + "/usr/lib/real")
             // What is not there, relative, or always the host's.
             #expect(resolver.hostPath(of: "/usr/lib/absent") == nil)
             #expect(resolver.hostPath(of: "usr/lib/real") == nil)
-            #expect(resolver.hostPath(of: "/tmp") == nil)
-            #expect(resolver.hostPath(of: "/proc") == nil)
+            for path in ["/", "/..", "/.", "/tmp", "/tmp/", "//tmp", "/./tmp/.", "/../tmp", "/proc", "//proc/", "/../proc/../proc"] {
+                #expect(resolver.hostPath(of: path) == nil, "\(path)")
+            }
+            #expect(resolver.hostPath(of: "//usr/./lib/real") == root + "/usr/lib/real")
+        }
+    }
+
+    /// What a program finds out of its own place on the host: the links on the way are the guest's there, too.
+    @Test func pathsOfTheHostIntoTheSysroot() {
+        withSysroot { root in
+            let resolver = PathResolver(sysroot: root)
+            #expect(resolver.hostPath(of: root + "/usr/link") == root + "/usr/lib/real")
+            #expect(resolver.hostPath(of: root + "/lib/real", following: false) == root + "/usr/lib/real")
+            for path in ["/usr/lib/real", "/usr/dangling", "/usr/absent", "", "/../etc/passwd", "/usr/..", "-other/usr/link"] {
+                #expect(resolver.hostPath(of: root + path) == nil, "\(path)")
+            }
+            #expect(resolver.hostPath(of: root + "/usr/link", following: false) == nil)
         }
     }
 

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 #include <time.h>
 
 typedef long (*Function)(long);
@@ -142,6 +143,36 @@ static void second_mapping(void) {
     close(memory);
 }
 
+// Buffers that go on over pages with code in them: nothing is cut off in front of such a page, in a file or in a stream.
+static void read_over_code(void) {
+    enum { page = 4096, pages = 4 };
+    unsigned char *area = map(pages * page, PROT_READ | PROT_WRITE | PROT_EXEC), content[pages * page];
+    char name[] = "/tmp/check-code-XXXXXX";
+    int file = mkstemp(name), ends[2], whole = 0, right = 0;
+    unlink(name);
+    for (int i = 0; i < pages; i++) write_add(content + i * page, 100 + i);
+    if (pwrite(file, content, sizeof content, 0) != sizeof content || pipe(ends)) perror("pwrite");
+    for (int how = 0; how < 5; how++) {
+        for (int i = 0; i < pages; i++) write_add(area + i * page, i);
+        flush(area, pages * page);
+        for (int i = 1; i < pages; i++) right += as_function(area + i * page)(1000) == 1000 + i; // the first page has none yet
+        struct iovec parts[2] = {{area, page + 8}, {area + page + 8, (pages - 1) * page - 8}};
+        ssize_t count = 0;
+        if (how == 0) lseek(file, 0, SEEK_SET), count = read(file, area, sizeof content);
+        if (how == 1) count = pread(file, area, sizeof content, 0);
+        if (how == 2) lseek(file, 0, SEEK_SET), count = readv(file, parts, 2);
+        if (how == 3) count = preadv(file, parts, 2, 0);
+        if (how == 4 && write(ends[1], content, sizeof content) == sizeof content) count = read(ends[0], area, sizeof content);
+        whole += count == sizeof content;
+        flush(area, pages * page);
+        for (int i = 0; i < pages; i++) right += as_function(area + i * page)(1000) == 1100 + i;
+    }
+    EXPECT(whole == 5, "a read into pages with code is not cut off");
+    EXPECT(right == 5 * (2 * pages - 1), "and what was read runs");
+    close(file), close(ends[0]), close(ends[1]);
+    munmap(area, pages * page);
+}
+
 static void read_into_code(void) {
     unsigned char *area = map(4096, PROT_READ | PROT_WRITE | PROT_EXEC), text[32];
     size_t size = write_add(area, 21);
@@ -218,6 +249,7 @@ int main(void) {
     new_mapping();
     second_mapping();
     read_into_code();
+    read_over_code();
     own_block();
     another_thread();
     return conclude();

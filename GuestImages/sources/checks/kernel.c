@@ -119,6 +119,21 @@ static void identities(void) {
     int signal = 5;
     EXPECT(prctl(PR_SET_PDEATHSIG, SIGTERM) == 0 && prctl(PR_GET_PDEATHSIG, &signal) == 0 && signal == SIGTERM && prctl(PR_SET_PDEATHSIG, 0) == 0, "PR_SET_PDEATHSIG");
     EXPECT(prctl(PR_GET_DUMPABLE) >= 0 && prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) >= 0 && prctl(9999) == -1 && errno == EINVAL, "prctl");
+    pid_t *cleared = NULL, number;
+    pid_t *before = NULL;
+    // A kernel may be built without this one, or be older than the other.
+    if (prctl(PR_GET_TID_ADDRESS, &before) == 0) {
+        EXPECT(syscall(SYS_set_tid_address, &number) == getpid() && prctl(PR_GET_TID_ADDRESS, &cleared) == 0 && cleared == &number,
+               "PR_GET_TID_ADDRESS");
+        syscall(SYS_set_tid_address, before);
+    }
+    char vector[4096], shown[4096];
+    int size = prctl(0x41555856 /* PR_GET_AUXV */, vector, sizeof vector, 0, 0);
+    if (size != -1) {
+        int file = open("/proc/self/auxv", O_RDONLY);
+        EXPECT(size >= read(file, shown, sizeof shown) && size > 0 && !memcmp(vector, shown, 64), "PR_GET_AUXV");
+        close(file);
+    }
 #ifdef __riscv
     EXPECT(prctl(PR_SET_TSC, PR_TSC_SIGSEGV) == -1 && errno == EINVAL, "what only x86 processors have");
     EXPECT(clock_gettime(CLOCK_MONOTONIC, &(struct timespec) { 0 }) == 0, "and the clock still works");

@@ -59,6 +59,8 @@ static void protection(void) {
     EXPECT(changes == 200, "two hundred changes of protection");
     munmap(area + 3 * page, page);
     EXPECT(mprotect(area + 2 * page, 2 * page, PROT_READ) == -1 && errno == ENOMEM, "mprotect over a hole");
+    EXPECT(mprotect(area, page, PROT_READ | PROT_WRITE | 8) == 0 && can_write(area), "PROT_SEM means nothing");
+    EXPECT(mprotect(area, page, PROT_READ | 16) == -1 && errno == EINVAL, "mprotect checks the protection");
     // eight bytes, the last four of them in a page that forbids it
     mprotect(area + page, page, PROT_READ | PROT_WRITE);
     mprotect(area + 2 * page, page, PROT_NONE);

@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 
@@ -83,6 +84,28 @@ static int run_self(const char *role, char *const environment[], int with_vfork)
     return wait_value(child);
 }
 
+// Executes this program by a descriptor that may close at that: of its file, or of the directory that it is in.
+static int run_by_descriptor(int flags, int how) {
+    char *const arguments[] = {"renamed", "arguments", "two words", "", NULL}, *const none[] = {NULL};
+    char path[4096], link[64];
+    ssize_t size = readlink("/proc/self/exe", path, sizeof path - 1);
+    if (size <= 0) return -1;
+    path[size] = 0;
+    char *name = strrchr(path, '/');
+    pid_t child = fork();
+    if (child == 0) {
+        int file = open(path, O_PATH | flags);
+        *name++ = 0;
+        int directory = open(path, O_PATH | O_DIRECTORY | flags);
+        snprintf(link, sizeof link, "/proc/self/fd/%d", file);
+        if (how == 0) execve(link, arguments, none);
+        if (how == 1) syscall(SYS_execveat, directory, name, arguments, none, 0);
+        if (how == 2) syscall(SYS_execveat, file, "", arguments, none, AT_EMPTY_PATH);
+        _exit(126);
+    }
+    return wait_value(child);
+}
+
 static int run_role(int count, char **arguments) {
     const char *value = getenv("CHECK_VALUE");
     if (!strcmp(arguments[1], "arguments"))
@@ -102,6 +125,10 @@ static void executions(void) {
     dup3(descriptor, 50, O_CLOEXEC);
     EXPECT(run_self("descriptors", none, 0) == 23, "close-on-exec descriptors are closed, others are kept");
     close(50), close(51), close(descriptor);
+    EXPECT(run_by_descriptor(O_CLOEXEC, 0) == 21 && run_by_descriptor(0, 0) == 21, "execve of a path below /proc/self/fd");
+    EXPECT(run_by_descriptor(O_CLOEXEC, 1) == 21 && run_by_descriptor(0, 1) == 21, "execveat from a directory");
+    EXPECT(run_by_descriptor(O_CLOEXEC, 2) == 21 && run_by_descriptor(0, 2) == 21, "execveat of a descriptor");
+    EXPECT(syscall(SYS_execveat, 99, "", (char *[]) {"none", NULL}, none, AT_EMPTY_PATH) == -1 && errno == EBADF, "of none");
     char *const arguments[] = {"none", NULL};
     EXPECT(execve("/nowhere/at/all", arguments, none) == -1 && errno == ENOENT, "execve of a missing file");
     EXPECT(execve("/dev/null", arguments, none) == -1 && errno == EACCES, "execve of a file that cannot be executed");

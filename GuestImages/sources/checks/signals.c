@@ -52,6 +52,9 @@ static void basic_delivery(void) {
     sigaction(SIGUSR2, NULL, &old);
     EXPECT(seen == SIGUSR2 && old.sa_handler == SIG_DFL, "SA_RESETHAND restores the default");
     EXPECT(sigaction(SIGKILL, &(struct sigaction){.sa_handler = SIG_IGN}, NULL) == -1 && errno == EINVAL, "SIGKILL cannot be caught");
+    struct sigaction unknown = {.sa_handler = SIG_IGN, .sa_flags = SA_NODEFER | 0x400};
+    EXPECT(sigaction(SIGUSR2, &unknown, NULL) == 0 && sigaction(SIGUSR2, NULL, &old) == 0 && (old.sa_flags & SA_NODEFER)
+               && !(old.sa_flags & 0x400), "a flag that no kernel knows does not stay");
     EXPECT(kill(getpid(), 0) == 0 && kill(getpid(), 999) == -1 && errno == EINVAL, "kill checks the signal number");
 }
 
@@ -167,6 +170,14 @@ static void faults(void) {
     caught = sigsetjmp(recovery, 1);
     if (!caught) ((void (*)(void))area)();
     EXPECT(caught == SIGSEGV && fault_address == area, "a jump to a page that is not executable");
+#if defined(__riscv)
+    static char *const volatile nowhere[] = {(char *)0x8000000000000008, (char *)0x0000800000000000, (char *)0xdeadbeefdeadbee8};
+    for (volatile int i = 0; i < 3; i++) {
+        caught = sigsetjmp(recovery, 1);
+        if (!caught) (void)*(volatile long *)nowhere[i];
+        EXPECT(caught == SIGSEGV && fault_address == nowhere[i] && last_code == SEGV_MAPERR, "an address that no page table can have");
+    }
+#endif
     volatile int again = 0;
     for (volatile int i = 0; i < 1000; i++)
         if (sigsetjmp(recovery, 1)) again++;
@@ -183,6 +194,25 @@ static void faults(void) {
     }
     EXPECT(caught == SIGILL, "an illegal instruction");
     munmap(area, 2 * page);
+}
+
+// A signal whose frame has no place becomes a SIGSEGV, whose handler has a stack of its own.
+static void frames_without_room(void) {
+    install(SIGUSR1, note, 0);
+    install(SIGSEGV, jump_out, SA_ONSTACK);
+    int caught = sigsetjmp(recovery, 1);
+    if (!caught) {
+#if defined(__riscv)
+        register long a0 __asm__("a0") = getpid(), a1 __asm__("a1") = SIGUSR1, a7 __asm__("a7") = 129; // kill
+        __asm__ volatile("mv s1, sp\nli sp, 64\necall\nmv sp, s1" : "+r"(a0) : "r"(a1), "r"(a7) : "s1", "memory");
+#else
+        long number = 62; // kill
+        __asm__ volatile("mov %%rsp, %%rbx\nmov $64, %%esp\nsyscall\nmov %%rbx, %%rsp"
+                         : "+a"(number) : "D"((long)getpid()), "S"((long)SIGUSR1) : "rbx", "rcx", "r11", "memory");
+#endif
+    }
+    EXPECT(caught == SIGSEGV && last_code == SI_KERNEL, "a signal frame without room is a SIGSEGV");
+    signal(SIGSEGV, SIG_DFL);
 }
 
 static volatile uint64_t kept[4];
@@ -320,6 +350,7 @@ int main(void) {
     nesting();
     alternate_stack();
     faults();
+    frames_without_room();
     repairs();
     interrupted_calls();
     busy_loop();

@@ -15,15 +15,7 @@ extension LinuxThread {
     /// In the child of a vfork, which runs in the memory of its parent, breakpoints and all. False when there is none here.
     func stepOverBreakpoint() -> Bool {
         guard !process.memory.breakpoints(at: process.abi.programCounter(state)).isEmpty else { return false }
-        switch process.memory.withoutBreakpoints({ cpu.interpretOne() }) {
-        case nil, .interrupted: break
-        case .systemCall: makeSystemCall()
-        case .memoryFault(let address, let signal, let code): raiseFault(signal: signal, code: code, address: address)
-        case .instructionFault(let address): raiseFetchFault(address: address)
-        case .illegalInstruction: raiseFault(signal: SIGILL, code: 1, address: process.abi.programCounter(state))
-        case .breakpoint: raiseFault(signal: SIGTRAP, code: 1, address: process.abi.programCounter(state))
-        case .trap, .waitForInterrupt: preconditionFailure("an exit of machine mode")
-        }
+        if let exit = process.memory.withoutBreakpoints({ cpu.interpretOne() }) { serve(exit) }
         return true
     }
 }

@@ -74,8 +74,10 @@ extension LinuxThread {
                 let cause = kinds.contains(.software) ? DebugStopCause.softwareBreakpoint : .hardwareBreakpoint
                 give(debugger.stop(entry, .trap, cause), entry, debugger)
             }
-        case .memoryFault(let address, let signal, let code): fault(signal, code, address, entry, debugger)
-        case .instructionFault(let address): fault(SIGSEGV, process.memory.isMapped(address) ? 2 : 1, address, entry, debugger)
+        case .memoryFault(let hostAddress, let signal, let hostCode):
+            let (address, code) = memoryFault(address: hostAddress, code: hostCode)
+            fault(signal, code, address, entry, debugger)
+        case .instructionFault(let address): fault(SIGSEGV, fetchFaultCode(address: address), address, entry, debugger)
         case .illegalInstruction: fault(SIGILL, 1, pc, entry, debugger)
         case .trap, .waitForInterrupt: preconditionFailure("an exit of machine mode")
         }
@@ -151,8 +153,8 @@ extension LinuxThread {
         if isCaught { completed(entry, debugger) }
     }
 
-    /// As `deliverSignals`, with a question before each. `interrupted` is a call that a signal ended: the guest sees that only when
-    /// one of its handlers runs, otherwise the call is made again.
+    /// As `deliverSignals`, with a question before each. `interrupted` is a call that a signal ended: the guest sees that only
+    /// when one of its handlers runs, otherwise the call is made again.
     private func deliverQueuedSignals(_ entry: DebuggedThread, _ debugger: ProcessDebugger, interrupted: HeldCall? = nil) {
         _ = mynah_set_host_mask(~0)
         record.pointee.pending = 0

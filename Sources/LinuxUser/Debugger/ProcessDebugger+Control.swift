@@ -46,8 +46,8 @@ extension ProcessDebugger {
         }
     }
 
-    /// Runs `body` with a thread whose registers nobody else changes: one that waits in a system call is brought out of it first. Nil
-    /// when there is no such thread, or when it cannot be brought out.
+    /// Runs `body` with a thread whose registers nobody else changes: one that waits in a system call is brought out of it first.
+    /// Nil when there is no such thread, or when it cannot be brought out.
     func withChangeableThread<Result>(_ id: DebugThreadID, _ body: (DebuggedThread) -> Result?) -> Result? {
         gate.locked {
             guard let entry = entries.first(where: { $0.id == id }) else { return nil }

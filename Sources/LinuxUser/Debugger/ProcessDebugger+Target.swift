@@ -130,13 +130,4 @@ extension AddressSpace {
             return Int(min(reached, end) - address)
         }
     }
-
-    /// Ends the watches in a range that is written to from outside, and drops the code that they were for.
-    func releaseWatches(in range: Range<UInt64>) {
-        var page = range.lowerBound & ~(Self.pageBytes - 1)
-        while page < range.upperBound {
-            if let outdated = releaseWatch(at: page) { invalidateTranslations(outdated) }
-            page += Self.pageBytes
-        }
-    }
 }

@@ -100,8 +100,8 @@ package final class ProcessDebugger: @unchecked Sendable {
         }
     }
 
-    /// Stops everything because of this thread, and returns when it goes on: the signal that it gets then. When another thread's stop
-    /// came first, this one is told behind it if it `lasts`, and forgotten otherwise: the reason is found again.
+    /// Stops everything because of this thread, and returns when it goes on: the signal that it gets then. When another thread's
+    /// stop came first, this one is told behind it if it `lasts`, and forgotten otherwise: the reason is found again.
     func stop(
         _ entry: DebuggedThread, _ signal: GDBSignal, _ cause: DebugStopCause = .none, info: SignalInfo? = nil, lasts: Bool = false
     ) -> GDBSignal {
@@ -160,8 +160,8 @@ package final class ProcessDebugger: @unchecked Sendable {
         }
     }
 
-    /// What stands in memory that is watched for writes, for `changedWatchpoint` after a system call: the kernel's writes are seen by what
-    /// they change.
+    /// What stands in memory that is watched for writes, for `changedWatchpoint` after a system call: the kernel's writes are
+    /// seen by what they change.
     func watchedContents() -> [[UInt8]] {
         let most: UInt64 = 4096
         return watchpoints.map { point in
