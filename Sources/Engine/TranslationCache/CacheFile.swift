@@ -171,15 +171,17 @@ struct CacheUnit {
                 guard fits(code.firstWrite, code.writeCount, block.writeCount) else { return false }
             }
         }
+        // Displacements are within the code, and within an aligned quadword each.
+        func isPatchable(_ field: UInt32) -> Bool { fits(field, 4, code) && field & 7 <= 4 }
         for link in links {
-            guard link.field == StoredLink.noField || fits(link.field, 4, code) && link.field & 3 == 0, link.stub < code,
-                link.block < header.blockCount
-            else { return false }
+            guard link.field == StoredLink.noField || isPatchable(link.field), link.stub < code, link.block < header.blockCount else {
+                return false
+            }
         }
         for cache in caches {
-            guard fits(cache.target, 8, code), cache.target & 7 == 0, fits(cache.hit, 4, code), fits(cache.miss, 4, code),
-                cache.lookup < code, (cache.hit | cache.miss) & 3 == 0
-            else { return false }
+            guard fits(cache.target, 8, code), cache.target & 7 == 0, isPatchable(cache.hit), isPatchable(cache.miss), cache.lookup < code else {
+                return false
+            }
         }
         var proved: UInt64 = 0
         for proof in proofs { proved += UInt64(proof.byteCount) }
