@@ -178,6 +178,12 @@ private func message(_ body: () throws -> Void) -> String {
         try board.powerOn()
         #expect(message { try board.save(to: "/no/directory/file") }.contains("cannot save the machine to '/no/directory/file': No such file"))
         if access("/dev/full", W_OK) == 0 { #expect(message { try board.save(to: "/dev/full/x") }.contains("cannot save")) }
+        // What is no file keeps its name.
+        let pipe = scratch.file("pipe")
+        var status = stat()
+        #expect(mkfifo(pipe, 0o600) == 0)
+        for path in [pipe, scratch.path] { #expect(message { try board.save(to: path) }.contains("which is no regular file: save elsewhere")) }
+        #expect(stat(pipe, &status) == 0 && status.st_mode & S_IFMT == S_IFIFO)
         // The file that was there stays when a later one cannot be finished.
         let path = scratch.file("kept")
         try board.save(to: path)

@@ -113,6 +113,8 @@ extension Board {
         try description(try SavedMachineReader(path: path, verifies: false), path)
     }
 
+    private static let goneText = "what the machine did before is gone: 'reset' starts it anew"
+
     private static func damaged(_ path: String, _ error: StateError) -> BootError {
         .notBootable("the saved machine '\(path)' does not make sense (\(error.description)): it cannot be loaded; save the machine again")
     }
@@ -153,7 +155,10 @@ extension Board {
             serialConsole?.pendingInput = state.typed
             if let entropy = entropy as? SeededEntropy, let saved = state.entropy { entropy.state = saved }
         } catch let error as StateError {
-            throw Board.damaged(path, isGone ? StateError(error.description + "; what the machine did before is gone: 'reset' starts it anew") : error)
+            throw Board.damaged(path, isGone ? StateError(error.description + "; \(Board.goneText)") : error)
+        } catch let error as BackendError {
+            // A drive that did not take its contents.
+            throw BootError.notBootable("the saved machine '\(path)' cannot be loaded: \(error.description)" + (isGone ? "; \(Board.goneText)" : ""))
         }
         for case let share as VirtioFileShare in slots.map(\.device) where share.lostFileCount > 0 {
             notes.append("\(share.lostFileCount) files that the guest had open in the shared directory '\(share.tag)' are gone or may not be opened any more")
