@@ -1,5 +1,6 @@
 // Kernels and firmware as files: good ones, wrong ones with their messages, and thousands of damaged ones.
 
+import Glibc
 import Testing
 
 @testable import Machine
@@ -125,6 +126,9 @@ import Testing
             try BootFile(reading: "/nonexistent/kernel", as: "kernel")
         }
         #expect(throws: BootError.notBootable("the kernel '/tmp' is no regular file")) { try BootFile(reading: "/tmp", as: "kernel") }
+        let scratch = Scratch(), pipe = scratch.file("pipe")
+        #expect(mkfifo(pipe, 0o600) == 0)
+        #expect(throws: BootError.notBootable("the kernel '\(pipe)' is no regular file")) { try BootFile(reading: pipe, as: "kernel") }
     }
 }
 
