@@ -27,7 +27,7 @@ package final class VirtioQueue {
         package var nextAvailable: UInt16 = 0
         /// Entries of the used ring that were filled.
         package var nextUsed: UInt16 = 0
-        /// `nextUsed` when the driver was interrupted last.
+        /// `nextUsed` when it was decided last whether to interrupt the driver.
         package var signalled: UInt16 = 0
     }
 
@@ -138,6 +138,8 @@ package final class VirtioQueue {
                 table = inner
                 entries = Int(length) / VirtioQueue.descriptorBytes
                 index = 0
+                // Behind descriptors of the ring (section 2.7.5.3.2) the table counts its own.
+                steps = 0
                 isIndirect = true
                 continue
             }
@@ -173,13 +175,9 @@ package final class VirtioQueue {
         mynah_fence()
         let old = state.signalled, new = state.nextUsed
         if old == new { return false }
-        guard hasEventIndex else {
-            state.signalled = new
-            return rings.available.load(0, as: UInt16.self) & 1 == 0
-        }
-        let event: UInt16 = rings.available.load(4 + 2 * Int(state.size))
-        guard new &- event &- 1 < new &- old else { return false }
         state.signalled = new
-        return true
+        guard hasEventIndex else { return rings.available.load(0, as: UInt16.self) & 1 == 0 }
+        let event: UInt16 = rings.available.load(4 + 2 * Int(state.size))
+        return new &- event &- 1 < new &- old
     }
 }
