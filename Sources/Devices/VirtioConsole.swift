@@ -41,6 +41,8 @@ package final class VirtioConsole: VirtioDevice, Snapshottable, @unchecked Senda
     private let ports: [Port]
     private var inputs: [Input] = []
     private let monitor = Monitor()
+    /// Held while a message is handed over, so that two threads do not send the same one.
+    private let sendMonitor = Monitor()
     private weak var transport: VirtioTransport?
     private var isMultiport = false, offersSize = false
     private var size: (columns: UInt16, rows: UInt16)
@@ -199,9 +201,11 @@ package final class VirtioConsole: VirtioDevice, Snapshottable, @unchecked Senda
 
     private func sendMessages() {
         guard let transport else { return }
-        while let message = monitor.locked({ registers.messages.first }) {
-            guard transport.deliver(VirtioConsole.controlReceive, { $0.fill(0, message) }) else { return }
-            monitor.locked { if !registers.messages.isEmpty { registers.messages.removeFirst() } }
+        sendMonitor.locked {
+            while let message = monitor.locked({ registers.messages.first }) {
+                guard transport.deliver(VirtioConsole.controlReceive, { $0.fill(0, message) }) else { return }
+                monitor.locked { if !registers.messages.isEmpty { registers.messages.removeFirst() } }
+            }
         }
     }
 
