@@ -5,7 +5,7 @@ import DeviceModel
 
 struct Qcow2Header {
     static let magic: UInt32 = 0x5146_49fb
-    static let versionTwoBytes = 72, versionThreeBytes = 104
+    static let versionTwoBytes: UInt32 = 72, versionThreeBytes: UInt32 = 104
 
     var version: UInt32 = 3
     var backingOffset: UInt64 = 0
@@ -23,7 +23,7 @@ struct Qcow2Header {
     var compatible: UInt64 = 0
     var autoclear: UInt64 = 0
     var refcountOrder: UInt32 = 4
-    var headerByteCount: UInt32 = 104
+    var headerByteCount = Qcow2Header.versionThreeBytes
     var compression: UInt8 = 0
     var backingPath: String?
     var backingFormat: String?
@@ -66,14 +66,14 @@ struct Qcow2Header {
         refcountTableClusters = BigEndian.word(bytes, 56)
         snapshotCount = BigEndian.word(bytes, 60)
         snapshotsOffset = BigEndian.word(bytes, 64)
-        headerByteCount = 72
+        headerByteCount = Qcow2Header.versionTwoBytes
         guard version >= 3 else { return }
         incompatible = BigEndian.word(bytes, 72)
         compatible = BigEndian.word(bytes, 80)
         autoclear = BigEndian.word(bytes, 88)
         refcountOrder = BigEndian.word(bytes, 96)
         headerByteCount = BigEndian.word(bytes, 100)
-        if headerByteCount > 104 { compression = bytes[104] }
+        if headerByteCount > Qcow2Header.versionThreeBytes { compression = bytes[104] }
     }
 
     static func damaged(_ file: ImageFile, _ what: String) -> BackendError {
@@ -103,7 +103,12 @@ struct Qcow2Header {
         guard refcountTableOffset & mask == 0, refcountTableOffset < 1 << 56, refcountTableOffset != 0,
             UInt64(refcountTableClusters) << UInt64(clusterBits) <= 8 << 20, refcountTableClusters > 0
         else { throw Qcow2Header.damaged(file, "its refcount table") }
-        guard version == 2 || (headerByteCount >= 104 && UInt64(headerByteCount) <= clusterBytes && headerByteCount & 7 == 0) else {
+        let end = file.byteCount
+        guard l1Count == 0 || l1Offset + UInt64(l1Count) * 8 <= end, refcountTableOffset < end else {
+            throw Qcow2Header.damaged(file, "it is cut off in front of its tables")
+        }
+        let isHeaderSound = headerByteCount >= Qcow2Header.versionThreeBytes && UInt64(headerByteCount) <= clusterBytes
+        guard version == 2 || (isHeaderSound && headerByteCount & 7 == 0) else {
             throw Qcow2Header.damaged(file, "its header")
         }
     }
