@@ -20,7 +20,8 @@ extension NinePServer {
     func check(_ state: State) throws {
         guard (4096...NinePServer.messageLimit).contains(state.messageSize) else { throw StateError(" has messages of \(state.messageSize) bytes") }
         guard state.fids.count <= NinePServer.fidLimit, Set(state.fids.map(\.number)).count == state.fids.count,
-            state.fids.filter(\.isOpen).count <= openLimit, state.devices.count <= 1 << 16
+            state.fids.filter(\.isOpen).count <= openLimit, state.devices.count <= 1 << 16,
+            state.fids.filter({ $0.attribute != nil }).count <= NinePServer.attributeFidLimit
         else { throw StateError(" has more files open than it can have, or one of them twice") }
         for fid in state.fids {
             do throws(FileError) { for name in fid.path { try SharedDirectory.check(name) } } catch { throw StateError(" has a path that leads out of the directory") }
