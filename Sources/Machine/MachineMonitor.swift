@@ -73,6 +73,8 @@ package struct MachineMonitor {
         guard board.processor.harts.indices.contains(number) else { return "there are harts 0 to \(board.processor.harts.count - 1)\n" }
         return session.whilePaused {
             let hart = board.processor.harts[number]
+            // One that was started and has not run yet is where it will start.
+            for hart in board.processor.harts { hart.beginPendingStart() }
             switch what {
             case "registers", "r": return registers(hart)
             case "csr": return table(hart.core.controlRegisters.map { ($0.name, $0.value) })

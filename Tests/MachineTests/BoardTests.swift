@@ -266,7 +266,7 @@ private let images = String(#filePath.dropLast("Tests/MachineTests/BoardTests.sw
             return try session.run()
         }
         #expect(answers["info status"] == "paused\n")
-        #expect(answers["info registers"]?.contains("pc 0000000000001000") == true || answers["info registers"]?.contains("pc 0000000000000000") == true)
+        #expect(answers["info registers"]?.contains("pc 0000000000001000") == true, "where it will start")
         #expect(answers["info csr"]?.contains("mstatus") == true && answers["info csr"]?.contains("satp") == true)
         #expect(answers["info mtree"]?.contains("0000000010000000-00000000100000ff serial") == true)
         #expect(answers["xp/2xw 0x1000"] == "0x1000: 0x00000297 0x02828613\n")

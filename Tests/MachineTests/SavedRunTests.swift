@@ -166,7 +166,7 @@ import Testing
                 while session.board.processor.time() < 20_000 { usleep(100) }
                 try session.save(to: path)
                 for round in 0..<8 {
-                    usleep(UInt32(2000 + 4000 * round))
+                    usleep(UInt32(4000 * round))
                     _ = try session.load(from: path)
                     loads += 1
                 }
