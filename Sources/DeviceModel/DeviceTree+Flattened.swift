@@ -8,9 +8,9 @@ package enum DeviceTreeError: Error, CustomStringConvertible, Equatable {
 
     package var description: String {
         switch self {
-        case .notATree: "This is not a flattened device tree: it does not begin with d00dfeed. Make one with dtc -O dtb."
-        case .version(let version): "The flattened device tree has version \(version); versions 16 and 17 can be read."
-        case .damaged(let offset): "The flattened device tree is damaged at byte \(offset): make it again."
+        case .notATree: "it does not begin with d00dfeed"
+        case .version(let version): "it has version \(version), and 16 and 17 can be read"
+        case .damaged(let offset): "it is damaged at byte \(offset)"
         }
     }
 }

@@ -47,7 +47,6 @@ extension StateValue {
     }
 }
 
-
 // MARK: - Encoding
 
 private final class StateEncoder: Encoder {

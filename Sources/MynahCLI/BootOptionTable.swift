@@ -17,13 +17,13 @@ package struct BootSettings {
     package var deviceTreeDump: String?
     /// All drives as snapshots.
     package var isSnapshot = false
-    /// qemu's `-drive if=none,id=…` and `-netdev id=…`, until a device takes them.
     /// Where the machine is saved to when it is stopped, and the seconds of guest time after which it is.
     package var savePath: String?
     package var saveTime: Double?
     /// Options that a saved machine need not be told.
     package var hasMemorySize = false
     package var hasHartCount = false
+    /// qemu's `-drive if=none,id=…` and `-netdev id=…`, until a device takes them.
     package var unattachedDrives: [String: DriveOptions] = [:]
     package var unattachedNetworks: [String: NetworkOptions] = [:]
     /// The directories of qemu's `-fsdev`, by id.

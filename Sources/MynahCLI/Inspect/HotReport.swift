@@ -1,5 +1,5 @@
-// The hot translations of a program that ran, and one of them with every stage: for a terminal. HotPage and HotJSON write the
-// same as a page and as JSON.
+// The hot translations of a program that ran, and one of them with every stage: for a terminal. HotPage writes the same as a page
+// and as JSON.
 
 import Mynah
 
