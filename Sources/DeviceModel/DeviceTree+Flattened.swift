@@ -151,7 +151,9 @@ private struct FlattenedReader {
         namesEnd = namesStart + Int(try word(32))
         structureEnd = version >= 17 ? structureStart + Int(try word(36)) : total
         bootHart = try word(28)
-        guard total <= blob.count, structureStart & 3 == 0, structureEnd <= total, namesEnd <= total else { throw .damaged(at: 4) }
+        guard total <= blob.count, structureStart & 3 == 0, structureEnd <= total, namesEnd <= total else {
+            throw .damaged(at: 4)
+        }
         var entry = Int(try word(16))
         while true {
             let address = try long(entry), byteCount = try long(entry + 8)

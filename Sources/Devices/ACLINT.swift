@@ -42,7 +42,9 @@ package final class ACLINT: Device, Snapshottable, @unchecked Sendable {
     package var time: UInt64 { queue.clock.ticks &+ monitor.locked { registers.timeOffset } }
 
     package func check(_ state: State) throws {
-        guard state.softwareInterrupts.count == software.count, state.timeCompare.count == timer.count else { throw StateError(" has other harts") }
+        guard state.softwareInterrupts.count == software.count, state.timeCompare.count == timer.count else {
+            throw StateError(" has other harts")
+        }
     }
 
     package var state: State {

@@ -42,7 +42,9 @@ package final class ImageFile: @unchecked Sendable {
     init(temporaryIn directory: String) throws(BackendError) {
         var template = Array("\(directory)/mynah-disk-XXXXXX\0".utf8CString)
         let opened = mkstemp(&template)
-        guard opened >= 0, fcntl(opened, F_SETFD, FD_CLOEXEC) == 0 else { throw BackendError("cannot make a temporary file in \(directory)", errorNumber: errno) }
+        guard opened >= 0, fcntl(opened, F_SETFD, FD_CLOEXEC) == 0 else {
+            throw BackendError("cannot make a temporary file in \(directory)", errorNumber: errno)
+        }
         unlink(template)
         path = "a temporary file in \(directory)"
         isWritable = true
@@ -120,7 +122,9 @@ package final class ImageFile: @unchecked Sendable {
     }
 
     func flush() throws(BackendError) {
-        guard fdatasync(descriptor) == 0 || errno == EINVAL else { throw BackendError("cannot flush \(path)", errorNumber: errno) }
+        guard fdatasync(descriptor) == 0 || errno == EINVAL else {
+            throw BackendError("cannot flush \(path)", errorNumber: errno)
+        }
     }
 
     /// Gives the space back where the host can; the range reads as zeroes when the result is true.

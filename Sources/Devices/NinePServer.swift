@@ -45,7 +45,9 @@ final class NinePServer {
     static let attributeFidLimit = 1024
 
     func checkAttributeLimit() throws(FileError) {
-        guard fids.values.lazy.filter({ $0.attribute != nil }).count < NinePServer.attributeFidLimit else { throw FileError(EMFILE) }
+        guard fids.values.lazy.filter({ $0.attribute != nil }).count < NinePServer.attributeFidLimit else {
+            throw FileError(EMFILE)
+        }
     }
 
     deinit { reset() }

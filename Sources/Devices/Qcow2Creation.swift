@@ -37,7 +37,9 @@ extension DiskImage {
             while header.count & 7 != 0 { header.append(0) }
         }
         header += BigEndian.bytes([0, 0 as UInt32]) + name
-        guard header.count <= Int(clusterBytes) else { throw BackendError("the path of the backing file is too long for clusters of \(clusterBytes) bytes") }
+        guard header.count <= Int(clusterBytes) else {
+            throw BackendError("the path of the backing file is too long for clusters of \(clusterBytes) bytes")
+        }
 
         let table = (0..<blockCount).map { (2 + $0) * clusterBytes }
         let blocks = refcountBytes(used: used, blockCount: blockCount, clusterBytes: clusterBytes, order: refcountOrder)

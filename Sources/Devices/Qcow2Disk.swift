@@ -61,7 +61,9 @@ package final class Qcow2Disk: BlockBackend {
         ]
         for (offset, byteCount) in tables {
             for cluster in stride(from: offset, to: offset + byteCount, by: Int(header.clusterBytes)) {
-                guard try refcounts.count(cluster >> UInt64(header.clusterBits)) > 0 else { throw Qcow2Header.damaged(file, "its reference counts") }
+                guard try refcounts.count(cluster >> UInt64(header.clusterBits)) > 0 else {
+                    throw Qcow2Header.damaged(file, "its reference counts")
+                }
             }
         }
     }
@@ -166,7 +168,9 @@ package final class Qcow2Disk: BlockBackend {
         } else if entry & Qcow2Disk.offsetMask != 0 {
             let offset = try clusterOffset(entry)
             // The last cluster of a file may be shorter, but none begins behind the end.
-            if try file.read(at: offset + inside, into: bytes) == 0, offset >= file.byteCount { throw damage("it is cut off in front of its data") }
+            if try file.read(at: offset + inside, into: bytes) == 0, offset >= file.byteCount {
+                throw damage("it is cut off in front of its data")
+            }
         } else {
             try readBacking(cluster << clusterBits + inside, bytes)
         }

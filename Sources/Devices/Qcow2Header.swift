@@ -48,7 +48,9 @@ struct Qcow2Header {
         try check(file)
         try readExtensions(file)
         if backingOffset != 0 {
-            guard backingByteCount <= 1023, backingOffset <= clusterBytes else { throw Qcow2Header.damaged(file, "the name of its backing file") }
+            guard backingByteCount <= 1023, backingOffset <= clusterBytes else {
+                throw Qcow2Header.damaged(file, "the name of its backing file")
+            }
             backingPath = String(decoding: try file.read(at: backingOffset, byteCount: Int(backingByteCount)), as: UTF8.self)
         }
     }
@@ -94,7 +96,9 @@ struct Qcow2Header {
             throw Qcow2Header.damaged(file, "it was not closed, or found damaged before")
         }
         guard (9...21).contains(clusterBits) else { throw Qcow2Header.damaged(file, "its cluster size") }
-        guard refcountOrder <= 6, version == 3 || refcountOrder == 4 else { throw Qcow2Header.damaged(file, "its refcount width") }
+        guard refcountOrder <= 6, version == 3 || refcountOrder == 4 else {
+            throw Qcow2Header.damaged(file, "its refcount width")
+        }
         let mask = clusterBytes - 1, perTable = clusterBytes / 8
         guard byteCount <= 1 << 62, l1Count <= 4 << 20, l1Offset & mask == 0, l1Offset < 1 << 56,
             UInt64(l1Count) >= (byteCount + clusterBytes - 1) / clusterBytes / perTable
@@ -122,7 +126,9 @@ struct Qcow2Header {
             let type: UInt32 = BigEndian.word(head, 0), length: UInt32 = BigEndian.word(head, 4)
             if type == 0 { return }
             guard UInt64(length) <= end - place - 8 else { throw Qcow2Header.damaged(file, "a header extension") }
-            if type == 0xe279_2aca { backingFormat = String(decoding: try file.read(at: place + 8, byteCount: Int(length)), as: UTF8.self) }
+            if type == 0xe279_2aca {
+                backingFormat = String(decoding: try file.read(at: place + 8, byteCount: Int(length)), as: UTF8.self)
+            }
             place += 8 + (UInt64(length) + 7) & ~7
         }
     }

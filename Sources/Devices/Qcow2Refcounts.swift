@@ -138,13 +138,17 @@ final class Qcow2Refcounts {
             blockCount += clusters == 0 ? 0 : 1
             clusters = (index + blockCount + index / 2) / perCluster + 1
         } while blockCount * entriesPerBlock < blockCount + clusters
-        guard clusters << clusterBits <= 8 << 20 else { throw BackendError("the qcow2 image \(file.path) cannot grow any further") }
+        guard clusters << clusterBits <= 8 << 20 else {
+            throw BackendError("the qcow2 image \(file.path) cannot grow any further")
+        }
         // Nothing is different before all of it is written: what fails can be tried again.
         var newTable = table + [UInt64](repeating: 0, count: Int(clusters * perCluster) - table.count), newBlocks: [Int: [UInt8]] = [:]
         let first = index * entriesPerBlock, used = blockCount + clusters
         for block in 0..<blockCount {
             var bytes = [UInt8](repeating: 0, count: Int(clusterBytes))
-            for entry in 0..<entriesPerBlock where block * entriesPerBlock + entry < used { _ = setCounter(&bytes, Int(entry), 1) }
+            for entry in 0..<entriesPerBlock where block * entriesPerBlock + entry < used {
+                _ = setCounter(&bytes, Int(entry), 1)
+            }
             newTable[Int(index + block)] = (first + block) << clusterBits
             newBlocks[Int(index + block)] = bytes
             try file.write(at: (first + block) << clusterBits, bytes)

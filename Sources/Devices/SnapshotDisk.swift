@@ -96,11 +96,15 @@ package final class SnapshotDisk: BlockBackend {
     package var clusterCount: UInt64 { (byteCount + SnapshotDisk.clusterBytes - 1) / SnapshotDisk.clusterBytes }
 
     /// Bytes of a cluster, which exists.
-    package func byteCount(ofCluster cluster: UInt64) -> Int { Int(min(SnapshotDisk.clusterBytes, byteCount - cluster * SnapshotDisk.clusterBytes)) }
+    package func byteCount(ofCluster cluster: UInt64) -> Int {
+        Int(min(SnapshotDisk.clusterBytes, byteCount - cluster * SnapshotDisk.clusterBytes))
+    }
 
     /// Forgets everything that was written.
     package func forgetWrites() {
-        for cluster in writtenClusters { file.punch(at: cluster * SnapshotDisk.clusterBytes, byteCount: SnapshotDisk.clusterBytes) }
+        for cluster in writtenClusters {
+            file.punch(at: cluster * SnapshotDisk.clusterBytes, byteCount: SnapshotDisk.clusterBytes)
+        }
         written = [:]
     }
 }

@@ -172,7 +172,9 @@ package final class VirtioConsole: VirtioDevice, Snapshottable, @unchecked Senda
         func whenReady(_ body: @escaping () -> Void) {
             monitor.locked { readyBody = body }
             // Buffers may have come before there was anybody to tell.
-            if let transport = console.transport, console.accepts(port), transport.hasAvailable(VirtioConsole.receiveQueue(port)) { room() }
+            if let transport = console.transport, console.accepts(port), transport.hasAvailable(VirtioConsole.receiveQueue(port)) {
+                room()
+            }
         }
 
         /// The guest gave buffers, or was reset.
@@ -186,7 +188,9 @@ package final class VirtioConsole: VirtioDevice, Snapshottable, @unchecked Senda
     }
 
     /// A port that the guest has not opened loses its input to nobody.
-    private func accepts(_ port: Int) -> Bool { monitor.locked { !isMultiport || port == 0 || registers.openPorts.contains(port) } }
+    private func accepts(_ port: Int) -> Bool {
+        monitor.locked { !isMultiport || port == 0 || registers.openPorts.contains(port) }
+    }
 
     // MARK: Control messages (section 5.3.6.2)
 

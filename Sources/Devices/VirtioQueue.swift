@@ -72,7 +72,9 @@ package final class VirtioQueue {
     /// The areas of a state, in RAM.
     private func rings(of state: State) throws(VirtioViolation) -> Rings {
         let size = Int(state.size)
-        guard size > 0, size & (size - 1) == 0, size <= maximumSize else { throw VirtioViolation("queue \(index) has \(size) entries") }
+        guard size > 0, size & (size - 1) == 0, size <= maximumSize else {
+            throw VirtioViolation("queue \(index) has \(size) entries")
+        }
         guard state.descriptors & 15 == 0, state.available & 1 == 0, state.used & 3 == 0,
             let descriptors = memory.range(state.descriptors, byteCount: size * VirtioQueue.descriptorBytes),
             let available = memory.range(state.available, byteCount: 6 + 2 * size),
@@ -105,7 +107,9 @@ package final class VirtioQueue {
         guard let rings else { return nil }
         let index: UInt16 = rings.available.load(2), waiting = index &- state.nextAvailable
         if waiting == 0 { return nil }
-        guard waiting <= state.size else { throw VirtioViolation("queue \(self.index): \(waiting) chains in \(state.size) entries") }
+        guard waiting <= state.size else {
+            throw VirtioViolation("queue \(self.index): \(waiting) chains in \(state.size) entries")
+        }
         let head: UInt16 = rings.available.load(4 + 2 * Int(state.nextAvailable & (state.size - 1)))
         let chain = try walk(head, rings.descriptors)
         state.nextAvailable &+= 1
@@ -145,7 +149,9 @@ package final class VirtioQueue {
             }
             // More steps than entries: the chain loops.
             steps += 1
-            guard steps <= min(entries, VirtioQueue.chainLimit) else { throw VirtioViolation("queue \(self.index): a chain without an end") }
+            guard steps <= min(entries, VirtioQueue.chainLimit) else {
+                throw VirtioViolation("queue \(self.index): a chain without an end")
+            }
             guard let buffer = memory.range(address, byteCount: Int(length)) else {
                 if length == 0 { throw VirtioViolation("queue \(self.index): an empty buffer outside of RAM") }
                 throw VirtioViolation("queue \(self.index): a buffer that is not in RAM")

@@ -191,7 +191,9 @@ package final class Board {
         if plan.firmware == nil, let kernel = plan.kernel {
             _ = processor.harts[0].start(at: kernel.entry, opaque: plan.deviceTreeAddress, isSupervisor: true)
         } else {
-            for hart in processor.harts { _ = hart.start(at: BoardMap.bootROM.lowerBound, opaque: plan.deviceTreeAddress, isSupervisor: false) }
+            for hart in processor.harts {
+                _ = hart.start(at: BoardMap.bootROM.lowerBound, opaque: plan.deviceTreeAddress, isSupervisor: false)
+            }
         }
     }
 

@@ -90,7 +90,9 @@ package final class MachineSession: @unchecked Sendable {
     package func save(to path: String) throws {
         try whileHalted { [self] board in
             // The file would hold a guest that waits for its end.
-            if nextGuestRequest != nil { throw BootError.notBootable("the guest has just powered off or restarted: nothing was saved") }
+            if nextGuestRequest != nil {
+                throw BootError.notBootable("the guest has just powered off or restarted: nothing was saved")
+            }
             try board.save(to: path)
         }
     }

@@ -79,7 +79,9 @@ package final class ELFImage: CodeSource {
             let loadable: UInt32 = 1, executable: UInt32 = 1
             guard load(UInt32.self, header) == loadable, load(UInt32.self, header &+ 4) & executable != 0 else { continue }
             let start = load(UInt64.self, header &+ 16), length = load(UInt64.self, header &+ 32), position = offset(header &+ 8)
-            guard position >= 0, position <= byteCount, length <= UInt64(byteCount - position), start <= UInt64.max - length else { continue }
+            guard position >= 0, position <= byteCount, length <= UInt64(byteCount - position), start <= UInt64.max - length else {
+                continue
+            }
             segments.append(Segment(addresses: start ..< start + length, offset: position))
         }
         guard !segments.isEmpty else { throw ProgramError.notRunnable("'\(path)' has no code") }
@@ -96,7 +98,9 @@ package final class ELFImage: CodeSource {
             guard kind == symbolTable || kind == dynamicSymbolTable, kinds.insert(kind).inserted else { continue }
             let strings = offset(table &+ Int(load(UInt32.self, header &+ 40)) &* size &+ 24)
             let start = offset(header &+ 24), count = min(offset(header &+ 32), byteCount) / 24
-            for number in 0 ..< max(0, count) where nameBytes > 0 { addSymbol(at: start &+ number &* 24, strings: strings, &nameBytes) }
+            for number in 0 ..< max(0, count) where nameBytes > 0 {
+                addSymbol(at: start &+ number &* 24, strings: strings, &nameBytes)
+            }
         }
         symbols.sort { $0.address < $1.address }
     }
@@ -119,7 +123,9 @@ package final class ELFImage: CodeSource {
 
     /// The function that an address lies in, with the distance from its start.
     package func symbol(containing address: UInt64) -> (symbol: Symbol, offset: UInt64)? {
-        guard let symbol = symbols.last(where: { $0.address <= address }), address - symbol.address < max(symbol.byteCount, 1) else { return nil }
+        guard let symbol = symbols.last(where: { $0.address <= address }), address - symbol.address < max(symbol.byteCount, 1) else {
+            return nil
+        }
         return (symbol, address - symbol.address)
     }
 

@@ -166,7 +166,9 @@ final class BootRun: @unchecked Sendable {
     }
 
     private func readKeys() {
-        if settings.options.startsPaused && isTerminal && settings.options.debugger == nil { Console.writeError("mynah: paused; Ctrl-A c, then 'cont', lets it go on\n") }
+        if settings.options.startsPaused && isTerminal && settings.options.debugger == nil {
+            Console.writeError("mynah: paused; Ctrl-A c, then 'cont', lets it go on\n")
+        }
         var buffer = [UInt8](repeating: 0, count: 4096)
         while true {
             let count = read(STDIN_FILENO, &buffer, buffer.count)

@@ -53,7 +53,9 @@ extension OptionTable where Settings == RunSettings {
             $0.options.appendsOutput = true
         }
         optionalValue("stats", "json", "print what the engine did, at the end") {
-            guard let format = StatisticsFormat(rawValue: $1 ?? "text") else { throw OptionValueError("expected 'text' or 'json', found '\($1 ?? "")'") }
+            guard let format = StatisticsFormat(rawValue: $1 ?? "text") else {
+                throw OptionValueError("expected 'text' or 'json', found '\($1 ?? "")'")
+            }
             $0.options.statistics = format
         }
         flag(nil, "backtrace", "print registers and calls when a signal ends the program") { $0.options.showsBacktrace = true }

@@ -93,7 +93,9 @@ private func same(_ left: [UInt8]?, _ right: [UInt8]) -> Bool {
             disk.close()
             expectClean(path, "clusters of \(1 << clusterBits), counters of \(1 << refcountOrder)")
         }
-        if run("qemu-img", "convert", "-O", "raw", path, directory.file("raw")) != nil { #expect(same(readFile(directory.file("raw")), model)) }
+        if run("qemu-img", "convert", "-O", "raw", path, directory.file("raw")) != nil {
+            #expect(same(readFile(directory.file("raw")), model))
+        }
     }
 
     /// Small clusters and counters of 64 bits: the table of refcounts has to move.
@@ -128,7 +130,9 @@ private func same(_ left: [UInt8]?, _ right: [UInt8]) -> Bool {
         expectClean(middle)
         expectClean(top)
         #expect(same(readFile(middle), before) && same(readFile(base), content))
-        if run("qemu-img", "convert", "-O", "raw", top, directory.file("raw")) != nil { #expect(same(readFile(directory.file("raw")), model)) }
+        if run("qemu-img", "convert", "-O", "raw", top, directory.file("raw")) != nil {
+            #expect(same(readFile(directory.file("raw")), model))
+        }
     }
 
     /// Images that qemu-img made: compressed clusters, internal snapshots, version 2, other widths.
@@ -338,7 +342,9 @@ private func same(_ left: [UInt8]?, _ right: [UInt8]) -> Bool {
             flushes += 1
         }
         func discard(at offset: UInt64, byteCount: UInt64) throws(BackendError) { discarded += [offset, byteCount] }
-        func writeZeroes(at offset: UInt64, byteCount: UInt64, mayDiscard: Bool) throws(BackendError) { discarded += [offset, byteCount, mayDiscard ? 1 : 0] }
+        func writeZeroes(at offset: UInt64, byteCount: UInt64, mayDiscard: Bool) throws(BackendError) {
+            discarded += [offset, byteCount, mayDiscard ? 1 : 0]
+        }
         func close() {}
     }
 

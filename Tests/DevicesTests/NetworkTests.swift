@@ -106,7 +106,9 @@ final class FakeNetwork: NetworkBackend {
         #expect(HostForward("tcp:127.0.0.1:2222-10.0.2.15:22")?.description == "tcp:127.0.0.1:2222-10.0.2.15:22")
         #expect(HostForward("udp::53-:5353") == HostForward(isUDP: true, hostPort: 53, guestPort: 5353))
         #expect(HostForward("2222-22") == HostForward(hostPort: 2222, guestPort: 22) && HostForward("2222:22") == HostForward("2222-22"))
-        for text in ["", "22", "tcp::-:", "tcp:1.2.3:1-:2", "a-b", "tcp::1-:99999", "1-2-3", "icmp::1-:2"] { #expect(HostForward(text) == nil, "\(text)") }
+        for text in ["", "22", "tcp::-:", "tcp:1.2.3:1-:2", "a-b", "tcp::1-:99999", "1-2-3", "icmp::1-:2"] {
+            #expect(HostForward(text) == nil, "\(text)")
+        }
         #expect(throws: BackendError.self) { try TapNetwork(name: "a name that is too long") }
     }
 }
@@ -135,7 +137,9 @@ final class FakeNetwork: NetworkBackend {
         let driver = VirtioDriver(device)
         driver.start()
         #expect(driver.mmio.read32(0x104) == 2)
-        func next() -> [UInt8] { driver.takeUsed(2).map { driver.bytes(0x8020_0000 + UInt64($0.head) * 64, Int($0.length)) } ?? [] }
+        func next() -> [UInt8] {
+            driver.takeUsed(2).map { driver.bytes(0x8020_0000 + UInt64($0.head) * 64, Int($0.length)) } ?? []
+        }
         for index in 0..<8 { driver.add(2, [(0x8020_0000 + UInt64(index) * 64, 64, true)]) }
         driver.notify(2)
         let control = { (port: UInt8, event: UInt8, value: UInt8) in driver.request(3, [[port, 0, 0, 0, event, 0, value, 0]], []) }

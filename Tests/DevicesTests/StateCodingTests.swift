@@ -123,7 +123,9 @@ import Testing
         for _ in 0..<3000 {
             let count = 1 + random.below(2000)
             var small = packed(sample(&random, count))
-            for _ in 0...random.below(4) { small[random.below(small.count)] = random.below(3) == 0 ? 255 : UInt8(truncatingIfNeeded: random.next()) }
+            for _ in 0...random.below(4) {
+                small[random.below(small.count)] = random.below(3) == 0 ? 255 : UInt8(truncatingIfNeeded: random.next())
+            }
             if random.below(4) == 0 { small.removeLast(random.below(small.count)) }
             if unpacked(small, count) == nil { refused += 1 }
             // Whatever it makes of these, it stays where it may write.

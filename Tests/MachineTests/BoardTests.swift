@@ -138,7 +138,9 @@ private let images = String(#filePath.dropLast("Tests/MachineTests/BoardTests.sw
         var random = SplitMix(seed: 5)
         for _ in 0..<300 {
             var damaged = own
-            for _ in 0...random.below(4) { damaged[random.below(random.below(2) == 0 ? 40 : damaged.count)] = UInt8(truncatingIfNeeded: random.next()) }
+            for _ in 0...random.below(4) {
+                damaged[random.below(random.below(2) == 0 ? 40 : damaged.count)] = UInt8(truncatingIfNeeded: random.next())
+            }
             let damagedBoard = try board { $0.files.deviceTree = BootFile(path: "t", bytes: damaged) }
             do { _ = try damagedBoard.deviceTreeBlob() } catch { #expect(error is BootError) }
         }

@@ -74,7 +74,9 @@ import Testing
         try client.ask("QCatchSyscalls:1;87")
         var place: UInt64 = 0
         while place == 0 {
-            guard try client.ask("vCont;c").contains("syscall_entry:87;") else { throw DebuggerClientError(text: "no call writes its mask") }
+            guard try client.ask("vCont;c").contains("syscall_entry:87;") else {
+                throw DebuggerClientError(text: "no call writes its mask")
+            }
             place = try client.register(Register.a0 + 2)
             if place == 0 { #expect(try client.ask("vCont;c").contains("syscall_return:87;")) }
         }

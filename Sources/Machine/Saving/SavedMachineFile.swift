@@ -144,7 +144,9 @@ package final class SavedMachineReader {
         descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else {
             let reason = errno
-            if reason == ENOENT || reason == ENOTDIR { throw .notFound("there is no saved machine '\(path)'; 'mynah boot --save FILE' makes one") }
+            if reason == ENOENT || reason == ENOTDIR {
+                throw .notFound("there is no saved machine '\(path)'; 'mynah boot --save FILE' makes one")
+            }
             throw .notBootable("cannot open the saved machine '\(path)': \(String(cString: strerror(reason)))")
         }
         var status = stat()

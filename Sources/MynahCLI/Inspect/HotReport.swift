@@ -90,7 +90,9 @@ struct HotReport {
     }
 
     private func list(_ palette: Palette) -> String {
-        guard !listed.isEmpty else { return "nothing was translated: the program ended before any of its code was hot; try '--engine region'\n" }
+        guard !listed.isEmpty else {
+            return "nothing was translated: the program ended before any of its code was hot; try '--engine region'\n"
+        }
         var table = TextTable(heading: ["hot code", "address", "", "entered", "executed", "share", "sum"])
         var sum: UInt64 = 0
         for translation in listed {
