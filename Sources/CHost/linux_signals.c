@@ -233,6 +233,7 @@ static void *run_thread(void *raw_start) {
 
 int mynah_start_thread(void (*body)(void *), void *context, size_t stack_bytes) {
     struct thread_start *start = malloc(sizeof *start);
+    if (!start) return ENOMEM;
     start->body = body;
     start->context = context;
     pthread_attr_t attributes;

@@ -62,7 +62,9 @@ package enum BlockPacking {
             if difference != 0 { return done &+ difference.trailingZeroBitCount >> 3 }
             done &+= 8
         }
-        while done < limit, first.load(fromByteOffset: done, as: UInt8.self) == second.load(fromByteOffset: done, as: UInt8.self) { done &+= 1 }
+        while done < limit, first.load(fromByteOffset: done, as: UInt8.self) == second.load(fromByteOffset: done, as: UInt8.self) {
+            done &+= 1
+        }
         return done
     }
 
@@ -99,14 +101,18 @@ package enum BlockPacking {
     /// Fills all of the destination.
     /// - Returns: false when the packed bytes are damaged or make more or less than that.
     package static func unpack(_ source: UnsafeRawBufferPointer, into destination: UnsafeMutableRawBufferPointer) -> Bool {
-        guard let from = source.baseAddress, let to = destination.baseAddress else { return source.isEmpty && destination.isEmpty }
+        guard let from = source.baseAddress, let to = destination.baseAddress else {
+            return source.isEmpty && destination.isEmpty
+        }
         let sourceCount = source.count, count = destination.count
         // SAFETY: every count is compared with what is left on both sides before it is used.
         var place = 0, done = 0
         while place < sourceCount {
             let head = Int(from.load(fromByteOffset: place, as: UInt8.self))
             place &+= 1
-            guard let literals = number(head >> 4, from, sourceCount, &place), literals <= sourceCount - place, literals <= count - done else { return false }
+            guard let literals = number(head >> 4, from, sourceCount, &place), literals <= sourceCount - place, literals <= count - done else {
+                return false
+            }
             (to + done).copyMemory(from: from + place, byteCount: literals)
             place &+= literals
             done &+= literals

@@ -190,7 +190,9 @@ private struct HuffmanCode {
         var next = [Int](repeating: 0, count: 17)
         for length in 1...15 {
             next[length + 1] = (next[length] + counts[length]) << 1
-            guard next[length] + counts[length] <= 1 << length else { throw DeflateError.malformed("more codes than there can be") }
+            guard next[length] + counts[length] <= 1 << length else {
+                throw DeflateError.malformed("more codes than there can be")
+            }
         }
         for (symbol, length) in lengths.enumerated() where length > 0 {
             var reversed = 0

@@ -122,7 +122,9 @@ package final class PlainMemory: DeviceMemory, @unchecked Sendable {
     package func didWrite(_ address: UInt64, byteCount: Int) { onWrite?(address, byteCount) }
 
     package func discard(_ address: UInt64, byteCount: Int) {
-        guard (address | UInt64(bitPattern: Int64(byteCount))) & 4095 == 0, let host = hostPointer(address, byteCount: byteCount) else { return }
+        guard (address | UInt64(bitPattern: Int64(byteCount))) & 4095 == 0, let host = hostPointer(address, byteCount: byteCount) else {
+            return
+        }
         madvise(host, byteCount, MADV_DONTNEED)
         didWrite(address, byteCount: byteCount)
     }

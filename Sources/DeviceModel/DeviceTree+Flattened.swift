@@ -8,9 +8,9 @@ package enum DeviceTreeError: Error, CustomStringConvertible, Equatable {
 
     package var description: String {
         switch self {
-        case .notATree: "This is not a flattened device tree: it does not begin with d00dfeed. Make one with dtc -O dtb."
-        case .version(let version): "The flattened device tree has version \(version); versions 16 and 17 can be read."
-        case .damaged(let offset): "The flattened device tree is damaged at byte \(offset): make it again."
+        case .notATree: "it does not begin with d00dfeed"
+        case .version(let version): "it has version \(version), and 16 and 17 can be read"
+        case .damaged(let offset): "it is damaged at byte \(offset)"
         }
     }
 }
@@ -151,7 +151,9 @@ private struct FlattenedReader {
         namesEnd = namesStart + Int(try word(32))
         structureEnd = version >= 17 ? structureStart + Int(try word(36)) : total
         bootHart = try word(28)
-        guard total <= blob.count, structureStart & 3 == 0, structureEnd <= total, namesEnd <= total else { throw .damaged(at: 4) }
+        guard total <= blob.count, structureStart & 3 == 0, structureEnd <= total, namesEnd <= total else {
+            throw .damaged(at: 4)
+        }
         var entry = Int(try word(16))
         while true {
             let address = try long(entry), byteCount = try long(entry + 8)

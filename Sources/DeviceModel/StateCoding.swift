@@ -47,7 +47,6 @@ extension StateValue {
     }
 }
 
-
 // MARK: - Encoding
 
 private final class StateEncoder: Encoder {
@@ -83,8 +82,12 @@ private final class StateEncoder: Encoder {
         let encoder: StateEncoder
         var codingPath: [any CodingKey] { [] }
         func encodeNil(forKey key: Key) { encoder.add(key.stringValue, .null) }
-        func encode<T: Encodable>(_ value: T, forKey key: Key) throws { encoder.add(key.stringValue, try StateValue(encoding: value)) }
-        func nestedContainer<N: CodingKey>(keyedBy: N.Type, forKey: Key) -> KeyedEncodingContainer<N> { preconditionFailure("no nested containers") }
+        func encode<T: Encodable>(_ value: T, forKey key: Key) throws {
+            encoder.add(key.stringValue, try StateValue(encoding: value))
+        }
+        func nestedContainer<N: CodingKey>(keyedBy: N.Type, forKey: Key) -> KeyedEncodingContainer<N> {
+            preconditionFailure("no nested containers")
+        }
         func nestedUnkeyedContainer(forKey: Key) -> any UnkeyedEncodingContainer { preconditionFailure("no nested containers") }
         func superEncoder() -> any Encoder { preconditionFailure("no classes") }
         func superEncoder(forKey: Key) -> any Encoder { preconditionFailure("no classes") }
@@ -96,7 +99,9 @@ private final class StateEncoder: Encoder {
         var count: Int { if case .list(let values) = encoder.value { values.count } else { 0 } }
         func encodeNil() { encoder.add(.null) }
         func encode<T: Encodable>(_ value: T) throws { encoder.add(try StateValue(encoding: value)) }
-        func nestedContainer<N: CodingKey>(keyedBy: N.Type) -> KeyedEncodingContainer<N> { preconditionFailure("no nested containers") }
+        func nestedContainer<N: CodingKey>(keyedBy: N.Type) -> KeyedEncodingContainer<N> {
+            preconditionFailure("no nested containers")
+        }
         func nestedUnkeyedContainer() -> any UnkeyedEncodingContainer { preconditionFailure("no nested containers") }
         func superEncoder() -> any Encoder { preconditionFailure("no classes") }
     }
@@ -137,8 +142,12 @@ private struct StateDecoder: Decoder {
             guard let value = find(key) else { throw StateError(".\(key.stringValue): missing") }
             do { return try value.decode(type) } catch let error as StateError { throw StateError(".\(key.stringValue)\(error.description)") }
         }
-        func nestedContainer<N: CodingKey>(keyedBy: N.Type, forKey: Key) throws -> KeyedDecodingContainer<N> { throw StateError(": no nested containers") }
-        func nestedUnkeyedContainer(forKey: Key) throws -> any UnkeyedDecodingContainer { throw StateError(": no nested containers") }
+        func nestedContainer<N: CodingKey>(keyedBy: N.Type, forKey: Key) throws -> KeyedDecodingContainer<N> {
+            throw StateError(": no nested containers")
+        }
+        func nestedUnkeyedContainer(forKey: Key) throws -> any UnkeyedDecodingContainer {
+            throw StateError(": no nested containers")
+        }
         func superDecoder() throws -> any Decoder { throw StateError(": no classes") }
         func superDecoder(forKey: Key) throws -> any Decoder { throw StateError(": no classes") }
     }
@@ -163,7 +172,9 @@ private struct StateDecoder: Decoder {
             currentIndex += 1
             do { return try values[index].decode(type) } catch let error as StateError { throw StateError("[\(index)]\(error.description)") }
         }
-        func nestedContainer<N: CodingKey>(keyedBy: N.Type) throws -> KeyedDecodingContainer<N> { throw StateError(": no nested containers") }
+        func nestedContainer<N: CodingKey>(keyedBy: N.Type) throws -> KeyedDecodingContainer<N> {
+            throw StateError(": no nested containers")
+        }
         func nestedUnkeyedContainer() throws -> any UnkeyedDecodingContainer { throw StateError(": no nested containers") }
         func superDecoder() throws -> any Decoder { throw StateError(": no classes") }
     }

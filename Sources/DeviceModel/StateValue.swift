@@ -116,7 +116,9 @@ extension StateValue {
             guard number <= rest / 2 else { throw StateError("it is cut off") }
             var fields: [Field] = []
             for _ in 0..<number {
-                guard case .text(let name) = try read(bytes, &position, depth: depth + 1) else { throw StateError("a field has no name") }
+                guard case .text(let name) = try read(bytes, &position, depth: depth + 1) else {
+                    throw StateError("a field has no name")
+                }
                 fields.append(Field(name, try read(bytes, &position, depth: depth + 1)))
             }
             return .record(fields)

@@ -41,16 +41,10 @@ package final class ACLINT: Device, Snapshottable, @unchecked Sendable {
     /// mtime, which the `time` CSR of every hart shows.
     package var time: UInt64 { queue.clock.ticks &+ monitor.locked { registers.timeOffset } }
 
-    /// mtimecmp of a hart, for an execution environment that sets timers itself.
-    package func setTimeCompare(hart: Int, _ value: UInt64) {
-        monitor.locked {
-            registers.timeCompare[hart] = value
-            updateTimer(hart)
-        }
-    }
-
     package func check(_ state: State) throws {
-        guard state.softwareInterrupts.count == software.count, state.timeCompare.count == timer.count else { throw StateError(" has other harts") }
+        guard state.softwareInterrupts.count == software.count, state.timeCompare.count == timer.count else {
+            throw StateError(" has other harts")
+        }
     }
 
     package var state: State {

@@ -13,7 +13,8 @@ package final class ImageFile: @unchecked Sendable {
 
     /// - Throws: `BackendError` that says what to do.
     package init(path: String, isWritable: Bool) throws(BackendError) {
-        let flags = (isWritable ? O_RDWR : O_RDONLY) | O_CLOEXEC
+        // A pipe without a writer is no reason to wait.
+        let flags = (isWritable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK
         let opened = open(path, flags)
         guard opened >= 0 else {
             let reason = errno
@@ -24,7 +25,7 @@ package final class ImageFile: @unchecked Sendable {
         }
         if flock(opened, (isWritable ? LOCK_EX : LOCK_SH) | LOCK_NB) != 0 && errno == EWOULDBLOCK {
             Glibc.close(opened)
-            throw BackendError("the disk image \(path) is in use by another process: end that first, or use a copy")
+            throw BackendError("the disk image \(path) is in use, by another process or as another drive: end that first, or use a copy")
         }
         var status = stat()
         guard fstat(opened, &status) == 0, status.st_mode & S_IFMT == S_IFREG || status.st_mode & S_IFMT == S_IFBLK else {
@@ -41,7 +42,9 @@ package final class ImageFile: @unchecked Sendable {
     init(temporaryIn directory: String) throws(BackendError) {
         var template = Array("\(directory)/mynah-disk-XXXXXX\0".utf8CString)
         let opened = mkstemp(&template)
-        guard opened >= 0, fcntl(opened, F_SETFD, FD_CLOEXEC) == 0 else { throw BackendError("cannot make a temporary file in \(directory)", errorNumber: errno) }
+        guard opened >= 0, fcntl(opened, F_SETFD, FD_CLOEXEC) == 0 else {
+            throw BackendError("cannot make a temporary file in \(directory)", errorNumber: errno)
+        }
         unlink(template)
         path = "a temporary file in \(directory)"
         isWritable = true
@@ -71,7 +74,9 @@ package final class ImageFile: @unchecked Sendable {
     }
 
     /// Fills all of `bytes`; what lies behind the end of the file is zero.
-    func read(at offset: UInt64, into bytes: UnsafeMutableRawBufferPointer) throws(BackendError) {
+    /// - Returns: how many bytes there were.
+    @discardableResult
+    func read(at offset: UInt64, into bytes: UnsafeMutableRawBufferPointer) throws(BackendError) -> Int {
         var done = 0
         while done < bytes.count {
             let count = pread(descriptor, bytes.baseAddress! + done, bytes.count - done, off_t(truncatingIfNeeded: offset) + off_t(done))
@@ -79,11 +84,12 @@ package final class ImageFile: @unchecked Sendable {
                 done += count
             } else if count == 0 {
                 memset(bytes.baseAddress! + done, 0, bytes.count - done)
-                return
+                return done
             } else if errno != EINTR {
                 throw BackendError("cannot read \(path) at \(offset)", errorNumber: errno)
             }
         }
+        return done
     }
 
     func write(at offset: UInt64, from bytes: UnsafeRawBufferPointer) throws(BackendError) {
@@ -116,7 +122,9 @@ package final class ImageFile: @unchecked Sendable {
     }
 
     func flush() throws(BackendError) {
-        guard fdatasync(descriptor) == 0 || errno == EINVAL else { throw BackendError("cannot flush \(path)", errorNumber: errno) }
+        guard fdatasync(descriptor) == 0 || errno == EINVAL else {
+            throw BackendError("cannot flush \(path)", errorNumber: errno)
+        }
     }
 
     /// Gives the space back where the host can; the range reads as zeroes when the result is true.

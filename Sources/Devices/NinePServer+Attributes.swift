@@ -91,6 +91,7 @@ extension NinePServer {
     func walkAttribute(_ message: inout NinePReader) throws(FileError) -> [UInt8] {
         let fid = try fid(&message), number: UInt32 = try message.word(), name = try message.string()
         guard !name.contains(0) else { throw FileError(EINVAL) }
+        try checkAttributeLimit()
         let content: [UInt8]
         if name.isEmpty {
             content = try directory.attributeNames(fid.path).filter { !directory.isHidden($0) }.flatMap { $0 + [0] }
@@ -111,6 +112,7 @@ extension NinePServer {
         try directory.checkWritable()
         guard !name.isEmpty, name.count <= 255, !name.contains(0), !directory.isHidden(name) else { throw FileError(EACCES) }
         guard size <= 65536 else { throw FileError(E2BIG) }
+        try checkAttributeLimit()
         fids[number]!.attribute = []
         fids[number]!.attributeToSet = (name, Int(size), Int(flags & 3))
         return []

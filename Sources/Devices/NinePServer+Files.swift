@@ -89,7 +89,9 @@ extension NinePServer {
         guard let fid = fids[number] else { throw FileError(EBADF) }
         var result: [UInt8] = []
         if let attribute = fid.attribute, let target = fid.attributeToSet {
-            guard offset == UInt64(attribute.count), attribute.count + content.count <= target.byteCount else { throw FileError(ENOSPC) }
+            guard offset == UInt64(attribute.count), attribute.count + content.count <= target.byteCount else {
+                throw FileError(ENOSPC)
+            }
             fids[number]!.attribute = attribute + content
             result.append(word: count)
             return result

@@ -18,9 +18,12 @@ extension NinePServer {
     private static let attributeLimit = 65536
 
     func check(_ state: State) throws {
-        guard (4096...NinePServer.messageLimit).contains(state.messageSize) else { throw StateError(" has messages of \(state.messageSize) bytes") }
+        guard (4096...NinePServer.messageLimit).contains(state.messageSize) else {
+            throw StateError(" has messages of \(state.messageSize) bytes")
+        }
         guard state.fids.count <= NinePServer.fidLimit, Set(state.fids.map(\.number)).count == state.fids.count,
-            state.fids.filter(\.isOpen).count <= openLimit, state.devices.count <= 1 << 16
+            state.fids.filter(\.isOpen).count <= openLimit, state.devices.count <= 1 << 16,
+            state.fids.filter({ $0.attribute != nil }).count <= NinePServer.attributeFidLimit
         else { throw StateError(" has more files open than it can have, or one of them twice") }
         for fid in state.fids {
             do throws(FileError) { for name in fid.path { try SharedDirectory.check(name) } } catch { throw StateError(" has a path that leads out of the directory") }
@@ -64,5 +67,7 @@ extension NinePServer {
     }
 
     /// Fids of the state that were open and are not any more.
-    func lostFileCount(of state: State) -> Int { state.fids.filter { $0.isOpen && (fids[$0.number]?.descriptor ?? -1) < 0 }.count }
+    func lostFileCount(of state: State) -> Int {
+        state.fids.filter { $0.isOpen && (fids[$0.number]?.descriptor ?? -1) < 0 }.count
+    }
 }

@@ -41,6 +41,15 @@ final class NinePServer {
         guard fids.values.lazy.filter({ $0.descriptor >= 0 }).count < openLimit else { throw FileError(EMFILE) }
     }
 
+    /// Each holds up to 64 KiB; a guest needs one at a time.
+    static let attributeFidLimit = 1024
+
+    func checkAttributeLimit() throws(FileError) {
+        guard fids.values.lazy.filter({ $0.attribute != nil }).count < NinePServer.attributeFidLimit else {
+            throw FileError(EMFILE)
+        }
+    }
+
     deinit { reset() }
 
     /// Forgets all fids.

@@ -61,9 +61,13 @@ package final class PLIC: Device, Snapshottable, @unchecked Sendable {
         }
         let masks = (0..<wordCount).map(validSources)
         for words in state.enables + [state.levels, state.pending, state.inService] {
-            guard words.count == wordCount, zip(words, masks).allSatisfy({ $0 & ~$1 == 0 }) else { throw StateError(" has bits of sources that there are not") }
+            guard words.count == wordCount, zip(words, masks).allSatisfy({ $0 & ~$1 == 0 }) else {
+                throw StateError(" has bits of sources that there are not")
+            }
         }
-        guard (state.priorities + state.thresholds).allSatisfy({ $0 <= PLIC.highestPriority }) else { throw StateError(" has a priority above 7") }
+        guard (state.priorities + state.thresholds).allSatisfy({ $0 <= PLIC.highestPriority }) else {
+            throw StateError(" has a priority above 7")
+        }
     }
 
     package var state: State {

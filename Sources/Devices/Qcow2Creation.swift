@@ -27,17 +27,19 @@ extension DiskImage {
         var header: [UInt8] = BigEndian.bytes([Qcow2Header.magic, 3])
         let name = Array((backing?.path ?? "").utf8)
         let formatName = Array((backing?.format.rawValue ?? "").utf8), extensionBytes = backing == nil ? 8 : 16 + (formatName.count + 7) & ~7
-        let nameOffset = backing == nil ? 0 : UInt64(Qcow2Header.versionThreeBytes + extensionBytes)
+        let nameOffset = backing == nil ? 0 : UInt64(Int(Qcow2Header.versionThreeBytes) + extensionBytes)
         header += BigEndian.bytes([nameOffset]) + BigEndian.bytes([UInt32(name.count), clusterBits]) + BigEndian.bytes([byteCount])
         header += BigEndian.bytes([0, UInt32(l1Count)]) + BigEndian.bytes([(2 + blockCount) * clusterBytes, clusterBytes])
         header += BigEndian.bytes([1, 0 as UInt32]) + BigEndian.bytes([0, 0, 0, 0 as UInt64])
-        header += BigEndian.bytes([refcountOrder, UInt32(Qcow2Header.versionThreeBytes)])
+        header += BigEndian.bytes([refcountOrder, Qcow2Header.versionThreeBytes])
         if backing != nil {
             header += BigEndian.bytes([0xe279_2aca, UInt32(formatName.count)]) + formatName
             while header.count & 7 != 0 { header.append(0) }
         }
         header += BigEndian.bytes([0, 0 as UInt32]) + name
-        guard header.count <= Int(clusterBytes) else { throw BackendError("the path of the backing file is too long for clusters of \(clusterBytes) bytes") }
+        guard header.count <= Int(clusterBytes) else {
+            throw BackendError("the path of the backing file is too long for clusters of \(clusterBytes) bytes")
+        }
 
         let table = (0..<blockCount).map { (2 + $0) * clusterBytes }
         let blocks = refcountBytes(used: used, blockCount: blockCount, clusterBytes: clusterBytes, order: refcountOrder)

@@ -41,6 +41,7 @@ package final class Qcow2Disk: BlockBackend {
         byteCount = header.byteCount
         refcounts = try Qcow2Refcounts(file, header)
         l1 = BigEndian.words(try file.read(at: header.l1Offset, byteCount: Int(header.l1Count) * 8))
+        if file.isWritable { try Qcow2Disk.checkTables(header, refcounts, file) }
         backing = try Qcow2Disk.openBacking(header, file, &identities)
         if file.isWritable && header.autoclear != 0 {
             // What the bits vouch for (bitmaps of what changed) is not kept up here.
@@ -49,6 +50,21 @@ package final class Qcow2Disk: BlockBackend {
         }
         refcounts.onTableMove = { [unowned self] (offset, clusters) throws(BackendError) in
             try self.file.write(at: 48, BigEndian.bytes([offset]) + BigEndian.bytes([clusters]))
+        }
+    }
+
+    /// Space that seems to be free is given away, so that what leads to everything else must not seem so.
+    private static func checkTables(_ header: Qcow2Header, _ refcounts: Qcow2Refcounts, _ file: ImageFile) throws(BackendError) {
+        let tables = [
+            (0, 1), (header.l1Offset, UInt64(header.l1Count) * 8),
+            (header.refcountTableOffset, UInt64(header.refcountTableClusters) << UInt64(header.clusterBits)),
+        ]
+        for (offset, byteCount) in tables {
+            for cluster in stride(from: offset, to: offset + byteCount, by: Int(header.clusterBytes)) {
+                guard try refcounts.count(cluster >> UInt64(header.clusterBits)) > 0 else {
+                    throw Qcow2Header.damaged(file, "its reference counts")
+                }
+            }
         }
     }
 
@@ -87,6 +103,7 @@ package final class Qcow2Disk: BlockBackend {
         if l2[index] != nil { return true }
         let offset = try clusterOffset(l1[index])
         guard offset != 0 else { return false }
+        guard offset + clusterBytes <= file.byteCount else { throw damage("it is cut off in front of an L2 table") }
         if l2.count * Int(clusterBytes) >= Qcow2Disk.tableCacheBytes {
             if l2.values.contains(where: \.isDirty) { try flush() }
             l2.removeAll()
@@ -149,7 +166,11 @@ package final class Qcow2Disk: BlockBackend {
         } else if isZero(entry) {
             bytes.initializeMemory(as: UInt8.self, repeating: 0)
         } else if entry & Qcow2Disk.offsetMask != 0 {
-            try file.read(at: try clusterOffset(entry) + inside, into: bytes)
+            let offset = try clusterOffset(entry)
+            // The last cluster of a file may be shorter, but none begins behind the end.
+            if try file.read(at: offset + inside, into: bytes) == 0, offset >= file.byteCount {
+                throw damage("it is cut off in front of its data")
+            }
         } else {
             try readBacking(cluster << clusterBits + inside, bytes)
         }

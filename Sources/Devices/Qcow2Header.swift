@@ -5,7 +5,7 @@ import DeviceModel
 
 struct Qcow2Header {
     static let magic: UInt32 = 0x5146_49fb
-    static let versionTwoBytes = 72, versionThreeBytes = 104
+    static let versionTwoBytes: UInt32 = 72, versionThreeBytes: UInt32 = 104
 
     var version: UInt32 = 3
     var backingOffset: UInt64 = 0
@@ -23,7 +23,7 @@ struct Qcow2Header {
     var compatible: UInt64 = 0
     var autoclear: UInt64 = 0
     var refcountOrder: UInt32 = 4
-    var headerByteCount: UInt32 = 104
+    var headerByteCount = Qcow2Header.versionThreeBytes
     var compression: UInt8 = 0
     var backingPath: String?
     var backingFormat: String?
@@ -48,7 +48,9 @@ struct Qcow2Header {
         try check(file)
         try readExtensions(file)
         if backingOffset != 0 {
-            guard backingByteCount <= 1023, backingOffset <= clusterBytes else { throw Qcow2Header.damaged(file, "the name of its backing file") }
+            guard backingByteCount <= 1023, backingOffset <= clusterBytes else {
+                throw Qcow2Header.damaged(file, "the name of its backing file")
+            }
             backingPath = String(decoding: try file.read(at: backingOffset, byteCount: Int(backingByteCount)), as: UTF8.self)
         }
     }
@@ -66,14 +68,14 @@ struct Qcow2Header {
         refcountTableClusters = BigEndian.word(bytes, 56)
         snapshotCount = BigEndian.word(bytes, 60)
         snapshotsOffset = BigEndian.word(bytes, 64)
-        headerByteCount = 72
+        headerByteCount = Qcow2Header.versionTwoBytes
         guard version >= 3 else { return }
         incompatible = BigEndian.word(bytes, 72)
         compatible = BigEndian.word(bytes, 80)
         autoclear = BigEndian.word(bytes, 88)
         refcountOrder = BigEndian.word(bytes, 96)
         headerByteCount = BigEndian.word(bytes, 100)
-        if headerByteCount > 104 { compression = bytes[104] }
+        if headerByteCount > Qcow2Header.versionThreeBytes { compression = bytes[104] }
     }
 
     static func damaged(_ file: ImageFile, _ what: String) -> BackendError {
@@ -94,7 +96,9 @@ struct Qcow2Header {
             throw Qcow2Header.damaged(file, "it was not closed, or found damaged before")
         }
         guard (9...21).contains(clusterBits) else { throw Qcow2Header.damaged(file, "its cluster size") }
-        guard refcountOrder <= 6, version == 3 || refcountOrder == 4 else { throw Qcow2Header.damaged(file, "its refcount width") }
+        guard refcountOrder <= 6, version == 3 || refcountOrder == 4 else {
+            throw Qcow2Header.damaged(file, "its refcount width")
+        }
         let mask = clusterBytes - 1, perTable = clusterBytes / 8
         guard byteCount <= 1 << 62, l1Count <= 4 << 20, l1Offset & mask == 0, l1Offset < 1 << 56,
             UInt64(l1Count) >= (byteCount + clusterBytes - 1) / clusterBytes / perTable
@@ -103,7 +107,12 @@ struct Qcow2Header {
         guard refcountTableOffset & mask == 0, refcountTableOffset < 1 << 56, refcountTableOffset != 0,
             UInt64(refcountTableClusters) << UInt64(clusterBits) <= 8 << 20, refcountTableClusters > 0
         else { throw Qcow2Header.damaged(file, "its refcount table") }
-        guard version == 2 || (headerByteCount >= 104 && UInt64(headerByteCount) <= clusterBytes && headerByteCount & 7 == 0) else {
+        let end = file.byteCount
+        guard l1Count == 0 || l1Offset + UInt64(l1Count) * 8 <= end, refcountTableOffset < end else {
+            throw Qcow2Header.damaged(file, "it is cut off in front of its tables")
+        }
+        let isHeaderSound = headerByteCount >= Qcow2Header.versionThreeBytes && UInt64(headerByteCount) <= clusterBytes
+        guard version == 2 || (isHeaderSound && headerByteCount & 7 == 0) else {
             throw Qcow2Header.damaged(file, "its header")
         }
     }
@@ -117,7 +126,9 @@ struct Qcow2Header {
             let type: UInt32 = BigEndian.word(head, 0), length: UInt32 = BigEndian.word(head, 4)
             if type == 0 { return }
             guard UInt64(length) <= end - place - 8 else { throw Qcow2Header.damaged(file, "a header extension") }
-            if type == 0xe279_2aca { backingFormat = String(decoding: try file.read(at: place + 8, byteCount: Int(length)), as: UTF8.self) }
+            if type == 0xe279_2aca {
+                backingFormat = String(decoding: try file.read(at: place + 8, byteCount: Int(length)), as: UTF8.self)
+            }
             place += 8 + (UInt64(length) + 7) & ~7
         }
     }

@@ -17,7 +17,7 @@ final class Qcow2Refcounts {
     var onTableMove: ((UInt64, UInt32) throws(BackendError) -> Void)?
 
     private static let offsetMask: UInt64 = 0xffff_ffff_ffff_fe00
-    private static let blockCacheLimit = 1024
+    private static let blockCacheBytes = 64 << 20
 
     private var clusterBytes: UInt64 { 1 << clusterBits }
     private var entriesPerBlock: UInt64 { (clusterBytes * 8) >> order }
@@ -38,7 +38,7 @@ final class Qcow2Refcounts {
     private func block(_ index: Int) throws(BackendError) -> [UInt8]? {
         guard index < table.count, table[index] != 0 else { return nil }
         if let cached = blocks[index] { return cached }
-        if blocks.count >= Qcow2Refcounts.blockCacheLimit { blocks.removeAll() }
+        if blocks.count * Int(clusterBytes) >= Qcow2Refcounts.blockCacheBytes { blocks.removeAll() }
         let bytes = try file.read(at: table[index], byteCount: Int(clusterBytes))
         blocks[index] = bytes
         return bytes
@@ -125,9 +125,9 @@ final class Qcow2Refcounts {
         var bytes = [UInt8](repeating: 0, count: Int(clusterBytes))
         _ = setCounter(&bytes, 0, 1)
         try file.write(at: place << clusterBits, bytes)
+        try file.write(at: tableOffset + index * 8, BigEndian.bytes([place << clusterBits]))
         blocks[Int(index)] = bytes
         table[Int(index)] = place << clusterBits
-        try file.write(at: tableOffset + index * 8, BigEndian.bytes([table[Int(index)]]))
     }
 
     /// Moves the table behind everything that it describes so far, with blocks in front of it that count both.
@@ -138,21 +138,28 @@ final class Qcow2Refcounts {
             blockCount += clusters == 0 ? 0 : 1
             clusters = (index + blockCount + index / 2) / perCluster + 1
         } while blockCount * entriesPerBlock < blockCount + clusters
-        guard clusters << clusterBits <= 8 << 20 else { throw BackendError("the qcow2 image \(file.path) cannot grow any further") }
-        table += [UInt64](repeating: 0, count: Int(clusters * perCluster) - table.count)
+        guard clusters << clusterBits <= 8 << 20 else {
+            throw BackendError("the qcow2 image \(file.path) cannot grow any further")
+        }
+        // Nothing is different before all of it is written: what fails can be tried again.
+        var newTable = table + [UInt64](repeating: 0, count: Int(clusters * perCluster) - table.count), newBlocks: [Int: [UInt8]] = [:]
         let first = index * entriesPerBlock, used = blockCount + clusters
         for block in 0..<blockCount {
             var bytes = [UInt8](repeating: 0, count: Int(clusterBytes))
-            for entry in 0..<entriesPerBlock where block * entriesPerBlock + entry < used { _ = setCounter(&bytes, Int(entry), 1) }
-            table[Int(index + block)] = (first + block) << clusterBits
-            blocks[Int(index + block)] = bytes
+            for entry in 0..<entriesPerBlock where block * entriesPerBlock + entry < used {
+                _ = setCounter(&bytes, Int(entry), 1)
+            }
+            newTable[Int(index + block)] = (first + block) << clusterBits
+            newBlocks[Int(index + block)] = bytes
             try file.write(at: (first + block) << clusterBits, bytes)
         }
-        tableOffset = (first + blockCount) << clusterBits
-        try file.write(at: tableOffset, BigEndian.store(table))
+        let newOffset = (first + blockCount) << clusterBits
+        try file.write(at: newOffset, BigEndian.store(newTable))
         // The header is switched over when the new table is safe.
         try file.flush()
-        try onTableMove?(tableOffset, UInt32(clusters))
+        try onTableMove?(newOffset, UInt32(clusters))
+        (table, tableOffset) = (newTable, newOffset)
+        blocks.merge(newBlocks) { _, new in new }
         for cluster in 0..<oldClusters { try release(oldOffset >> clusterBits + cluster) }
     }
 

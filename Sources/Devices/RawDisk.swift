@@ -20,7 +20,9 @@ package final class RawDisk: BlockBackend {
         try file.write(at: offset, from: bytes)
     }
     package func flush() throws(BackendError) { if file.isWritable { try file.flush() } }
-    package func discard(at offset: UInt64, byteCount: UInt64) throws(BackendError) { file.punch(at: offset, byteCount: byteCount) }
+    package func discard(at offset: UInt64, byteCount: UInt64) throws(BackendError) {
+        file.punch(at: offset, byteCount: byteCount)
+    }
 
     package func writeZeroes(at offset: UInt64, byteCount: UInt64, mayDiscard: Bool) throws(BackendError) {
         if byteCount > 0 && !(mayDiscard && file.punch(at: offset, byteCount: byteCount)) {

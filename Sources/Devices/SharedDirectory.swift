@@ -52,7 +52,9 @@ final class SharedDirectory {
     func withParent<Result>(
         _ path: [FileName], _ body: (Int32, UnsafePointer<CChar>) throws(FileError) -> Result
     ) throws(FileError) -> Result {
-        guard let last = path.last else { return try SharedDirectory.withName([46]) { (name) throws(FileError) in try body(root, name) } }
+        guard let last = path.last else {
+            return try SharedDirectory.withName([46]) { (name) throws(FileError) in try body(root, name) }
+        }
         for name in path { try SharedDirectory.check(name) }
         let directory = try openDirectory(Array(path.dropLast()))
         defer { if directory != root { close(directory) } }

@@ -5,8 +5,9 @@ import DeviceModel
 package final class SnapshotDisk: BlockBackend {
     private let base: BlockBackend
     private let file: ImageFile
-    /// Clusters that were written, a bit each. They lie in the temporary file where they lie on the disk.
-    private var written: [UInt64]
+    /// Clusters that were written, a bit each in words of 64: an image may say that its disk is as large as it likes. They lie in the
+    /// temporary file where they lie on the disk.
+    private var written: [UInt64: UInt64] = [:]
     package static let clusterBytes: UInt64 = 1 << 16
 
     package let byteCount: UInt64
@@ -18,10 +19,9 @@ package final class SnapshotDisk: BlockBackend {
         self.base = base
         byteCount = base.byteCount
         file = try ImageFile(temporaryIn: directory)
-        written = Array(repeating: 0, count: Int((byteCount + SnapshotDisk.clusterBytes - 1) / SnapshotDisk.clusterBytes / 64 + 1))
     }
 
-    private func isWritten(_ cluster: UInt64) -> Bool { written[Int(cluster / 64)] >> (cluster % 64) & 1 != 0 }
+    private func isWritten(_ cluster: UInt64) -> Bool { written[cluster / 64, default: 0] >> (cluster % 64) & 1 != 0 }
 
     /// Calls `body` for each cluster that the range touches: cluster, offset in the range, and the count of bytes.
     private func split(
@@ -58,7 +58,7 @@ package final class SnapshotDisk: BlockBackend {
             if let failure { throw failure }
             try file.write(at: start, content)
         }
-        written[Int(cluster / 64)] |= 1 << (cluster % 64)
+        written[cluster / 64, default: 0] |= 1 << (cluster % 64)
     }
 
     package func write(at offset: UInt64, from bytes: UnsafeRawBufferPointer) throws(BackendError) {
@@ -87,8 +87,8 @@ package final class SnapshotDisk: BlockBackend {
 
     /// The clusters that were written to, in rising order.
     package var writtenClusters: [UInt64] {
-        written.indices.flatMap { word in
-            (0..<64 as Range<UInt64>).lazy.filter { [bits = written[word]] in bits >> $0 & 1 != 0 }.map { UInt64(word) * 64 + $0 }
+        written.sorted { $0.key < $1.key }.flatMap { word, bits in
+            (0..<64 as Range<UInt64>).lazy.filter { bits >> $0 & 1 != 0 }.map { word * 64 + $0 }
         }
     }
 
@@ -96,11 +96,15 @@ package final class SnapshotDisk: BlockBackend {
     package var clusterCount: UInt64 { (byteCount + SnapshotDisk.clusterBytes - 1) / SnapshotDisk.clusterBytes }
 
     /// Bytes of a cluster, which exists.
-    package func byteCount(ofCluster cluster: UInt64) -> Int { Int(min(SnapshotDisk.clusterBytes, byteCount - cluster * SnapshotDisk.clusterBytes)) }
+    package func byteCount(ofCluster cluster: UInt64) -> Int {
+        Int(min(SnapshotDisk.clusterBytes, byteCount - cluster * SnapshotDisk.clusterBytes))
+    }
 
     /// Forgets everything that was written.
     package func forgetWrites() {
-        for cluster in writtenClusters { file.punch(at: cluster * SnapshotDisk.clusterBytes, byteCount: SnapshotDisk.clusterBytes) }
-        written = Array(repeating: 0, count: written.count)
+        for cluster in writtenClusters {
+            file.punch(at: cluster * SnapshotDisk.clusterBytes, byteCount: SnapshotDisk.clusterBytes)
+        }
+        written = [:]
     }
 }

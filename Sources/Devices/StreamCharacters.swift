@@ -24,7 +24,7 @@ package final class StreamCharacters: CharacterBackend, @unchecked Sendable {
         wakeUp = try WakeUp()
     }
 
-    /// A receiver that has nobody's end yet is lost: then nothing is read.
+    /// Waits for whoever reads; what nobody will read is lost.
     package func write(_ bytes: UnsafeRawBufferPointer) {
         guard output >= 0 else { return }
         var done = 0

@@ -48,6 +48,8 @@ package final class TapNetwork: NetworkBackend, @unchecked Sendable {
             }
             var descriptors = [pollfd(fd: wakeUp.descriptor, events: Int16(POLLIN), revents: 0), pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)]
             _ = poll(&descriptors, held > 0 ? 1 : 2, -1)
+            // The interface is gone: no frame will come any more.
+            if descriptors[1].revents & Int16(POLLERR | POLLHUP | POLLNVAL) != 0 { return }
             wakeUp.clear()
         }
     }

@@ -61,6 +61,8 @@ package final class UART: Device, CharacterReceiver, Snapshottable, @unchecked S
                 registers.received = Array(newValue.received.prefix(UART.fifoSize))
                 update()
             }
+            // Who waits for room has not heard of the one that there is now.
+            ready()
         }
     }
 

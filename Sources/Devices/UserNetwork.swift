@@ -37,7 +37,9 @@ package struct HostForward: Equatable, CustomStringConvertible {
         var left = sides[0].split(separator: ":", omittingEmptySubsequences: false), isUDP = false
         if left.count > 1, left[0] == "tcp" || left[0] == "udp" || left[0] == "" { isUDP = left.removeFirst() == "udp" }
         let right = sides[1].split(separator: ":", omittingEmptySubsequences: false)
-        guard (1...2).contains(left.count), (1...2).contains(right.count), let host = UInt16(left.last!), let guest = UInt16(right.last!) else { return nil }
+        guard (1...2).contains(left.count), (1...2).contains(right.count), let host = UInt16(left.last!), let guest = UInt16(right.last!) else {
+            return nil
+        }
         let address = { (parts: [Substring]) -> [UInt8]?? in
             guard parts.count == 2, !parts[0].isEmpty else { return .some(nil) }
             let numbers = parts[0].split(separator: ".", omittingEmptySubsequences: false).map { UInt8($0) }

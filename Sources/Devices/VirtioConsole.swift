@@ -41,6 +41,8 @@ package final class VirtioConsole: VirtioDevice, Snapshottable, @unchecked Senda
     private let ports: [Port]
     private var inputs: [Input] = []
     private let monitor = Monitor()
+    /// Held while a message is handed over, so that two threads do not send the same one.
+    private let sendMonitor = Monitor()
     private weak var transport: VirtioTransport?
     private var isMultiport = false, offersSize = false
     private var size: (columns: UInt16, rows: UInt16)
@@ -170,7 +172,9 @@ package final class VirtioConsole: VirtioDevice, Snapshottable, @unchecked Senda
         func whenReady(_ body: @escaping () -> Void) {
             monitor.locked { readyBody = body }
             // Buffers may have come before there was anybody to tell.
-            if let transport = console.transport, console.accepts(port), transport.hasAvailable(VirtioConsole.receiveQueue(port)) { room() }
+            if let transport = console.transport, console.accepts(port), transport.hasAvailable(VirtioConsole.receiveQueue(port)) {
+                room()
+            }
         }
 
         /// The guest gave buffers, or was reset.
@@ -184,7 +188,9 @@ package final class VirtioConsole: VirtioDevice, Snapshottable, @unchecked Senda
     }
 
     /// A port that the guest has not opened loses its input to nobody.
-    private func accepts(_ port: Int) -> Bool { monitor.locked { !isMultiport || port == 0 || registers.openPorts.contains(port) } }
+    private func accepts(_ port: Int) -> Bool {
+        monitor.locked { !isMultiport || port == 0 || registers.openPorts.contains(port) }
+    }
 
     // MARK: Control messages (section 5.3.6.2)
 
@@ -199,9 +205,11 @@ package final class VirtioConsole: VirtioDevice, Snapshottable, @unchecked Senda
 
     private func sendMessages() {
         guard let transport else { return }
-        while let message = monitor.locked({ registers.messages.first }) {
-            guard transport.deliver(VirtioConsole.controlReceive, { $0.fill(0, message) }) else { return }
-            monitor.locked { if !registers.messages.isEmpty { registers.messages.removeFirst() } }
+        sendMonitor.locked {
+            while let message = monitor.locked({ registers.messages.first }) {
+                guard transport.deliver(VirtioConsole.controlReceive, { $0.fill(0, message) }) else { return }
+                monitor.locked { if !registers.messages.isEmpty { registers.messages.removeFirst() } }
+            }
         }
     }
 

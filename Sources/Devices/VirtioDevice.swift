@@ -43,7 +43,9 @@ extension Array<UInt8> {
     /// The little-endian word at an offset, which lies in the array.
     func word<Word: FixedWidthInteger>(_ offset: Int, as: Word.Type = Word.self) -> Word {
         var result: Word = 0
-        for index in (0..<MemoryLayout<Word>.size).reversed() { result = result << 8 | Word(truncatingIfNeeded: self[offset + index]) }
+        for index in (0..<MemoryLayout<Word>.size).reversed() {
+            result = result << 8 | Word(truncatingIfNeeded: self[offset + index])
+        }
         return result
     }
 }

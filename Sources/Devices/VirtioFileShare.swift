@@ -23,7 +23,9 @@ package final class VirtioFileShare: VirtioDevice, Snapshottable {
     /// - Throws: `BackendError` when it cannot be opened.
     package init(path: String, tag: String, identities: FileIdentities = .passthrough, isReadOnly: Bool = false) throws(BackendError) {
         let name = Array(tag.utf8)
-        guard (1...31).contains(name.count) else { throw BackendError("the name of a share has 1 to 31 bytes, and \(tag) has \(name.count)") }
+        guard (1...31).contains(name.count) else {
+            throw BackendError("the name of a share has 1 to 31 bytes, and \(tag) has \(name.count)")
+        }
         var bytes: [UInt8] = []
         bytes.append(string: name)
         configuration = bytes
@@ -53,7 +55,9 @@ package final class VirtioFileShare: VirtioDevice, Snapshottable {
         transport?.drain(queue) { (chain) throws(VirtioViolation) in
             guard chain.writableCount >= 11 else { throw VirtioViolation("a 9P request without room for an answer") }
             let request = chain.bytes(count: NinePServer.messageLimit)
-            guard let reply = server.reply(to: request, limit: chain.writableCount) else { throw VirtioViolation("a 9P request without a header") }
+            guard let reply = server.reply(to: request, limit: chain.writableCount) else {
+                throw VirtioViolation("a 9P request without a header")
+            }
             return chain.fill(0, reply)
         }
     }

@@ -27,7 +27,7 @@ package final class VirtioQueue {
         package var nextAvailable: UInt16 = 0
         /// Entries of the used ring that were filled.
         package var nextUsed: UInt16 = 0
-        /// `nextUsed` when the driver was interrupted last.
+        /// `nextUsed` when it was decided last whether to interrupt the driver.
         package var signalled: UInt16 = 0
     }
 
@@ -72,7 +72,9 @@ package final class VirtioQueue {
     /// The areas of a state, in RAM.
     private func rings(of state: State) throws(VirtioViolation) -> Rings {
         let size = Int(state.size)
-        guard size > 0, size & (size - 1) == 0, size <= maximumSize else { throw VirtioViolation("queue \(index) has \(size) entries") }
+        guard size > 0, size & (size - 1) == 0, size <= maximumSize else {
+            throw VirtioViolation("queue \(index) has \(size) entries")
+        }
         guard state.descriptors & 15 == 0, state.available & 1 == 0, state.used & 3 == 0,
             let descriptors = memory.range(state.descriptors, byteCount: size * VirtioQueue.descriptorBytes),
             let available = memory.range(state.available, byteCount: 6 + 2 * size),
@@ -105,7 +107,9 @@ package final class VirtioQueue {
         guard let rings else { return nil }
         let index: UInt16 = rings.available.load(2), waiting = index &- state.nextAvailable
         if waiting == 0 { return nil }
-        guard waiting <= state.size else { throw VirtioViolation("queue \(self.index): \(waiting) chains in \(state.size) entries") }
+        guard waiting <= state.size else {
+            throw VirtioViolation("queue \(self.index): \(waiting) chains in \(state.size) entries")
+        }
         let head: UInt16 = rings.available.load(4 + 2 * Int(state.nextAvailable & (state.size - 1)))
         let chain = try walk(head, rings.descriptors)
         state.nextAvailable &+= 1
@@ -138,12 +142,16 @@ package final class VirtioQueue {
                 table = inner
                 entries = Int(length) / VirtioQueue.descriptorBytes
                 index = 0
+                // Behind descriptors of the ring (section 2.7.5.3.2) the table counts its own.
+                steps = 0
                 isIndirect = true
                 continue
             }
             // More steps than entries: the chain loops.
             steps += 1
-            guard steps <= min(entries, VirtioQueue.chainLimit) else { throw VirtioViolation("queue \(self.index): a chain without an end") }
+            guard steps <= min(entries, VirtioQueue.chainLimit) else {
+                throw VirtioViolation("queue \(self.index): a chain without an end")
+            }
             guard let buffer = memory.range(address, byteCount: Int(length)) else {
                 if length == 0 { throw VirtioViolation("queue \(self.index): an empty buffer outside of RAM") }
                 throw VirtioViolation("queue \(self.index): a buffer that is not in RAM")
@@ -173,13 +181,9 @@ package final class VirtioQueue {
         mynah_fence()
         let old = state.signalled, new = state.nextUsed
         if old == new { return false }
-        guard hasEventIndex else {
-            state.signalled = new
-            return rings.available.load(0, as: UInt16.self) & 1 == 0
-        }
-        let event: UInt16 = rings.available.load(4 + 2 * Int(state.size))
-        guard new &- event &- 1 < new &- old else { return false }
         state.signalled = new
-        return true
+        guard hasEventIndex else { return rings.available.load(0, as: UInt16.self) & 1 == 0 }
+        let event: UInt16 = rings.available.load(4 + 2 * Int(state.size))
+        return new &- event &- 1 < new &- old
     }
 }

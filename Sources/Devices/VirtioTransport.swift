@@ -151,7 +151,9 @@ package final class VirtioTransport: Snapshottable, @unchecked Sendable {
             throw StateError(" has other queues, or registers that it cannot have")
         }
         let isAgreed = isLegacy || state.status & Status.featuresOK != 0
-        guard state.driverFeatures & ~features == 0 || !isAgreed else { throw StateError(" has features that it does not offer here") }
+        guard state.driverFeatures & ~features == 0 || !isAgreed else {
+            throw StateError(" has features that it does not offer here")
+        }
         guard isAgreed || state.status & Status.driverOK == 0 else { throw StateError(" runs without features") }
         do throws(VirtioViolation) { for (queue, saved) in zip(queues, state.queues) { try queue.check(saved) } } catch {
             throw StateError(": \(error.description)")
@@ -337,7 +339,9 @@ package final class VirtioTransport: Snapshottable, @unchecked Sendable {
     package func deliver(_ index: Int, _ body: (VirtioChain) -> Int?) -> Bool {
         monitor.locked {
             let before = queues[index].state
-            guard let chain = take(index) ?? (isActive && queues[index].waitForNotification() ? take(index) : nil) else { return false }
+            guard let chain = take(index) ?? (isActive && queues[index].waitForNotification() ? take(index) : nil) else {
+                return false
+            }
             defer { endRequest() }
             guard let written = body(chain) else {
                 queues[index].state.nextAvailable = before.nextAvailable

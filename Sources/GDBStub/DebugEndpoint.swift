@@ -112,9 +112,7 @@ package final class DebugListener {
             throw DebugServerError("the path of a socket has less than \(capacity) bytes: '\(path)'. Choose a shorter one")
         }
         withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
-        // What an earlier run left behind; nothing that is in use or no socket.
-        var status = stat()
-        if lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFSOCK { unlink(path) }
+        if isLeftBehind(path, address) { unlink(path) }
         let descriptor = outOfTheWay(socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0))
         let bound = withUnsafePointer(to: &address) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
@@ -127,6 +125,18 @@ package final class DebugListener {
             throw DebugServerError("cannot wait for gdb at the socket '\(path)': \(reason). Choose another path, or a port")
         }
         return descriptor
+    }
+
+    /// Whether the path is a socket that nobody listens at any more. A connection of the other kind is refused for that reason, and
+    /// with another one by who listens, who does not notice.
+    private static func isLeftBehind(_ path: String, _ address: sockaddr_un) -> Bool {
+        var status = stat(), address = address
+        guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFSOCK else { return false }
+        let probe = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue), 0)
+        defer { close(probe) }
+        return withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(probe, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) != 0 && errno == ECONNREFUSED }
+        }
     }
 
     /// Waits for a debugger and stops listening. Returns its connection's descriptor.

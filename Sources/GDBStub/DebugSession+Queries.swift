@@ -54,7 +54,9 @@ extension DebugSession {
             "qXfer:threads:read+",
         ]
         if target.catchesSystemCalls { words.append("QCatchSyscalls+") }
-        for object in TransferObject.allCases where target.objects.contains(object) { words.append("qXfer:\(object.rawValue):read+") }
+        for object in TransferObject.allCases where target.objects.contains(object) {
+            words.append("qXfer:\(object.rawValue):read+")
+        }
         if target.objects.contains(.signalInformation) { words.append("qXfer:siginfo:write+") }
         reply(words.joined(separator: ";"))
     }

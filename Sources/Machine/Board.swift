@@ -169,7 +169,7 @@ package final class Board {
         guard let given else { return deviceTree().flattened() }
         let tree: DeviceTree
         do { tree = try DeviceTree(flattened: given.bytes) } catch {
-            throw BootError.notBootable("'\(given.path)' is no sound device tree: \(error). Make one from source with: dtc -O dtb")
+            throw BootError.notBootable("'\(given.path)' is no sound device tree (\(error)); make one from source with: dtc -O dtb")
         }
         // As for a tree of our own: the command line and the initial RAM disk belong to this boot.
         let chosen = tree.root.child("chosen")
@@ -191,7 +191,9 @@ package final class Board {
         if plan.firmware == nil, let kernel = plan.kernel {
             _ = processor.harts[0].start(at: kernel.entry, opaque: plan.deviceTreeAddress, isSupervisor: true)
         } else {
-            for hart in processor.harts { _ = hart.start(at: BoardMap.bootROM.lowerBound, opaque: plan.deviceTreeAddress, isSupervisor: false) }
+            for hart in processor.harts {
+                _ = hart.start(at: BoardMap.bootROM.lowerBound, opaque: plan.deviceTreeAddress, isSupervisor: false)
+            }
         }
     }
 

@@ -66,7 +66,9 @@ package struct BootPlan {
     /// The address for a tree of that size: high, and below what 32-bit firmware can reach.
     package mutating func placeDeviceTree(byteCount: Int) throws {
         let top = min(memory.upperBound, BoardMap.deviceTreeLimit), size = UInt64(byteCount) + BoardMap.deviceTreeSlack
-        guard top - memory.lowerBound > size else { throw BootError.badMachine("no room for a device tree of \(byteCount) bytes") }
+        guard top - memory.lowerBound > size else {
+            throw BootError.badMachine("no room for a device tree of \(byteCount) bytes")
+        }
         deviceTreeAddress = (top - size) & ~(BoardMap.largePage - 1)
     }
 

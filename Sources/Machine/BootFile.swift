@@ -34,7 +34,8 @@ package struct BootFile {
 
     /// - Parameter what: for messages, e.g. "kernel".
     package init(reading path: String, as what: String) throws {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        // A pipe without a writer is no reason to wait.
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else { throw Self.openError(path, what) }
         defer { close(descriptor) }
         var status = stat()

@@ -80,7 +80,9 @@ private struct BootReader {
             let flags = bytes.number(at: 24, as: UInt64.self), let version = bytes.number(at: 32, as: UInt32.self)
         else { throw failure("is cut off inside of the header of a Linux image") }
         guard flags & 1 == 0 else { throw failure("is a big-endian kernel; this machine is little-endian") }
-        guard version >> 16 == 0 else { throw failure("has a header of version \(version >> 16).\(version & 0xffff); 0.2 is known") }
+        guard version >> 16 == 0 else {
+            throw failure("has a header of version \(version >> 16).\(version & 0xffff); 0.2 is known")
+        }
         // The size counts what the kernel needs behind its bytes (bss) too; 0 in the headers of the first version.
         guard size == 0 || size >= UInt64(bytes.count), size < 1 << 40, offset < 1 << 40, offset % 4096 == 0 else {
             throw failure(
@@ -96,7 +98,9 @@ private struct BootReader {
     /// An EFI program that carries a compressed kernel (CONFIG_EFI_ZBOOT): the kernel in it, unpacked. Nil for anything else.
     func zbootPayload(limit: Int) throws -> BootFile? {
         guard bytes.starts(with: [0x4d, 0x5a]), bytes.count > 64, Array(bytes[4..<8]) == Array("zimg".utf8) else { return nil }
-        guard let offset = bytes.number(at: 8, as: UInt32.self), let size = bytes.number(at: 12, as: UInt32.self) else { return nil }
+        guard let offset = bytes.number(at: 8, as: UInt32.self), let size = bytes.number(at: 12, as: UInt32.self) else {
+            return nil
+        }
         let method = String(decoding: bytes[24..<56].prefix { $0 != 0 }, as: UTF8.self)
         guard Int(offset) + Int(size) <= bytes.count else { throw failure("is cut off inside of its compressed kernel") }
         guard method == "gzip" else {
@@ -112,8 +116,12 @@ private struct BootReader {
 
     /// Formats of others, which a processor would run into as if they were instructions.
     func rejectForeign() throws {
-        if bytes.number(at: 56, as: UInt32.self) == 0x644d_5241 { throw failure("is a Linux kernel for arm64; this machine is riscv64") }
-        if bytes.number(at: 0x202, as: UInt32.self) == 0x5372_6448 { throw failure("is a Linux kernel for x86; this machine is riscv64") }
+        if bytes.number(at: 56, as: UInt32.self) == 0x644d_5241 {
+            throw failure("is a Linux kernel for arm64; this machine is riscv64")
+        }
+        if bytes.number(at: 0x202, as: UInt32.self) == 0x5372_6448 {
+            throw failure("is a Linux kernel for x86; this machine is riscv64")
+        }
         if bytes.starts(with: [0x4d, 0x5a]), bytes.number(at: 56, as: UInt32.self) != 0x0543_5352 {
             throw failure("is an EFI program; start it from a firmware with EFI, such as U-Boot, or give the kernel that it carries")
         }
@@ -134,7 +142,9 @@ private struct BootReader {
             throw failure("is a text; give a kernel or firmware")
         }
         // The encoding that is illegal for good (unprivileged specification, 1.5.1).
-        if bytes.starts(with: [0, 0]) { throw failure("begins with zeros, which are no instruction; a disk is given with --drive") }
+        if bytes.starts(with: [0, 0]) {
+            throw failure("begins with zeros, which are no instruction; a disk is given with --drive")
+        }
     }
 
     private func printable(_ text: String) -> String {
@@ -175,7 +185,9 @@ private struct BootReader {
         let field = { (offset: Int) in bytes.number(at: start + offset, as: UInt64.self) ?? 0 }
         let interpreter: UInt32 = 3, load: UInt32 = 1
         let type = bytes.number(at: start, as: UInt32.self)
-        guard type != interpreter else { throw failure("is a program for Linux, not for the bare machine; run it with: mynah run") }
+        guard type != interpreter else {
+            throw failure("is a program for Linux, not for the bare machine; run it with: mynah run")
+        }
         let offset = field(8), virtual = field(16), physical = field(24), fileCount = field(32), count = field(40)
         guard type == load, count > 0 else { return }
         guard fileCount <= count, count < 1 << 40, physical < 1 << 56, virtual <= UInt64.max - count else {

@@ -35,7 +35,9 @@ package enum Gzip {
             position = try Deflate.unpack(bytes, at: data, appendingTo: &output, limit: limit)
             guard position + 8 <= bytes.count else { throw GzipError.truncated }
             let checksum = word(bytes, position), length = word(bytes, position + 4)
-            guard length == UInt32(truncatingIfNeeded: output.count - start) else { throw GzipError.malformed("its length is not as it says") }
+            guard length == UInt32(truncatingIfNeeded: output.count - start) else {
+                throw GzipError.malformed("its length is not as it says")
+            }
             guard checksum == crc32(output[start...]) else { throw GzipError.malformed("its checksum is not as it says") }
             position += 8
         }

@@ -176,7 +176,9 @@ package final class Hart {
     }
 
     /// Whether the fence has been done, or the hart does not run: then it is done before it runs again.
-    func isFenced(_ ticket: UInt64) -> Bool { monitor.locked { finishedFences >= ticket || currentPhase == .stopped || !processor.isRunning } }
+    func isFenced(_ ticket: UInt64) -> Bool {
+        monitor.locked { finishedFences >= ticket || currentPhase == .stopped || !processor.isRunning }
+    }
 
     /// Does what others have asked for. On the hart's thread.
     func serveRequests() {

@@ -70,9 +70,13 @@ package struct MachineMonitor {
         let what = words.count > 1 ? words[1] : ""
         let number = words.count > 2 ? Int(words[2]) ?? -1 : hart
         if what == "balloon" { return balloonInfo() }
-        guard board.processor.harts.indices.contains(number) else { return "there are harts 0 to \(board.processor.harts.count - 1)\n" }
+        guard board.processor.harts.indices.contains(number) else {
+            return "there are harts 0 to \(board.processor.harts.count - 1)\n"
+        }
         return session.whilePaused {
             let hart = board.processor.harts[number]
+            // One that was started and has not run yet is where it will start.
+            for hart in board.processor.harts { hart.beginPendingStart() }
             switch what {
             case "registers", "r": return registers(hart)
             case "csr": return table(hart.core.controlRegisters.map { ($0.name, $0.value) })
@@ -173,7 +177,9 @@ package struct MachineMonitor {
         let parts = words[0].split(separator: "/", maxSplits: 1)
         let format = ExamineFormat(parts.count > 1 ? String(parts[1]) : "")
         guard let format else { return "a format is a count, one of x d u c i, and one of b h w g\n" }
-        guard words.count == 2, let start = Self.number(words[1]) else { return "which address? x/FMT ADDRESS, e.g. x/8xg 0x80200000\n" }
+        guard words.count == 2, let start = Self.number(words[1]) else {
+            return "which address? x/FMT ADDRESS, e.g. x/8xg 0x80200000\n"
+        }
         let processor = board.processor
         guard processor.harts.indices.contains(hart) else { return "" }
         return session.whilePaused {
@@ -224,15 +230,21 @@ package struct MachineMonitor {
         var range = (BoardMap.memory, board.configuration.memoryByteCount)
         guard words.count == 2 || words.count == 4 else { return "dump FILE [ADDRESS COUNT]\n" }
         if words.count == 4 {
-            guard let address = Self.number(words[2]), let count = Self.number(words[3]), count < 1 << 40 else { return "dump FILE [ADDRESS COUNT]\n" }
+            guard let address = Self.number(words[2]), let count = Self.number(words[3]), count < 1 << 40 else {
+                return "dump FILE [ADDRESS COUNT]\n"
+            }
             range = (address, Int(count))
         }
         guard let host = board.memory.hostPointer(range.0, byteCount: range.1) else { return "that range is not all RAM\n" }
         return session.whilePaused {
-            guard let file = fopen(String(words[1]), "w") else { return "cannot write '\(words[1])': \(String(cString: strerror(errno)))\n" }
+            guard let file = fopen(String(words[1]), "w") else {
+                return "cannot write '\(words[1])': \(String(cString: strerror(errno)))\n"
+            }
             // SAFETY: `hostPointer` has checked the range.
             let written = fwrite(host, 1, range.1, file)
-            guard fclose(file) == 0, written == range.1 else { return "cannot write all of '\(words[1])': \(String(cString: strerror(errno)))\n" }
+            guard fclose(file) == 0, written == range.1 else {
+                return "cannot write all of '\(words[1])': \(String(cString: strerror(errno)))\n"
+            }
             return "\(range.1) bytes\n"
         }
     }

@@ -28,10 +28,10 @@ package final class MachineSession: @unchecked Sendable {
     }
     private let monitor = Monitor()
     // Guarded by `monitor`.
-    private var requests: [Request] = []
+    private var requests: [(ticket: Int, request: Request)] = []
     private var isRunning = false, isPausedNow = false, isHeldNow = false, hasEnded = false
-    /// Requests served, for those who wait.
-    private var served = 0, asked = 0
+    /// The last ticket that was given, and the last whose request was served: they are served in their order.
+    private var asked = 0, served = 0
     private var saveTimer: DeviceTimer?
     /// What the user should know of a machine that was loaded.
     package private(set) var notes: [String] = []
@@ -53,8 +53,8 @@ package final class MachineSession: @unchecked Sendable {
     @discardableResult
     private func ask(_ request: Request) -> Int {
         monitor.locked {
-            requests.append(request)
             asked += 1
+            requests.append((asked, request))
             monitor.wake()
             return asked
         }
@@ -90,7 +90,9 @@ package final class MachineSession: @unchecked Sendable {
     package func save(to path: String) throws {
         try whileHalted { [self] board in
             // The file would hold a guest that waits for its end.
-            if nextGuestRequest != nil { throw BootError.notBootable("the guest has just powered off or restarted: nothing was saved") }
+            if nextGuestRequest != nil {
+                throw BootError.notBootable("the guest has just powered off or restarted: nothing was saved")
+            }
             try board.save(to: path)
         }
     }
@@ -147,7 +149,7 @@ package final class MachineSession: @unchecked Sendable {
         defer { finish(result) }
         if !isPaused { try start() }
         while true {
-            let request = monitor.locked { () -> Request in
+            let (ticket, request) = monitor.locked { () -> (Int, Request) in
                 while requests.isEmpty { monitor.wait() }
                 return requests.removeFirst()
             }
@@ -156,7 +158,7 @@ package final class MachineSession: @unchecked Sendable {
                 return end
             }
             monitor.locked {
-                served += 1
+                served = ticket
                 monitor.wake()
             }
         }
@@ -221,9 +223,9 @@ package final class MachineSession: @unchecked Sendable {
     private var nextGuestRequest: Request? {
         monitor.locked {
             requests.first {
-                guard case .guest = $0 else { return false }
+                guard case .guest = $0.request else { return false }
                 return true
-            }
+            }?.request
         }
     }
 
@@ -231,8 +233,7 @@ package final class MachineSession: @unchecked Sendable {
     private func forgetGuestRequests() {
         monitor.locked {
             requests.removeAll {
-                guard case .guest = $0 else { return false }
-                served += 1
+                guard case .guest = $0.request else { return false }
                 return true
             }
         }

@@ -55,7 +55,9 @@ package final class Processor: HartClock {
         engine = try Engine(isa: RISCV64Machine(), memory: MachineCode(memory), configuration: configuration)
         timers = TimerQueue(clock: clock)
         memory.onCodeWrite = { [unowned memory, unowned engine] address in
-            if let host = memory.hostPointer(address, byteCount: 1) { engine.invalidatePage(host: UInt64(UInt(bitPattern: host))) }
+            if let host = memory.hostPointer(address, byteCount: 1) {
+                engine.invalidatePage(host: UInt64(UInt(bitPattern: host)))
+            }
         }
         running = .allocate(capacity: 2)
         running.initialize(repeating: 0, count: 2)

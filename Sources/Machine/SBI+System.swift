@@ -54,7 +54,9 @@ extension SBITable {
             return 0
         },
         4: { sbi, hart, arguments in
-            for target in try sbi.harts(maskAt: arguments[0], hart: hart) { sbi.platform.setSoftwareInterrupt(hart: target, pending: true) }
+            for target in try sbi.harts(maskAt: arguments[0], hart: hart) {
+                sbi.platform.setSoftwareInterrupt(hart: target, pending: true)
+            }
             return 0
         },
         5: { sbi, hart, arguments in

@@ -24,14 +24,25 @@ package final class ELFImage: CodeSource {
     /// Functions by address; empty for a stripped file.
     package private(set) var symbols: [Symbol] = []
 
+    private static let largestByteCount = 4 << 30
+
     /// - Throws: `ProgramError` when there is no such file or it is no riscv64 ELF file.
     package init(path: String) throws {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw ProgramError.notFound("'\(path)': \(String(cString: strerror(errno)))") }
+        // A pipe without a writer is no reason to wait.
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+        guard descriptor >= 0 else {
+            let reason = errno, text = "'\(path)': \(String(cString: strerror(reason)))"
+            throw reason == ENOENT || reason == ENOTDIR ? ProgramError.notFound(text) : ProgramError.notRunnable(text)
+        }
         defer { close(descriptor) }
         var status = stat()
-        fstat(descriptor, &status)
-        byteCount = max(0, Int(status.st_size))
+        guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
+            throw ProgramError.notRunnable("'\(path)' is no regular file")
+        }
+        guard status.st_size <= Self.largestByteCount else {
+            throw ProgramError.notRunnable("'\(path)' has \(status.st_size >> 30) GiB, which is more than a program has")
+        }
+        byteCount = Int(status.st_size)
         bytes = .allocate(byteCount: byteCount + 8, alignment: 16)
         bytes.initializeMemory(as: UInt8.self, repeating: 0, count: byteCount + 8)
         var done = 0
@@ -68,27 +79,33 @@ package final class ELFImage: CodeSource {
             let loadable: UInt32 = 1, executable: UInt32 = 1
             guard load(UInt32.self, header) == loadable, load(UInt32.self, header &+ 4) & executable != 0 else { continue }
             let start = load(UInt64.self, header &+ 16), length = load(UInt64.self, header &+ 32), position = offset(header &+ 8)
-            guard position >= 0, position <= byteCount, length <= UInt64(byteCount - position), start <= UInt64.max - length else { continue }
+            guard position >= 0, position <= byteCount, length <= UInt64(byteCount - position), start <= UInt64.max - length else {
+                continue
+            }
             segments.append(Segment(addresses: start ..< start + length, offset: position))
         }
         guard !segments.isEmpty else { throw ProgramError.notRunnable("'\(path)' has no code") }
     }
 
+    /// A file has one table of each kind, and names of about as many bytes as it has itself; what claims more is not read to its end.
     private func parseSymbols() {
         let table = offset(40), size = Int(load(UInt16.self, 58))
+        var kinds: Set<UInt32> = [], nameBytes = 4 * byteCount
         for index in 0 ..< Int(load(UInt16.self, 60)) {
             let header = table &+ index &* size
             let symbolTable: UInt32 = 2, dynamicSymbolTable: UInt32 = 11
             let kind = load(UInt32.self, header &+ 4)
-            guard kind == symbolTable || kind == dynamicSymbolTable else { continue }
+            guard kind == symbolTable || kind == dynamicSymbolTable, kinds.insert(kind).inserted else { continue }
             let strings = offset(table &+ Int(load(UInt32.self, header &+ 40)) &* size &+ 24)
             let start = offset(header &+ 24), count = min(offset(header &+ 32), byteCount) / 24
-            for number in 0 ..< max(0, count) { addSymbol(at: start &+ number &* 24, strings: strings) }
+            for number in 0 ..< max(0, count) where nameBytes > 0 {
+                addSymbol(at: start &+ number &* 24, strings: strings, &nameBytes)
+            }
         }
         symbols.sort { $0.address < $1.address }
     }
 
-    private func addSymbol(at position: Int, strings: Int) {
+    private func addSymbol(at position: Int, strings: Int, _ nameBytes: inout Int) {
         let function: UInt8 = 2
         guard load(UInt8.self, position &+ 4) & 15 == function, load(UInt16.self, position &+ 6) != 0 else { return }
         var name: [UInt8] = []
@@ -97,6 +114,7 @@ package final class ELFImage: CodeSource {
             name.append(byte)
             place &+= 1
         }
+        nameBytes -= name.count
         symbols.append(
             Symbol(
                 name: String(decoding: name, as: UTF8.self), address: load(UInt64.self, position &+ 8),
@@ -105,7 +123,9 @@ package final class ELFImage: CodeSource {
 
     /// The function that an address lies in, with the distance from its start.
     package func symbol(containing address: UInt64) -> (symbol: Symbol, offset: UInt64)? {
-        guard let symbol = symbols.last(where: { $0.address <= address }), address - symbol.address < max(symbol.byteCount, 1) else { return nil }
+        guard let symbol = symbols.last(where: { $0.address <= address }), address - symbol.address < max(symbol.byteCount, 1) else {
+            return nil
+        }
         return (symbol, address - symbol.address)
     }
 

@@ -48,7 +48,9 @@ package final class Inspector {
             let translation = translator.translate(
                 function, writable: code.writable + start, executable: code.executable + UInt64(start), capacity: code.byteCount - start)
             guard let translation else {
-                guard limits.instructions > 1 else { throw ProgramError.internalError("no room for the code at \(GuestAddress(address))") }
+                guard limits.instructions > 1 else {
+                    throw ProgramError.internalError("no room for the code at \(GuestAddress(address))")
+                }
                 limits.instructions /= 2
                 continue
             }

@@ -74,7 +74,7 @@ public struct ProgramOptions: Sendable {
     public var kernelRelease: String?
     /// Bytes of the guest's main stack; nil for the host's limit.
     public var stackByteCount: Int?
-    /// `NAME[,EXTENSION=on|off]...`; nil for everything that is implemented.
+    /// The name of a processor; nil for everything that is implemented.
     public var processor: String?
     /// The words with which this executable runs a program in the same way, for programs that the guest executes.
     public var reexecution = ["run"]

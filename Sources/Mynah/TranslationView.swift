@@ -41,7 +41,9 @@ package struct TranslationView {
         for (number, position) in positions.enumerated() {
             let end = number + 1 < positions.count ? positions[number + 1].codeOffset : host.count
             let start = number == 0 ? 0 : position.codeOffset
-            guard let index = rows.firstIndex(where: { $0.address == position.address }), start <= end, end <= host.count else { continue }
+            guard let index = rows.firstIndex(where: { $0.address == position.address }), start <= end, end <= host.count else {
+                continue
+            }
             rows[index].host = Array(host[start ..< end])
             rows[index].hostAddress = hostAddress &+ UInt64(start)
             rows[index].hostText = listing?.lines(start ..< end).map(\.text)

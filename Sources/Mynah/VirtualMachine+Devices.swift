@@ -46,5 +46,7 @@ extension VirtualMachine {
     }
 
     /// Locally administered, in the range that virtual machines use.
-    private static func cardAddress(_ index: Int) -> [UInt8] { [0x52, 0x54, 0, 0x12, 0x34, 0x56 &+ UInt8(truncatingIfNeeded: index)] }
+    private static func cardAddress(_ index: Int) -> [UInt8] {
+        [0x52, 0x54, 0, 0x12, 0x34, 0x56 &+ UInt8(truncatingIfNeeded: index)]
+    }
 }

@@ -117,7 +117,9 @@ public final class VirtualMachine: @unchecked Sendable {
     /// - Returns: what may not be as it was.
     /// - Throws: `ProgramError`; then nothing has changed, unless the text says so.
     @discardableResult
-    public func load(from path: String) throws -> [String] { try VirtualMachine.translatingErrors { try session.load(from: path) } }
+    public func load(from path: String) throws -> [String] {
+        try VirtualMachine.translatingErrors { try session.load(from: path) }
+    }
 
     /// Ends the run after saving the machine; `run` throws when that fails. Also from `onOutput`.
     public func stop(savingTo path: String) { session.stop(savingTo: path) }

@@ -49,10 +49,15 @@ func boot(_ settings: BootSettings) throws -> Int32 {
     guard settings.options.kernel != nil || settings.options.firmware != nil || settings.options.savedMachine != nil else {
         throw CommandFailure.usage("nothing to boot: give a kernel with --kernel or a firmware with --firmware")
     }
-    try Files.requireWritable(settings.savePath, option: "--save")
-    guard settings.saveTime == nil || settings.savePath != nil else { throw CommandFailure.usage("'--save-at' needs a file: give --save FILE") }
+    try Files.requireWritable(settings.savePath, option: "--save", replaces: true)
+    guard settings.saveTime == nil || settings.savePath != nil else {
+        throw CommandFailure.usage("'--save-at' needs a file: give --save FILE")
+    }
     if settings.options.kernel == nil, settings.options.initialDisk != nil {
         throw CommandFailure.usage("'--initrd' goes with a kernel; give one with --kernel")
+    }
+    if settings.deviceTreeDump != nil, settings.options.kernel == nil, settings.options.firmware == nil {
+        throw CommandFailure.usage("'--dump-dtb' shows the tree of a boot: give what is booted, with --kernel or --firmware")
     }
     if settings.isSnapshot { for index in settings.options.drives.indices { settings.options.drives[index].isSnapshot = true } }
     try OwnOutput.prepare(settings.outputPath, kept: false)
@@ -77,8 +82,12 @@ private func dumpDeviceTree(_ options: MachineOptions, to path: String) throws -
         fflush(stdout)
         return ExitStatus.success
     }
-    guard let file = fopen(path, "w") else { throw CommandFailure.usage("'--dump-dtb': cannot write '\(path)': \(String(cString: strerror(errno)))") }
+    guard let file = fopen(path, "w") else {
+        throw CommandFailure.usage("'--dump-dtb': cannot write '\(path)': \(String(cString: strerror(errno)))")
+    }
     let count = blob.withUnsafeBytes { fwrite($0.baseAddress, 1, $0.count, file) }
-    guard fclose(file) == 0, count == blob.count else { throw CommandFailure(status: ExitStatus.failed, "cannot write all of '\(path)'") }
+    guard fclose(file) == 0, count == blob.count else {
+        throw CommandFailure(status: ExitStatus.failed, "cannot write all of '\(path)'")
+    }
     return ExitStatus.success
 }

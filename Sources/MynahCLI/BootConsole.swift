@@ -24,8 +24,6 @@ package struct ConsoleKeys {
 
     package init(hasEscapeKey: Bool) { self.hasEscapeKey = hasEscapeKey }
 
-    package mutating func openMonitor() { isMonitorOpen = true }
-
     package mutating func actions(for bytes: ArraySlice<UInt8>) -> [ConsoleAction] {
         var result: [ConsoleAction] = []
         for byte in bytes {

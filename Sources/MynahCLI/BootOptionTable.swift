@@ -17,13 +17,13 @@ package struct BootSettings {
     package var deviceTreeDump: String?
     /// All drives as snapshots.
     package var isSnapshot = false
-    /// qemu's `-drive if=none,id=…` and `-netdev id=…`, until a device takes them.
     /// Where the machine is saved to when it is stopped, and the seconds of guest time after which it is.
     package var savePath: String?
     package var saveTime: Double?
     /// Options that a saved machine need not be told.
     package var hasMemorySize = false
     package var hasHartCount = false
+    /// qemu's `-drive if=none,id=…` and `-netdev id=…`, until a device takes them.
     package var unattachedDrives: [String: DriveOptions] = [:]
     package var unattachedNetworks: [String: NetworkOptions] = [:]
     /// The directories of qemu's `-fsdev`, by id.
@@ -106,7 +106,9 @@ extension OptionTable where Settings == BootSettings {
             $0.options.engine = try parseEngine($1)
         }
         optionalValue("stats", "json", "print what the engine did, at the end") {
-            guard let format = StatisticsFormat(rawValue: $1 ?? "text") else { throw OptionValueError("expected 'text' or 'json', found '\($1 ?? "")'") }
+            guard let format = StatisticsFormat(rawValue: $1 ?? "text") else {
+                throw OptionValueError("expected 'text' or 'json', found '\($1 ?? "")'")
+            }
             $0.statistics = format
         }
         option("o", "output", "FILE", "where statistics go instead of standard error") { $0.outputPath = $1 }
@@ -126,19 +128,25 @@ func applyDebugger(_ text: String, _ settings: inout BootSettings) throws {
 /// Bytes of RAM: a number is in MiB unless it has a letter, as qemu has it.
 func parseMemorySize(_ text: String) throws -> Int {
     if let megabytes = Int(text) {
-        guard (1...1 << 24).contains(megabytes) else { throw OptionValueError("expected a size such as 512M or 2G, found '\(text)'") }
+        guard (1...1 << 24).contains(megabytes) else {
+            throw OptionValueError("expected a size such as 512M or 2G, found '\(text)'")
+        }
         return megabytes << 20
     }
     return try parseByteCount(text)
 }
 
 func parseHartCount(_ text: String) throws -> Int {
-    guard let count = Int(text), (1...8).contains(count) else { throw OptionValueError("a machine has 1 to 8 harts, not '\(text)'") }
+    guard let count = Int(text), (1...8).contains(count) else {
+        throw OptionValueError("a machine has 1 to 8 harts, not '\(text)'")
+    }
     return count
 }
 
 func parseSeconds(_ text: String) throws -> Double {
-    guard let seconds = Double(text), seconds > 0, seconds < 1e9 else { throw OptionValueError("expected a number of seconds, found '\(text)'") }
+    guard let seconds = Double(text), seconds > 0, seconds < 1e9 else {
+        throw OptionValueError("expected a number of seconds, found '\(text)'")
+    }
     return seconds
 }
 
@@ -210,7 +218,9 @@ func parseNetwork(_ text: String) throws -> NetworkOptions? {
 
 private func parseForwards(_ parts: ArraySlice<String>) throws -> [PortForward] {
     try parts.map { part in
-        guard part.hasPrefix("hostfwd=") else { throw OptionValueError("no option '\(part)' of user; there is hostfwd=tcp:HOST:PORT-GUEST:PORT") }
+        guard part.hasPrefix("hostfwd=") else {
+            throw OptionValueError("no option '\(part)' of user; there is hostfwd=tcp:HOST:PORT-GUEST:PORT")
+        }
         return try parseForward(String(part.dropFirst(8)))
     }
 }
@@ -243,6 +253,8 @@ func parseShare(_ text: String, taken: [String]) throws -> ShareOptions {
     }
     guard !share.directory.isEmpty else { throw OptionValueError("which directory? DIR[,tag=NAME][,readonly]") }
     guard Files.isDirectory(share.directory) else { throw OptionValueError("'\(share.directory)' is no directory") }
-    guard !taken.contains(share.tag) else { throw OptionValueError("the tag '\(share.tag)' is taken; give another with tag=NAME") }
+    guard !taken.contains(share.tag) else {
+        throw OptionValueError("the tag '\(share.tag)' is taken; give another with tag=NAME")
+    }
     return share
 }

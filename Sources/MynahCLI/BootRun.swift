@@ -25,7 +25,9 @@ final class BootRun: @unchecked Sendable {
         pthread_mutex_init(lock, nil)
         // Before anything has threads, so that all of them leave signals to `watchSignals`.
         HostTerminal.blockSignals()
-        machine = try VirtualMachine(settings.options) { [self] in show($0) }
+        startThread { $0.watchSignals() }
+        let machine = try VirtualMachine(settings.options) { [self] in show($0) }
+        locked { self.machine = machine }
     }
 
     /// - Returns: the exit status.
@@ -35,7 +37,6 @@ final class BootRun: @unchecked Sendable {
             let what = settings.options.startsPaused ? "waiting for gdb" : "gdb can connect"
             Console.writeError("mynah: \(what): target remote \(address)\n")
         }
-        startThread { $0.watchSignals() }
         if settings.timeout != nil { startThread { $0.watchTime() } }
         if settings.hasConsoleInput {
             if isTerminal { HostTerminal.makeRaw() }
@@ -88,11 +89,13 @@ final class BootRun: @unchecked Sendable {
 
     // MARK: Stopping
 
-    private func note(_ newReason: Reason) {
+    private func locked<Result>(_ body: () -> Result) -> Result {
         pthread_mutex_lock(lock)
-        if reason == nil { reason = newReason }
-        pthread_mutex_unlock(lock)
+        defer { pthread_mutex_unlock(lock) }
+        return body()
     }
+
+    private func note(_ newReason: Reason) { locked { if reason == nil { reason = newReason } } }
 
     private func stop(_ newReason: Reason) {
         note(newReason)
@@ -109,14 +112,13 @@ final class BootRun: @unchecked Sendable {
         }
     }
 
-    private var stopReason: Reason? {
-        pthread_mutex_lock(lock)
-        defer { pthread_mutex_unlock(lock) }
-        return reason
-    }
+    private var stopReason: Reason? { locked { reason } }
 
     private func watchSignals() {
-        stop(.signal(HostTerminal.waitForSignal()))
+        let first = HostTerminal.waitForSignal()
+        // Reading large files, and loading a machine, takes a while: then there is nothing to stop or to save.
+        guard locked({ machine != nil }) else { HostTerminal.die(bySignal: first) }
+        stop(.signal(first))
         let start = time(nil)
         // Who asks twice does not want to wait. But timeout(1) sends its signal twice, which is no reason to lose a machine.
         while true {
@@ -164,7 +166,9 @@ final class BootRun: @unchecked Sendable {
     }
 
     private func readKeys() {
-        if settings.options.startsPaused && isTerminal && settings.options.debugger == nil { Console.writeError("mynah: paused; Ctrl-A c, then 'cont', lets it go on\n") }
+        if settings.options.startsPaused && isTerminal && settings.options.debugger == nil {
+            Console.writeError("mynah: paused; Ctrl-A c, then 'cont', lets it go on\n")
+        }
         var buffer = [UInt8](repeating: 0, count: 4096)
         while true {
             let count = read(STDIN_FILENO, &buffer, buffer.count)

@@ -28,7 +28,9 @@ struct CacheCommand: ParsableCommand {
         /// The store, when its directory may be used.
         func usableStore() throws -> TranslationCacheStore {
             let store = try store()
-            if let objection = store.objection { throw CommandFailure(status: ExitStatus.failed, "\(objection): nothing was done") }
+            if let objection = store.objection {
+                throw CommandFailure(status: ExitStatus.failed, "\(objection): nothing was done")
+            }
             return store
         }
     }

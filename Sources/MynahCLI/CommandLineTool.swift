@@ -16,7 +16,9 @@ public enum CommandLineTool {
         let machine = qemuMachine(of: name)
         let command = arguments.count > 1 ? arguments[1] : ""
         do {
-            if let machine, machine.hasPrefix("system-") { return try bootAsQemu(arguments, name: name, machine: String(machine.dropFirst(7))) }
+            if let machine, machine.hasPrefix("system-") {
+                return try bootAsQemu(arguments, name: name, machine: String(machine.dropFirst(7)))
+            }
             if let machine { return try runAsQemu(arguments, name: name, machine: machine) }
             if command == "run" { return try runProgram(arguments.dropFirst(2)) }
             if command == "boot" { return try bootMachine(arguments.dropFirst(2)) }

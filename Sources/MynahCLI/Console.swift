@@ -42,7 +42,6 @@ package struct Palette {
     package func bold(_ text: String) -> String { paint("1", text) }
     package func dim(_ text: String) -> String { paint("2", text) }
     package func red(_ text: String) -> String { paint("31", text) }
-    package func green(_ text: String) -> String { paint("32", text) }
     package func cyan(_ text: String) -> String { paint("36", text) }
     private func paint(_ code: String, _ text: String) -> String { enabled ? "\u{1B}[\(code)m\(text)\u{1B}[0m" : text }
 }

@@ -61,11 +61,23 @@ enum Files {
         guard fclose(file) == 0, isWritten else { throw failure() }
     }
 
+    static func isRegular(_ path: String) -> Bool {
+        var status = stat()
+        return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
+    }
+
     /// Makes sure before long work that its result can be written.
-    static func requireWritable(_ path: String?, option: String) throws {
+    /// - Parameter replaces: a new file takes the place of what is there, which has to be a file, too.
+    static func requireWritable(_ path: String?, option: String, replaces: Bool = false) throws {
         guard let path else { return }
         let existed = exists(path)
-        let descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o644)
+        if replaces {
+            if existed, !isRegular(path) { throw CommandFailure.usage("'\(option)': '\(path)' is no regular file") }
+            guard access(parent(of: path), W_OK) == 0 else {
+                throw CommandFailure.usage("'\(option)': cannot write '\(path)': \(String(cString: strerror(errno)))")
+            }
+        }
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0o644)
         guard descriptor >= 0 else {
             throw CommandFailure.usage("'\(option)': cannot write '\(path)': \(String(cString: strerror(errno)))")
         }

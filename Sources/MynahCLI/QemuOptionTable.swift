@@ -11,7 +11,9 @@ extension OptionTable where Settings == RunSettings {
             $0.options.sysroot = $1
         }
         table.option("E", nil, "var=value", environment: "QEMU_SET_ENV", "set variables for the guest (separated by commas)") {
-            for setting in $1.split(separator: ",") { try $0.options.environment.append(parseEnvironmentSetting(String(setting))) }
+            for setting in $1.split(separator: ",") {
+                try $0.options.environment.append(parseEnvironmentSetting(String(setting)))
+            }
         }
         table.option("U", nil, "var", environment: "QEMU_UNSET_ENV", "remove variables for the guest (separated by commas)") {
             for name in $1.split(separator: ",") { $0.options.environment.append(.remove(name: String(name))) }

@@ -42,7 +42,9 @@ extension OptionTable where Settings == BootSettings {
         flag(nil, "no-reboot", "end when the guest restarts") { $0.options.restarts = false }
         option(nil, "loadvm", "file", "go on from a file that the monitor's savevm made") { $0.options.savedMachine = $1 }
         option(nil, "incoming", "file:f", "the same") {
-            guard $1.hasPrefix("file:"), $1.count > 5 else { throw OptionValueError("no source '\($1)'; there is file:FILE, which the monitor's savevm makes") }
+            guard $1.hasPrefix("file:"), $1.count > 5 else {
+                throw OptionValueError("no source '\($1)'; there is file:FILE, which the monitor's savevm makes")
+            }
             $0.options.savedMachine = String($1.dropFirst(5))
         }
         flag("S", nil, "wait for gdb, or for 'cont' in the monitor, before the first instruction") { $0.options.startsPaused = true }
@@ -106,7 +108,9 @@ extension OptionTable where Settings == BootSettings {
         ] {
             option(nil, name, value, "ignored") { _, _ in }
         }
-        for name in ["nodefaults", "no-user-config", "no-hpet", "no-acpi", "enable-kvm", "usb", "daemonize"] { flag(nil, name, "ignored") { _ in } }
+        for name in ["nodefaults", "no-user-config", "no-hpet", "no-acpi", "enable-kvm", "usb", "daemonize"] {
+            flag(nil, name, "ignored") { _ in }
+        }
     }
 }
 
@@ -195,7 +199,9 @@ private func networkOptions(_ all: [(key: String, value: String?)]) throws -> Ne
         let forwards = try all.filter { $0.key == "hostfwd" }.map { try parseForward($0.value ?? "") }
         return .user(forwards: forwards)
     case "tap":
-        guard let name = all.first(where: { $0.key == "ifname" })?.value, !name.isEmpty else { throw OptionValueError("which tap? tap,ifname=NAME") }
+        guard let name = all.first(where: { $0.key == "ifname" })?.value, !name.isEmpty else {
+            throw OptionValueError("which tap? tap,ifname=NAME")
+        }
         return .tap(name: name)
     default: throw OptionValueError("no network '\(all[0].key)'; there are user and tap")
     }

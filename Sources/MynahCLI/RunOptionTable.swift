@@ -31,7 +31,7 @@ extension OptionTable where Settings == RunSettings {
             $0.options.environment.append(.remove(name: $1))
         }
         option("0", "argv0", "NAME", "the name that the guest sees as its argument 0") { $0.options.argumentZero = $1 }
-        option(nil, "cpu", "NAME[,EXT=on|off]", "the processor that the guest sees") { $0.options.processor = $1 }
+        option(nil, "cpu", "NAME", "the processor that the guest sees; there is one so far, max") { $0.options.processor = $1 }
         option(nil, "stack", "SIZE", "bytes of the guest's stack; K, M and G are understood") {
             $0.options.stackByteCount = try parseByteCount($1)
         }
@@ -53,7 +53,9 @@ extension OptionTable where Settings == RunSettings {
             $0.options.appendsOutput = true
         }
         optionalValue("stats", "json", "print what the engine did, at the end") {
-            guard let format = StatisticsFormat(rawValue: $1 ?? "text") else { throw OptionValueError("expected 'text' or 'json', found '\($1 ?? "")'") }
+            guard let format = StatisticsFormat(rawValue: $1 ?? "text") else {
+                throw OptionValueError("expected 'text' or 'json', found '\($1 ?? "")'")
+            }
             $0.options.statistics = format
         }
         flag(nil, "backtrace", "print registers and calls when a signal ends the program") { $0.options.showsBacktrace = true }
@@ -104,7 +106,8 @@ func parseEngine(_ text: String) throws -> EngineChoice {
 
 func parseList<Value: RawRepresentable & CaseIterable>(_ text: String, as type: Value.Type) throws -> [Value]
 where Value.RawValue == String {
-    try text.split(separator: ",").map { word in
+    if text.isEmpty { throw OptionValueError("expected some of \(Value.allCases.map(\.rawValue).joined(separator: ", "))") }
+    return try text.split(separator: ",").map { word in
         guard let value = Value(rawValue: String(word)) else {
             throw OptionValueError("'\(word)' is none of \(Value.allCases.map(\.rawValue).joined(separator: ", "))")
         }

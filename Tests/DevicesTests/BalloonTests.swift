@@ -14,7 +14,9 @@ import Testing
 
     private func fill(_ memory: DeviceMemory, _ pages: Range<UInt64>) {
         for page in pages {
-            for place in stride(from: 0, to: BalloonTests.page, by: 512) { _ = memory.store(page &* 77 | 1, at: BalloonTests.first + page * BalloonTests.page + place) }
+            for place in stride(from: 0, to: BalloonTests.page, by: 512) {
+                _ = memory.store(page &* 77 | 1, at: BalloonTests.first + page * BalloonTests.page + place)
+            }
         }
     }
 

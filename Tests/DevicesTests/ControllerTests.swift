@@ -222,6 +222,17 @@ import Testing
         #expect(uart.read8(5) == 0x60, "cleared")
     }
 
+    @Test func aStateWithRoomIsTold() {
+        let empty = uart.state
+        #expect(backend.type("a") == 1 && backend.type("b") == 0)
+        var ready = false
+        uart.whenReady { ready = true }
+        uart.state = uart.state
+        #expect(!ready, "it is as full as before")
+        uart.state = empty
+        #expect(ready)
+    }
+
     @Test func receiverWithoutFIFO() {
         #expect(backend.type("ab") == 1)
         #expect(uart.read8(0) == UInt8(ascii: "a") && uart.read8(0) == 0)

@@ -157,7 +157,9 @@ import Testing
         let blob = sample().flattened()
         var random = SplitMix(seed: 3), refused = 0
         #expect(throws: DeviceTreeError.notATree) { try DeviceTree(flattened: []) }
-        for count in 0..<blob.count { #expect(throws: DeviceTreeError.self) { try DeviceTree(flattened: Array(blob.prefix(count))) } }
+        for count in 0..<blob.count {
+            #expect(throws: DeviceTreeError.self) { try DeviceTree(flattened: Array(blob.prefix(count))) }
+        }
         for _ in 0..<3000 {
             var bytes = blob
             for _ in 0...random.below(3) { bytes[random.below(bytes.count)] = UInt8(truncatingIfNeeded: random.next()) }

@@ -185,6 +185,15 @@ private final class NinePClient {
         #expect(client.call(30, words((4, 1), (4, 6)) + text("")) == words((8, 10)) && client.read(6) == "user.mine\0")
     }
 
+    /// A guest that forgets its fids does not fill the host's memory.
+    @Test func attributesHaveALimit() throws {
+        let client = try NinePClient(share, runsInline: true)
+        var count: UInt64 = 0
+        while count < 3000, client.call(30, words((4, 0), (4, 100 + count)) + text("")) != nil { count += 1 }
+        #expect(count == 1024 && client.lastError == EMFILE)
+        #expect(client.call(120, words((4, 100))) != nil && client.call(30, words((4, 0), (4, 100)) + text("")) != nil)
+    }
+
     @Test func damagedMessages() throws {
         let client = try NinePClient(share, runsInline: true)
         var random = SplitMix(seed: UInt64(setting("MYNAH_FUZZ_SEED", 31)))

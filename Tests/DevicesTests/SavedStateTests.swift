@@ -43,7 +43,9 @@ private func move<Saved: Snapshottable>(_ device: Saved, to other: Saved, fresh:
         try move(uart, to: other, fresh: UART.State())
         #expect(otherLine.level && line.level)
         #expect(otherFar.type("0123456789") == 5, "sixteen fit")
-        for offset in [2, 5, 6, 7, 3, 4, 1, 0, 0, 0] as [UInt64] { #expect(other.read8(offset) == uart.read8(offset), "register \(offset)") }
+        for offset in [2, 5, 6, 7, 3, 4, 1, 0, 0, 0] as [UInt64] {
+            #expect(other.read8(offset) == uart.read8(offset), "register \(offset)")
+        }
         var rest = ""
         while other.read8(5) & 1 != 0 { rest.append(Character(UnicodeScalar(other.read8(0)))) }
         #expect(rest == "ed ahead01234")
@@ -233,7 +235,9 @@ private func move<Saved: Snapshottable>(_ device: Saved, to other: Saved, fresh:
         }
         let (driver, _) = make(), (other, otherFar) = make()
         driver.start()
-        func control(_ id: UInt8, _ event: UInt8, _ value: UInt8) { _ = driver.request(3, [[id, 0, 0, 0, event, 0, value, 0]], []) }
+        func control(_ id: UInt8, _ event: UInt8, _ value: UInt8) {
+            _ = driver.request(3, [[id, 0, 0, 0, event, 0, value, 0]], [])
+        }
         control(0, 0, 1)
         control(1, 3, 1)
         control(1, 6, 1)
@@ -271,7 +275,9 @@ private func move<Saved: Snapshottable>(_ device: Saved, to other: Saved, fresh:
         func name(_ text: String) -> [UInt8] { [UInt8(text.utf8.count), 0] + Array(text.utf8) }
         _ = call(server, 100, [0, 0x20, 0, 0] + name("9P2000.L"))
         _ = call(server, 104, fid(0) + fid(255) + name("") + name("") + fid(9))
-        for (number, file) in [(1, "kept"), (2, "gone"), (3, "kept")] as [(UInt8, String)] { _ = call(server, 110, fid(0) + fid(number) + [1, 0] + name(file)) }
+        for (number, file) in [(1, "kept"), (2, "gone"), (3, "kept")] as [(UInt8, String)] {
+            _ = call(server, 110, fid(0) + fid(number) + [1, 0] + name(file))
+        }
         for number in [1, 2] as [UInt8] { #expect(call(server, 12, fid(number) + [2, 0, 0, 0])[4] == 13) }
         #expect(call(server, 32, fid(3) + name("user.mark") + [4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])[4] == 33)
         #expect(call(server, 118, fid(3) + [0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0] + [7, 8])[4] == 119)

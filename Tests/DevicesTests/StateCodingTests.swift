@@ -123,10 +123,13 @@ import Testing
         for _ in 0..<3000 {
             let count = 1 + random.below(2000)
             var small = packed(sample(&random, count))
-            for _ in 0...random.below(4) { small[random.below(small.count)] = random.below(3) == 0 ? 255 : UInt8(truncatingIfNeeded: random.next()) }
+            for _ in 0...random.below(4) {
+                small[random.below(small.count)] = random.below(3) == 0 ? 255 : UInt8(truncatingIfNeeded: random.next())
+            }
             if random.below(4) == 0 { small.removeLast(random.below(small.count)) }
             if unpacked(small, count) == nil { refused += 1 }
-            #expect(unpacked(random.bytes(random.below(40)), random.below(300)) == nil || true)
+            // Whatever it makes of these, it stays where it may write.
+            _ = unpacked(random.bytes(random.below(40)), random.below(300))
         }
         #expect(refused > 500)
         #expect(unpacked([], 0) == [] && unpacked([], 1) == nil)

@@ -28,7 +28,9 @@ final class VirtioDriver {
 
     // Each queue has 64 KiB: descriptors, available at +0x4000, used at +0x8000; legacy rings lie as version 1 wants.
     func descriptors(_ queue: Int) -> UInt64 { VirtioDriver.base + UInt64(queue) << 16 }
-    func available(_ queue: Int) -> UInt64 { mmio.transport.isLegacy ? descriptors(queue) + 16 * UInt64(size) : descriptors(queue) + 0x4000 }
+    func available(_ queue: Int) -> UInt64 {
+        mmio.transport.isLegacy ? descriptors(queue) + 16 * UInt64(size) : descriptors(queue) + 0x4000
+    }
     func used(_ queue: Int) -> UInt64 { mmio.transport.isLegacy ? descriptors(queue) + 0x1000 : descriptors(queue) + 0x8000 }
 
     /// Section 3.1.1; returns whether the device accepted the features.

@@ -89,6 +89,35 @@ final class EchoDevice: VirtioDevice {
         #expect(driver.memory.load(driver.used(0) + 4 + 8 * 16, as: UInt16.self) == 3, "avail_event")
     }
 
+    /// Section 2.7.10: only the push that passes `used_event` interrupts, however long ago the last interrupt was.
+    @Test func anEventThatHasPassedDoesNotInterrupt() {
+        let driver = VirtioDriver(EchoDevice()), usedEvent = driver.available(0) + 4 + 2 * 16
+        driver.start()
+        _ = driver.memory.store(100 as UInt16, at: usedEvent)
+        for _ in 0..<5 { _ = driver.request(0, [[1]], [1]) }
+        _ = driver.memory.store(2 as UInt16, at: usedEvent)
+        _ = driver.request(0, [[1]], [1])
+        #expect(!driver.line.level)
+        _ = driver.memory.store(6 as UInt16, at: usedEvent)
+        _ = driver.request(0, [[1]], [1])
+        #expect(driver.line.level)
+    }
+
+    /// Section 2.7.5.3.2: descriptors of the ring, then a table of others.
+    @Test func aTableBehindOtherDescriptors() {
+        let driver = VirtioDriver(EchoDevice())
+        driver.start()
+        let parts = [[1, 2], [3]].map { driver.allocate($0) }, answer = driver.allocate([0, 0, 0, 0])
+        let table = driver.allocate([UInt8](repeating: 0, count: 16))
+        driver.writeDescriptor(driver.descriptors(0), 0, parts[0], 2, 1, 1)
+        driver.writeDescriptor(driver.descriptors(0), 1, parts[1], 1, 1, 2)
+        driver.writeDescriptor(driver.descriptors(0), 2, table, 16, 4, 0)
+        driver.writeDescriptor(table, 0, answer, 4, 2, 0)
+        driver.offer(0, head: 0)
+        driver.notify(0)
+        #expect(driver.takeUsed(0)?.length == 3 && driver.bytes(answer, 4) == [3, 2, 1, 0] && !driver.needsReset)
+    }
+
     @Test func entropy() {
         let driver = VirtioDriver(VirtioEntropy(backend: SeededEntropy(seed: 1)))
         driver.start()

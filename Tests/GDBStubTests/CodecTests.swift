@@ -67,7 +67,9 @@ import Testing
             var decoder = PacketDecoder(expandsRuns: true)
             #expect(decoder.decode(wire) == [.packet(body)])
         }
-        for broken in ["$*!#4b", "$0*#5a", "$0*\u{1c}#76"] { #expect(decode(broken, expandsRuns: true) == [.damaged], "\(broken)") }
+        for broken in ["$*!#4b", "$0*#5a", "$0*\u{1c}#76"] {
+            #expect(decode(broken, expandsRuns: true) == [.damaged], "\(broken)")
+        }
     }
 
     @Test func randomBodiesSurvive() {

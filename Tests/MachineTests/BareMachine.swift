@@ -118,7 +118,9 @@ enum Asm {
     static func csrrc(_ rd: UInt32, _ csr: UInt32, _ rs1: UInt32) -> UInt32 { csr << 20 | rs1 << 15 | 3 << 12 | rd << 7 | 0x73 }
     static func amoaddD(_ rd: UInt32, _ rs2: UInt32, _ rs1: UInt32) -> UInt32 { rs2 << 20 | rs1 << 15 | 3 << 12 | rd << 7 | 0x2f }
     static func lrD(_ rd: UInt32, _ rs1: UInt32) -> UInt32 { 0x10 << 24 | rs1 << 15 | 3 << 12 | rd << 7 | 0x2f }
-    static func scD(_ rd: UInt32, _ rs2: UInt32, _ rs1: UInt32) -> UInt32 { 0x18 << 24 | rs2 << 20 | rs1 << 15 | 3 << 12 | rd << 7 | 0x2f }
+    static func scD(_ rd: UInt32, _ rs2: UInt32, _ rs1: UInt32) -> UInt32 {
+        0x18 << 24 | rs2 << 20 | rs1 << 15 | 3 << 12 | rd << 7 | 0x2f
+    }
     /// Function 0 eq, 1 ne; the distance in bytes.
     static func branch(_ function: UInt32, _ rs1: UInt32, _ rs2: UInt32, _ distance: Int32) -> UInt32 {
         let bits = UInt32(bitPattern: distance)

@@ -1,5 +1,6 @@
 // Kernels and firmware as files: good ones, wrong ones with their messages, and thousands of damaged ones.
 
+import Glibc
 import Testing
 
 @testable import Machine
@@ -106,7 +107,9 @@ import Testing
             for _ in 0...random.below(4) {
                 let value = random.pick([0, 1, 0x7f, 0x80, 0xff, UInt8(truncatingIfNeeded: random.next())])
                 let index = random.below(min(bytes.count, 200))
-                for offset in 0..<random.pick([1, 1, 2, 4, 8]) where index + offset < bytes.count { bytes[index + offset] = value }
+                for offset in 0..<random.pick([1, 1, 2, 4, 8]) where index + offset < bytes.count {
+                    bytes[index + offset] = value
+                }
             }
             if random.below(4) == 0 { bytes.removeLast(random.below(bytes.count)) }
             do {
@@ -125,12 +128,17 @@ import Testing
             try BootFile(reading: "/nonexistent/kernel", as: "kernel")
         }
         #expect(throws: BootError.notBootable("the kernel '/tmp' is no regular file")) { try BootFile(reading: "/tmp", as: "kernel") }
+        let scratch = Scratch(), pipe = scratch.file("pipe")
+        #expect(mkfifo(pipe, 0o600) == 0)
+        #expect(throws: BootError.notBootable("the kernel '\(pipe)' is no regular file")) { try BootFile(reading: pipe, as: "kernel") }
     }
 }
 
 // MARK: - Files
 
-private func number(_ value: UInt64, _ count: Int) -> [UInt8] { (0..<count).map { UInt8(truncatingIfNeeded: value >> UInt64(8 * $0)) } }
+private func number(_ value: UInt64, _ count: Int) -> [UInt8] {
+    (0..<count).map { UInt8(truncatingIfNeeded: value >> UInt64(8 * $0)) }
+}
 
 func linuxImage(size: UInt64, offset: UInt64 = 0x20_0000, byteCount: Int, flags: UInt64 = 0, version: UInt64 = 2) -> [UInt8] {
     let header = number(0x0000_006f, 4) + number(0, 4) + number(offset, 8) + number(size, 8) + number(flags, 8) + number(version, 4)

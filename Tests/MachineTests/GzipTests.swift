@@ -62,7 +62,9 @@ import Testing
 
     @Test func everyTruncationIsNoticed() {
         for count in 0..<Self.words.count { #expect(error(Array(Self.words.prefix(count))) != nil) }
-        for count in 3..<Self.fixed.count { #expect(error(Array(Self.fixed.prefix(count))).map { "\($0)".contains("cut off") } == true) }
+        for count in 3..<Self.fixed.count {
+            #expect(error(Array(Self.fixed.prefix(count))).map { "\($0)".contains("cut off") } == true)
+        }
     }
 
     @Test func damageIsNoticedOrHarmless() {

@@ -56,7 +56,9 @@ import Testing
         }
         let rd = bits >> 7 & 31
         let isFloat = RISCVDecoder.decode(bits).rd >= 32
-        if !isFloat && Self.reserved.contains(rd) && row.format != .store && row.format != .floatStore { bits = bits & ~(31 << 7) | 22 << 7 }
+        if !isFloat && Self.reserved.contains(rd) && row.format != .store && row.format != .floatStore {
+            bits = bits & ~(31 << 7) | 22 << 7
+        }
         // The rare row where that made another instruction of it.
         return RISCVDecoder.row(of: bits) == index || row.format == .csr || row.format == .csrImmediate ? bits : Asm.addi(0, 0, 0)
     }

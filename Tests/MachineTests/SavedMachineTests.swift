@@ -70,7 +70,9 @@ private func message(_ body: () throws -> Void) -> String {
         var random = SplitMix(seed: 31)
         for _ in 0..<40 {
             let first = try machine(), second = try machine(), core = first.processor.harts[0].core
-            for row in ControlRegisters.rows where row.number >> 10 & 3 != 3 { _ = row.write(core, random.next() & random.next()) }
+            for row in ControlRegisters.rows where row.number >> 10 & 3 != 3 {
+                _ = row.write(core, random.next() & random.next())
+            }
             core.setPending(random.next() & HartInterrupt.supervisor, clear: 0)
             let saved = core.savedState
             #expect(core.problem(with: saved) == nil, "\(core.problem(with: saved) ?? "")")
@@ -178,6 +180,14 @@ private func message(_ body: () throws -> Void) -> String {
         try board.powerOn()
         #expect(message { try board.save(to: "/no/directory/file") }.contains("cannot save the machine to '/no/directory/file': No such file"))
         if access("/dev/full", W_OK) == 0 { #expect(message { try board.save(to: "/dev/full/x") }.contains("cannot save")) }
+        // What is no file keeps its name.
+        let pipe = scratch.file("pipe")
+        var status = stat()
+        #expect(mkfifo(pipe, 0o600) == 0)
+        for path in [pipe, scratch.path] {
+            #expect(message { try board.save(to: path) }.contains("which is no regular file: save elsewhere"))
+        }
+        #expect(stat(pipe, &status) == 0 && status.st_mode & S_IFMT == S_IFIFO)
         // The file that was there stays when a later one cannot be finished.
         let path = scratch.file("kept")
         try board.save(to: path)
@@ -189,7 +199,9 @@ private func message(_ body: () throws -> Void) -> String {
         #expect(Scratch.read(path) == before)
         var names: [String] = []
         if let directory = opendir(scratch.path) {
-            while let entry = readdir(directory) { names.append(withUnsafePointer(to: &entry.pointee.d_name) { $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) } }) }
+            while let entry = readdir(directory) {
+                names.append(withUnsafePointer(to: &entry.pointee.d_name) { $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) } })
+            }
             closedir(directory)
         }
         #expect(names.filter { $0.hasPrefix("kept.") }.isEmpty, "no temporary file is left: \(names)")
@@ -312,9 +324,13 @@ private func message(_ body: () throws -> Void) -> String {
             case 1: changed.swapAt(index, random.below(changed.count))
             case 2 where !changed[index].1.isEmpty: changed[index].1.removeLast(1 + random.below(changed[index].1.count))
             case 3 where !changed[index].1.isEmpty:
-                for _ in 0...random.below(4) { changed[index].1[random.below(min(changed[index].1.count, 64))] = UInt8(truncatingIfNeeded: random.next()) }
+                for _ in 0...random.below(4) {
+                    changed[index].1[random.below(min(changed[index].1.count, 64))] = UInt8(truncatingIfNeeded: random.next())
+                }
             case 4 where !changed[index].1.isEmpty:
-                for _ in 0...random.below(8) { changed[index].1[random.below(changed[index].1.count)] = UInt8(truncatingIfNeeded: random.next()) }
+                for _ in 0...random.below(8) {
+                    changed[index].1[random.below(changed[index].1.count)] = UInt8(truncatingIfNeeded: random.next())
+                }
             default:
                 guard let state = changed.firstIndex(where: { $0.0 == .state }) else { continue }
                 changed[state].1 = mutated(try StateValue(encoded: changed[state].1), &random).encoded

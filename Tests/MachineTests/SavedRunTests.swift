@@ -166,7 +166,7 @@ import Testing
                 while session.board.processor.time() < 20_000 { usleep(100) }
                 try session.save(to: path)
                 for round in 0..<8 {
-                    usleep(UInt32(2000 + 4000 * round))
+                    usleep(UInt32(4000 * round))
                     _ = try session.load(from: path)
                     loads += 1
                 }
@@ -192,7 +192,9 @@ import Testing
         #expect(first.transcript.text.utf8.count < 700 && second.transcript.text.utf8.count > 100)
         // What came before the guest emptied its FIFO is lost to it, as it would be without saving.
         var shown = Array((first.transcript.text + second.transcript.text).utf8), ready = Array("echo: ready\n".utf8)
-        if let place = shown.indices.first(where: { shown[$0...].starts(with: ready) }) { shown.removeSubrange(place..<place + ready.count) }
+        if let place = shown.indices.first(where: { shown[$0...].starts(with: ready) }) {
+            shown.removeSubrange(place..<place + ready.count)
+        }
         ready = Array((text + "and then 5").uppercased().utf8.drop { $0 != UInt8(ascii: "Q") })
         #expect(shown.drop { $0 != UInt8(ascii: "Q") }.starts(with: ready), "\(String(decoding: shown, as: UTF8.self))")
     }

@@ -22,11 +22,27 @@ private let images = Files.parent(of: Files.parent(of: Files.parent(of: #filePat
             (["--kernel", "/bin/sh"], 126, "x86-64"), (["--firmware", images + "/hello"], 126, "mynah run"), (["--kernel", "/tmp"], 126, "no regular file"),
             (["--kernel", images + "/supervisor/sbi", "-m", "8M"], 2, "16 MiB"), (["--initrd", "x", "--firmware", images + "/machine/hello"], 2, "--kernel"),
             (["--firmware", images + "/machine/hello", "--dtb", images + "/machine/hello"], 126, "no sound device tree"),
+            (["--firmware", images + "/machine/hello", "--save", "/tmp"], 2, "'--save': '/tmp' is no regular file"),
+            (["--load", "/no/file", "--dump-dtb", "-"], 2, "give what is booted"),
             (["--kernel", images + "/supervisor/sbi", "--drive", "/no/disk"], 126, "/no/disk"), (["--firmware", images + "/machine/hello", "--net", "x"], 2, "no network"),
         ] as [([String], Int32, String)] {
             let result = try ChildProcess.run([mynah, "boot"] + arguments, timeLimit: 60)
             #expect(result.status == status && result.output.isEmpty && result.errorText.contains(words), "\(arguments): \(result.status) \(result.errorText)")
         }
+    }
+
+    /// Neither read from nor written to, and nobody waits for them.
+    @Test func pipesAreNoFiles() throws {
+        let pipe = "/tmp/mynah-test-\(getpid())-pipe", echo = images + "/machine/echo"
+        #expect(mkfifo(pipe, 0o600) == 0)
+        defer { unlink(pipe) }
+        for arguments in [["--kernel", pipe], ["--firmware", echo, "--dtb", pipe], ["--firmware", echo, "--drive", pipe + ",readonly"], ["--load", pipe]] {
+            let result = try ChildProcess.run([mynah, "boot"] + arguments, timeLimit: 60)
+            let says = ["no regular file", "neither a file nor"].contains { result.errorText.contains($0) }
+            #expect(result.status == 126 && says, "\(arguments): \(result)")
+        }
+        #expect(try run("boot", "--firmware", echo, "--save", pipe, "--timeout", "50").errors.contains("'\(pipe)' is no regular file"))
+        #expect(try run("inspect", pipe).errors.contains("no regular file"))
     }
 
     @Test func theGuestsStatusIsOurs() throws {

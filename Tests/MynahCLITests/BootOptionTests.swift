@@ -143,7 +143,9 @@ import Testing
 }
 
 @Suite struct ConsoleTests {
-    private func actions(_ text: String, _ keys: inout ConsoleKeys) -> [ConsoleAction] { keys.actions(for: Array(text.utf8)[...]) }
+    private func actions(_ text: String, _ keys: inout ConsoleKeys) -> [ConsoleAction] {
+        keys.actions(for: Array(text.utf8)[...])
+    }
 
     @Test func keysGoToTheGuest() {
         var keys = ConsoleKeys(hasEscapeKey: true)

@@ -93,7 +93,9 @@ final class DebuggerClient {
         var pointers: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
         defer { pointers.forEach { free($0) } }
         var process: pid_t = 0
-        guard posix_spawn(&process, words[0], &actions, &attributes, &pointers, environ) == 0 else { throw DebuggerClientError(text: "cannot start") }
+        guard posix_spawn(&process, words[0], &actions, &attributes, &pointers, environ) == 0 else {
+            throw DebuggerClientError(text: "cannot start")
+        }
         return process
     }
 
@@ -214,7 +216,9 @@ final class DebuggerClient {
     }
 
     static func number(_ digits: String) throws -> UInt64 {
-        guard let bytes = Hexadecimal.decode(Array(digits.utf8)), bytes.count <= 8, !bytes.isEmpty else { throw DebuggerClientError(text: "no value: \(digits)") }
+        guard let bytes = Hexadecimal.decode(Array(digits.utf8)), bytes.count <= 8, !bytes.isEmpty else {
+            throw DebuggerClientError(text: "no value: \(digits)")
+        }
         return bytes.reversed().reduce(0) { $0 << 8 | UInt64($1) }
     }
 

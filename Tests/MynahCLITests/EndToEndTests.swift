@@ -117,7 +117,9 @@ import Testing
 
     /// A program of two instructions: li a0, 42 and a load from address 0.
     @Test func crashesAreExplainedOnRequest() throws {
-        func words(_ value: UInt64, _ byteCount: Int) -> [UInt8] { (0 ..< byteCount).map { UInt8(truncatingIfNeeded: value >> UInt64($0 * 8)) } }
+        func words(_ value: UInt64, _ byteCount: Int) -> [UInt8] {
+            (0 ..< byteCount).map { UInt8(truncatingIfNeeded: value >> UInt64($0 * 8)) }
+        }
         let address: UInt64 = 0x10000, code: [UInt64] = [0x02a0_0513, 0x0000_3583]
         var file: [UInt8] = [0x7f, 0x45, 0x4c, 0x46, 2, 1, 1] + [UInt8](repeating: 0, count: 9)
         file += words(2, 2) + words(243, 2) + words(1, 4) + words(address + 120, 8) + words(64, 8) + words(0, 8) + words(0, 4)

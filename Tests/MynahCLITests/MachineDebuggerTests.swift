@@ -243,7 +243,9 @@ private enum Code {
         let client = try debug(Code.loop(0))
         let names = try registers(client)
         #expect(names["pc"] == 32 && names["ft0"] == 33 && names["fflags"] == 65)
-        for name in ["satp", "mstatus", "pmpaddr15", "mhpmcounter31", "hpmcounter3", "stimecmp", "priv"] { #expect(names[name] != nil, "\(name)") }
+        for name in ["satp", "mstatus", "pmpaddr15", "mhpmcounter31", "hpmcounter3", "stimecmp", "priv"] {
+            #expect(names[name] != nil, "\(name)")
+        }
         #expect(try client.register(names["mhartid"]!) == 0 && client.register(names["priv"]!) == 3)
         // Bits that are not there stay clear; read-only registers and registers that there are not refuse.
         try client.setRegister(names["mstatus"]!, .max)

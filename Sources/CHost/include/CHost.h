@@ -32,9 +32,9 @@ typedef struct mynah_cpu {
     uint64_t return_stack_base;     // where an empty return stack starts
     uint64_t return_stack_guard;    // lowest address of the inaccessible page below the stack
     uint64_t return_stack_guard_bytes;
-    void *jump_table;               // the table in use: `jump_table_own`, or the empty one to force an exit
-    void *jump_table_own;
-    void *jump_table_empty;
+    void *_Null_unspecified jump_table;    // the table in use: `jump_table_own`, or the empty one to force an exit
+    void *_Null_unspecified jump_table_own;
+    void *_Null_unspecified jump_table_empty;
     volatile uint32_t interrupt_pending;
     volatile uint32_t mode;         // MYNAH_OUTSIDE, ...
     volatile int32_t ticks;         // counted down by transfers backwards where regions are made; negative: come out
@@ -48,7 +48,7 @@ typedef struct mynah_cpu {
     uint64_t fault_host_pc;         // in the code cache, when mode was MYNAH_TRANSLATED
     int32_t fault_signal;           // SIGSEGV, SIGBUS
     int32_t fault_code;             // si_code
-    sigjmp_buf *recovery;
+    sigjmp_buf *_Null_unspecified recovery;
     uint64_t code_start;            // the executable view of the code cache: what a fault there is, is the guest's doing
     uint64_t code_end;
     uint64_t stubs_end;             // behind the stubs at its start

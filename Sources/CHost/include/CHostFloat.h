@@ -27,13 +27,8 @@ static inline double mynah_i64_to_f64(int64_t a) { double r; __asm__ volatile("c
 static inline float mynah_i64_to_f32(int64_t a) { float r; __asm__ volatile("cvtsi2ssq %1, %0" : "=x"(r) : "r"(a)); return r; }
 // Conversions to integer in the current rounding mode and by truncation; the "indefinite" value on overflow and NaN.
 static inline int64_t mynah_f64_to_i64(double a) { int64_t r; __asm__ volatile("cvtsd2siq %1, %0" : "=r"(r) : "x"(a)); return r; }
-static inline int64_t mynah_f64_to_i64_truncating(double a) { int64_t r; __asm__ volatile("cvttsd2siq %1, %0" : "=r"(r) : "x"(a)); return r; }
 static inline int32_t mynah_f64_to_i32(double a) { int32_t r; __asm__ volatile("cvtsd2sil %1, %0" : "=r"(r) : "x"(a)); return r; }
 static inline int32_t mynah_f64_to_i32_truncating(double a) { int32_t r; __asm__ volatile("cvttsd2sil %1, %0" : "=r"(r) : "x"(a)); return r; }
-static inline int64_t mynah_f32_to_i64(float a) { int64_t r; __asm__ volatile("cvtss2siq %1, %0" : "=r"(r) : "x"(a)); return r; }
-static inline int64_t mynah_f32_to_i64_truncating(float a) { int64_t r; __asm__ volatile("cvttss2siq %1, %0" : "=r"(r) : "x"(a)); return r; }
-static inline int32_t mynah_f32_to_i32(float a) { int32_t r; __asm__ volatile("cvtss2sil %1, %0" : "=r"(r) : "x"(a)); return r; }
-static inline int32_t mynah_f32_to_i32_truncating(float a) { int32_t r; __asm__ volatile("cvttss2sil %1, %0" : "=r"(r) : "x"(a)); return r; }
 // One comparison: bit 0 unordered, bit 1 less, bit 2 equal. The quiet form signals only for signalling NaNs.
 static inline uint32_t mynah_flags_of_comparison(uint8_t below, uint8_t zero, uint8_t parity) {
     return parity ? 1u : (below ? 2u : 0u) | (zero ? 4u : 0u);

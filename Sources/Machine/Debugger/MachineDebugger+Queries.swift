@@ -16,7 +16,9 @@ extension MachineDebugger {
         }
         for prefix in ["Qqemu.sstep=", "Qqemu.sstep:"] where packet.hasPrefix(prefix) {
             let digits = packet.dropFirst(prefix.count)
-            guard let value = UInt64(digits.hasPrefix("0x") ? digits.dropFirst(2) : digits, radix: 16), value <= 7 else { return "E22" }
+            guard let value = UInt64(digits.hasPrefix("0x") ? digits.dropFirst(2) : digits, radix: 16), value <= 7 else {
+                return "E22"
+            }
             stepFlags = StepFlags(rawValue: value)
             return "OK"
         }

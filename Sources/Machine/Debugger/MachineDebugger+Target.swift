@@ -54,7 +54,9 @@ extension MachineDebugger: DebugTarget {
     }
 
     package func register(_ number: Int, of thread: DebugThreadID) -> [UInt8]? {
-        guard description.registers.indices.contains(number), let hart = hart(thread), let value = value(number, hart) else { return nil }
+        guard description.registers.indices.contains(number), let hart = hart(thread), let value = value(number, hart) else {
+            return nil
+        }
         return (0 ..< description.registers[number].byteCount).map { UInt8(truncatingIfNeeded: value >> UInt64($0 * 8)) }
     }
 

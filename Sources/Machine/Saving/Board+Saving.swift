@@ -113,12 +113,16 @@ extension Board {
         try description(try SavedMachineReader(path: path, verifies: false), path)
     }
 
+    private static let goneText = "what the machine did before is gone: 'reset' starts it anew"
+
     private static func damaged(_ path: String, _ error: StateError) -> BootError {
         .notBootable("the saved machine '\(path)' does not make sense (\(error.description)): it cannot be loaded; save the machine again")
     }
 
     private static func description(_ reader: SavedMachineReader, _ path: String) throws -> MachineDescription {
-        guard let (section, content) = try reader.next(), section == .machine else { throw damaged(path, StateError("it does not begin with its machine")) }
+        guard let (section, content) = try reader.next(), section == .machine else {
+            throw damaged(path, StateError("it does not begin with its machine"))
+        }
         do { return try StateValue(encoded: content).decode(MachineDescription.self) } catch let error as StateError { throw damaged(path, error) }
     }
 
@@ -133,7 +137,9 @@ extension Board {
         try saved.checkFits(own, path: path)
         var notes = saved.doubts(about: own), isGone = false
         do {
-            guard let (section, content) = try reader.next(), section == .state else { throw StateError("its states are missing") }
+            guard let (section, content) = try reader.next(), section == .state else {
+                throw StateError("its states are missing")
+            }
             let state = try StateValue(encoded: content).decode(MachineState.self)
             let restorations = try check(state)
             serialConsole?.hold()
@@ -153,12 +159,17 @@ extension Board {
             serialConsole?.pendingInput = state.typed
             if let entropy = entropy as? SeededEntropy, let saved = state.entropy { entropy.state = saved }
         } catch let error as StateError {
-            throw Board.damaged(path, isGone ? StateError(error.description + "; what the machine did before is gone: 'reset' starts it anew") : error)
+            throw Board.damaged(path, isGone ? StateError(error.description + "; \(Board.goneText)") : error)
+        } catch let error as BackendError {
+            // A drive that did not take its contents.
+            throw BootError.notBootable("the saved machine '\(path)' cannot be loaded: \(error.description)" + (isGone ? "; \(Board.goneText)" : ""))
         }
         for case let share as VirtioFileShare in slots.map(\.device) where share.lostFileCount > 0 {
             notes.append("\(share.lostFileCount) files that the guest had open in the shared directory '\(share.tag)' are gone or may not be opened any more")
         }
-        if slots.contains(where: { $0.device is VirtioNetwork }) { notes.append("connections of the guest's network were not saved; it has to make them again") }
+        if slots.contains(where: { $0.device is VirtioNetwork }) {
+            notes.append("connections of the guest's network were not saved; it has to make them again")
+        }
         return notes
     }
 
@@ -168,7 +179,9 @@ extension Board {
         guard state.devices.count == savedDevices.count else { throw StateError("it has the states of other devices") }
         var result: [() -> Void] = []
         for (saved, (device, _)) in zip(state.devices, savedDevices) {
-            guard saved.name == device.name else { throw StateError("it has the state of \(saved.name.printable) for \(device.name)") }
+            guard saved.name == device.name else {
+                throw StateError("it has the state of \(saved.name.printable) for \(device.name)")
+            }
             for (part, value) in [(device as AnyObject, saved.own), ((device as? VirtioMMIO)?.device as AnyObject?, saved.inner)] {
                 guard let part = part as? any Snapshottable else { continue }
                 guard let value else { throw StateError("the state of \(device.name) is missing") }

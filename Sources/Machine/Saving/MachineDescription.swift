@@ -72,7 +72,9 @@ package struct MachineDescription: Codable, Equatable, Sendable {
         guard hartCount == machine.hartCount else {
             throw fail("\(hartCount) harts, and this machine has \(machine.hartCount): give --cpus \(hartCount)")
         }
-        guard isa == machine.isa else { throw fail("harts of \(isa.printable), and these are \(machine.isa): load it with the version of Mynah that saved it") }
+        guard isa == machine.isa else {
+            throw fail("harts of \(isa.printable), and these are \(machine.isa): load it with the version of Mynah that saved it")
+        }
         try checkDevices(machine, fail)
         for (index, pair) in zip(drives, machine.drives).enumerated() { try checkDrive(index, pair.0, pair.1, fail) }
     }
@@ -111,7 +113,9 @@ package struct MachineDescription: Codable, Equatable, Sendable {
     package func doubts(about machine: MachineDescription) -> [String] {
         zip(drives, machine.drives).enumerated().compactMap { index, pair in
             let (saved, here) = pair
-            guard saved.path == here.path, saved.modified != 0, here.modified != 0, saved.modified != here.modified else { return nil }
+            guard saved.path == here.path, saved.modified != 0, here.modified != 0, saved.modified != here.modified else {
+                return nil
+            }
             return "drive \(index + 1), '\(here.path)', was written to after the machine was saved: the guest's view of it may be wrong; use a copy of that time"
         }
     }

@@ -65,8 +65,12 @@ extension Processor {
     }
 
     func check(_ state: State) throws {
-        guard state.harts.count == harts.count else { throw StateError("there are \(state.harts.count) harts, not \(harts.count)") }
-        guard (0...harts.count).contains(state.turn.next), state.turn.left ?? 0 <= UInt64(options.instructionsPerTurn) else { throw StateError("the turn of hart \(state.turn.next)") }
+        guard state.harts.count == harts.count else {
+            throw StateError("there are \(state.harts.count) harts, not \(harts.count)")
+        }
+        guard (0...harts.count).contains(state.turn.next), state.turn.left ?? 0 <= UInt64(options.instructionsPerTurn) else {
+            throw StateError("the turn of hart \(state.turn.next)")
+        }
         for (hart, saved) in zip(harts, state.harts) { try hart.check(saved) }
     }
 

@@ -51,8 +51,13 @@ package final class SavedMachineWriter {
     private var digest: UInt64
     package private(set) var byteCount = 0
 
-    /// - Throws: `BootError.notBootable` when the host refuses.
+    /// - Throws: `BootError.notBootable` when the host refuses, or when something else than a file has that name.
     package init(path: String) throws(BootError) {
+        var status = stat()
+        guard stat(path, &status) != 0 || status.st_mode & S_IFMT == S_IFREG else {
+            // A device or a directory would lose its name to the file.
+            throw .notBootable("cannot save the machine to '\(path)', which is no regular file: save elsewhere")
+        }
         self.path = path
         temporary = Array("\(path).XXXXXX".utf8CString)
         // A machine's memory is nobody else's business: mkstemp(3) makes the file for its owner alone.
@@ -139,7 +144,9 @@ package final class SavedMachineReader {
         descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else {
             let reason = errno
-            if reason == ENOENT || reason == ENOTDIR { throw .notFound("there is no saved machine '\(path)'; 'mynah boot --save FILE' makes one") }
+            if reason == ENOENT || reason == ENOTDIR {
+                throw .notFound("there is no saved machine '\(path)'; 'mynah boot --save FILE' makes one")
+            }
             throw .notBootable("cannot open the saved machine '\(path)': \(String(cString: strerror(reason)))")
         }
         var status = stat()

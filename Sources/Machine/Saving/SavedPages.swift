@@ -101,7 +101,9 @@ package enum SavedPages {
                 let packed = Int(UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: position + 12, as: UInt32.self)))
                 position += pieceHeaderBytes
                 let count = mask.nonzeroBitCount * pageBytes
-                guard packed <= count, packed <= bytes.count - position else { throw StateError("a piece of its pages is cut off") }
+                guard packed <= count, packed <= bytes.count - position else {
+                    throw StateError("a piece of its pages is cut off")
+                }
                 let source = UnsafeRawBufferPointer(rebasing: bytes[position..<position + packed])
                 position += packed
                 if packed == count {
@@ -109,7 +111,9 @@ package enum SavedPages {
                     continue
                 }
                 let target = UnsafeMutableRawBufferPointer(rebasing: scratch[..<count])
-                guard BlockPacking.unpack(source, into: target) else { throw StateError("a piece of its pages cannot be unpacked") }
+                guard BlockPacking.unpack(source, into: target) else {
+                    throw StateError("a piece of its pages cannot be unpacked")
+                }
                 try body(Piece(address: address, drive: drive, mask: mask, pages: UnsafeRawBufferPointer(target)))
             }
         }

@@ -26,7 +26,9 @@ extension MicroBenchmarks {
         let pipeline = Pipeline()
         let keys = ["decode", "lift"] + Pipeline.passes.map(\.name) + ["emit"]
         var sums = [Double](repeating: 0, count: keys.count), instructions = 0
-        guard let window = image.codeWindow(at: GuestAddress(image.entry)) else { throw ProgramError.notRunnable("no code at the entry") }
+        guard let window = image.codeWindow(at: GuestAddress(image.entry)) else {
+            throw ProgramError.notRunnable("no code at the entry")
+        }
         var address = image.entry
         for _ in 0 ..< limit where address < window.end {
             var best = [Double](repeating: .infinity, count: keys.count), count = 0

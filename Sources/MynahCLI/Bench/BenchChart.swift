@@ -154,7 +154,9 @@ struct BenchChart {
     private func colour(_ index: Int) -> String { Self.colours[index % Self.colours.count] }
 
     /// 0.5, 2, 100.
-    private func threeDigitsOrFewer(_ value: Double) -> String { value >= 1 ? fixed(value, 0) : "\((value * 1000).rounded() / 1000)" }
+    private func threeDigitsOrFewer(_ value: Double) -> String {
+        value >= 1 ? fixed(value, 0) : "\((value * 1000).rounded() / 1000)"
+    }
 
     private static func line(_ x1: Double, _ x2: Double, _ y1: Double, _ y2: Double, _ colour: String) -> String {
         "<line x1=\"\(fixed(x1, 1))\" x2=\"\(fixed(x2, 1))\" y1=\"\(fixed(y1, 1))\" y2=\"\(fixed(y2, 1))\" stroke=\"\(colour)\"/>\n"

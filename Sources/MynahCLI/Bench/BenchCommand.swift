@@ -35,7 +35,9 @@ struct BenchCommand: ParsableCommand {
 
     func validate() throws {
         guard runs ?? 1 >= 1 else { throw ValidationError("'--runs': expected a number of at least 1, found '\(runs ?? 0)'") }
-        guard (1...100_000).contains(scale) else { throw ValidationError("'--scale': expected 1 to 100000 percent, found '\(scale)'") }
+        guard (1...100_000).contains(scale) else {
+            throw ValidationError("'--scale': expected 1 to 100000 percent, found '\(scale)'")
+        }
     }
 
     func run() throws {

@@ -15,14 +15,6 @@ enum Executor: Hashable {
         }
     }
 
-    var isTranslator: Bool {
-        switch self {
-        case .engine(let engine): return engine != .interpreter
-        case .qemu: return true
-        case .native: return false
-        }
-    }
-
     /// The command that runs `guest`; nil when this executor does not have it.
     func command(for guest: BenchGuest, statisticsFile: String?) -> [String]? {
         switch self {

@@ -26,7 +26,9 @@ extension BenchCommand {
             var small = guest
             if programs.isEmpty, !guest.isStartUpProbe, scale == 100 { small.arguments = ["1"] }
             let measured = try (0 ..< runs).map { _ in try microResult(small) }
-            if let best = measured.min(by: { $0.totalNanoseconds < $1.totalNanoseconds }), best.instructions > 0 { results.append(best) }
+            if let best = measured.min(by: { $0.totalNanoseconds < $1.totalNanoseconds }), best.instructions > 0 {
+                results.append(best)
+            }
         }
         line.note("passes and single steps")
         let stages = try guests.first.map { guest in

@@ -169,7 +169,9 @@ struct ControlFlowLayout {
         rows[layer].sort { (keys[$0] ?? 0, position[$0] ?? 0) < (keys[$1] ?? 0, position[$1] ?? 0) }
     }
 
-    private func distance(_ left: Int, _ right: Int) -> Double { (items[left].width + items[right].width) / 2 + ControlFlowLayout.nodeGap }
+    private func distance(_ left: Int, _ right: Int) -> Double {
+        (items[left].width + items[right].width) / 2 + ControlFlowLayout.nodeGap
+    }
 
     private mutating func pack(_ row: [Int]) {
         var x = 0.0
@@ -189,9 +191,13 @@ struct ControlFlowLayout {
             guard weight > 0 else { return items[item].x }
             return neighbours.reduce(0) { $0 + items[$1.item].x * $1.weight } / weight
         }
-        for index in row.indices.dropFirst() { wanted[index] = max(wanted[index], wanted[index - 1] + distance(row[index - 1], row[index])) }
+        for index in row.indices.dropFirst() {
+            wanted[index] = max(wanted[index], wanted[index - 1] + distance(row[index - 1], row[index]))
+        }
         var right = wanted
-        for index in row.indices.dropLast().reversed() { right[index] = min(right[index], right[index + 1] - distance(row[index], row[index + 1])) }
+        for index in row.indices.dropLast().reversed() {
+            right[index] = min(right[index], right[index + 1] - distance(row[index], row[index + 1]))
+        }
         // What was pushed to the right only for lack of room comes back by half.
         let excess = zip(wanted, row).reduce(0.0) { sum, pair in
             let neighbours = useAbove ? items[pair.1].above : items[pair.1].below
@@ -252,7 +258,9 @@ struct ControlFlowLayout {
             let edge = edges[index], from = nodes[edge.from], to = nodes[edge.to], top = to.layer, bottom = from.layer
             var x = (top ... bottom).flatMap { rows[$0] }.map { items[$0].x + items[$0].width / 2 }.max() ?? 0
             x += ControlFlowLayout.laneGap
-            for lane in lanes where lane.top <= bottom && top <= lane.bottom { x = max(x, lane.x + lane.labelWidth + ControlFlowLayout.laneGap) }
+            for lane in lanes where lane.top <= bottom && top <= lane.bottom {
+                x = max(x, lane.x + lane.labelWidth + ControlFlowLayout.laneGap)
+            }
             let labelWidth = Double(edge.label.count) * GraphNode.characterWidth
             lanes.append((x, top, bottom, labelWidth))
             // Several of one box leave and arrive one above the other.

@@ -1,5 +1,5 @@
-// The hot translations of a program that ran, and one of them with every stage: for a terminal. HotPage and HotJSON write the
-// same as a page and as JSON.
+// The hot translations of a program that ran, and one of them with every stage: for a terminal. HotPage writes the same as a page
+// and as JSON.
 
 import Mynah
 
@@ -90,7 +90,9 @@ struct HotReport {
     }
 
     private func list(_ palette: Palette) -> String {
-        guard !listed.isEmpty else { return "nothing was translated: the program ended before any of its code was hot; try '--engine region'\n" }
+        guard !listed.isEmpty else {
+            return "nothing was translated: the program ended before any of its code was hot; try '--engine region'\n"
+        }
         var table = TextTable(heading: ["hot code", "address", "", "entered", "executed", "share", "sum"])
         var sum: UInt64 = 0
         for translation in listed {

@@ -51,9 +51,13 @@ struct InspectCommand: ParsableCommand {
 
     func validate() throws {
         guard (1...100_000).contains(count) else { throw ValidationError("'--count': expected 1 to 100000, found '\(count)'") }
-        guard (1...512).contains(instructions) else { throw ValidationError("'--instructions': expected 1 to 512, found '\(instructions)'") }
+        guard (1...512).contains(instructions) else {
+            throw ValidationError("'--instructions': expected 1 to 512, found '\(instructions)'")
+        }
         guard (1...10_000).contains(top) else { throw ValidationError("'--top': expected 1 to 10000, found '\(top)'") }
-        if let time, !(time > 0 && time <= 1e6) { throw ValidationError("'--time': expected a number of seconds above 0, found '\(time)'") }
+        if let time, !(time > 0 && time <= 1e6) {
+            throw ValidationError("'--time': expected a number of seconds above 0, found '\(time)'")
+        }
         guard !region else { return }
         let onlyRunning = [("--time", time != nil), ("--cfg", cfg != nil), ("--engine", engine != "auto"), ("--sysroot", sysroot != nil)]
         if let (option, _) = onlyRunning.first(where: \.1) {
