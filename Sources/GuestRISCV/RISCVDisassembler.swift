@@ -45,6 +45,8 @@ package enum RISCVDisassembler {
         case .unary, .floatToInteger, .integerToFloat: return "\(rd),\(rs1)"
         case .immediate: return "\(rd),\(rs1),\(i.immediate)"
         case .shift: return "\(rd),\(rs1),0x\(hex(UInt64(i.immediate)))"
+        case .registerByte: return "\(rd),\(rs1),\(rs2),0x\(i.immediate)"
+        case .roundNumber: return "\(rd),\(rs1),0x\(hex(UInt64(i.immediate)))"
         case .load, .jumpRegister, .floatLoad: return "\(rd),\(i.immediate)(\(rs1))"
         case .store, .floatStore: return "\(rs2),\(i.immediate)(\(rs1))"
         case .branch: return "\(rs1),\(rs2),\(target(i, address))"

@@ -12,6 +12,10 @@ package enum RISCVFormat: UInt8, CaseIterable, Sendable {
     case immediate
     /// rd, rs1, shift amount or bit index of six or five bits
     case shift
+    /// rd, rs1, rs2, number of a byte
+    case registerByte
+    /// rd, rs1, number of a round of AES
+    case roundNumber
     /// rd, offset(rs1)
     case load
     /// rs2, offset(rs1)

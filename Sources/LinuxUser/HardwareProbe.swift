@@ -23,7 +23,10 @@ package enum RISCVFeatures {
         Extension(name: "zihintpause", probeBit: 36), Extension(name: "zaamo", probeBit: 56),
         Extension(name: "zalrsc", probeBit: 57), Extension(name: "zfa", probeBit: 32),
         Extension(name: "zca", probeBit: 43), Extension(name: "zcd", probeBit: 45),
-        Extension(name: "zba", probeBit: 3), Extension(name: "zbb", probeBit: 4), Extension(name: "zbs", probeBit: 5),
+        Extension(name: "zba", probeBit: 3), Extension(name: "zbb", probeBit: 4), Extension(name: "zbc", probeBit: 7),
+        Extension(name: "zbkb", probeBit: 8), Extension(name: "zbkc", probeBit: 9), Extension(name: "zbkx", probeBit: 10),
+        Extension(name: "zbs", probeBit: 5), Extension(name: "zknd", probeBit: 11), Extension(name: "zkne", probeBit: 12),
+        Extension(name: "zknh", probeBit: 13), Extension(name: "zksed", probeBit: 14), Extension(name: "zksh", probeBit: 15),
     ]
 
     /// As the kernel prints it: rv64imafdc_zicbom_….

@@ -141,7 +141,7 @@ import Testing
         fclose(handle)
         chmod(path, 0o755)
         defer { unlink(path) }
-        let pipe = try #require(popen("\(qemu) -cpu rv64,zba=true,zbb=true,zbs=true \(path)", "r"))
+        let pipe = try #require(popen("\(qemu) -cpu rv64,zba=true,zbb=true,zbs=true,zbc=true,zk=true,zks=true \(path)", "r"))
         defer { pclose(pipe) }
         var output: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 1 << 16)

@@ -2,7 +2,8 @@
 """Makes vectors.txt: for every instruction row some encodings, operands, and what they must give.
 
 Expected values come from a reference emulator that runs execute.c.in (needs a riscv64 cross compiler and qemu-riscv64), or from the
-model in model.py for the extensions that it lacks. Usage: generate.py [--count N] [--seed N] [--output FILE].
+model in model.py for the extensions that it lacks. Usage: generate.py [--count N] [--seed N] [--output FILE] [--add ROWS], where
+--add makes vectors of the rows whose file has ROWS in its name and appends them.
 
 File format, numbers hexadecimal:
   @ mnemonic encoding kind rd         starts a group; rd is a register-file index
@@ -38,11 +39,11 @@ singles = [0, 1 << 31, 0x3f800000, 0xbf800000, 0x3f000000, 0xbf000000, 0x3fc0000
            0x3dcccccd, 0xbf7fffff]
 
 
-def read_rows():
+def read_rows(part=""):
     rows = []
     pattern = re.compile(r'insn\("([^"]+)", "([^"]+)", \.(\w+), \.(\w+)\)')
     for name in sorted(os.listdir(rows_directory)):
-        if name.startswith("RISCVRows+"):
+        if name.startswith("RISCVRows+") and part in name:
             with open(os.path.join(rows_directory, name)) as file:
                 for match in pattern.finditer(file.read()):
                     rows.append((match[1], match[2].replace(" ", ""), match[3]))
@@ -91,7 +92,8 @@ def value(rng, kind):
 float_sources = {"floatStore", "floatRegister", "floatRegisterRounded", "floatFused", "floatUnary", "floatCompare", "floatToInteger",
                  "floatToIntegerRounded"}
 memory_formats = {"load", "store", "floatLoad", "floatStore", "loadReserved", "atomic"}
-excluded = {"ecall", "ebreak", "c.ebreak", "fence.i", "cbo.inval", "cbo.clean", "cbo.flush", "cbo.zero", "pause", "fence.tso"}
+excluded = {"ecall", "ebreak", "c.ebreak", "fence.i", "cbo.inval", "cbo.clean", "cbo.flush", "cbo.zero", "pause", "fence.tso",
+            "mret", "sret", "wfi", "sfence.vma", "sinval.vma", "sfence.w.inval", "sfence.inval.ir"}
 # ctzw: qemu 7.2 looks at all 64 bits.
 modelled = re.compile(r"fli|fminm|fmaxm|fround|fleq|fltq|fcvtmod|czero|ctzw")
 
@@ -123,11 +125,15 @@ def groups_of(row, rng, count):
     encodings = 6 if is_rounded or "i" in pattern.lower() else 1
     if format in ("floatConstant",):
         encodings = 32
+    if format == "roundNumber":
+        encodings = 11
     if "csr" in format:
         encodings = 5
     for number in range(encodings):
         fields = {"d": D, "s": A, "t": B, "u": C, "m": [0, 1, 2, 3, 4, 7][number % 6], "a": rng.getrandbits(1), "r": rng.getrandbits(1),
-                  "i": rng.getrandbits(20)}
+                  "i": rng.getrandbits(20), "n": number % 11}
+        if format == "registerByte":
+            fields["i"] = number % 4
         if short:
             # Three-bit fields name x8...x15. Two-operand forms have rd as first source, which also starts as a.
             for letter in "dst":
@@ -269,7 +275,7 @@ def reference(lines):
     with tempfile.TemporaryDirectory() as directory:
         program = os.path.join(directory, "execute")
         subprocess.run(["riscv64-linux-gnu-gcc", "-O1", "-static", "-march=rv64gc", "-x", "c", os.path.join(here, "execute.c.in"), "-o", program], check=True)
-        command = ["qemu-riscv64", "-cpu", "rv64,zba=true,zbb=true,zbs=true", program]
+        command = ["qemu-riscv64", "-cpu", "rv64,zba=true,zbb=true,zbs=true,zbc=true,zk=true,zks=true", program]
         result = subprocess.run(command, input="\n".join(lines) + "\n", capture_output=True, text=True)
     output = result.stdout.split("\n")[:-1]
     if len(output) != len(lines):
@@ -282,10 +288,11 @@ def main():
     parser.add_argument("--count", type=int, default=18)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--output", default=os.path.join(here, "vectors.txt"))
+    parser.add_argument("--add", default="")
     options = parser.parse_args()
     rng = random.Random(options.seed)
     groups, lines = [], []
-    for row in read_rows():
+    for row in read_rows(options.add):
         if row[0] in excluded:
             continue
         for encoding, kind, rd, vectors in groups_of(row, rng, options.count):
@@ -293,7 +300,7 @@ def main():
             if not modelled.match(row[0]):
                 lines += [f"{encoding:x} {kind} {rd:x} " + " ".join(f"{word:x}" for word in vector) for vector in vectors]
     answers = iter(reference(lines))
-    with open(options.output, "w") as file:
+    with open(options.output, "a" if options.add else "w") as file:
         for row, encoding, kind, rd, vectors in groups:
             file.write(f"@ {row[0]} {encoding:x} {kind} {rd:x}\n")
             size = len(row[1]) // 8
