@@ -32,7 +32,8 @@ extension RISCVInterpreter {
         case .fence:
             mynah_fence()
             return InterpreterStatus.next
-        case .fenceTso, .pause, .cboInval, .cboClean, .cboFlush: return InterpreterStatus.next
+        // Waiting for a write to the reservation may end at any time.
+        case .fenceTso, .pause, .wrsNto, .wrsSto, .cboInval, .cboClean, .cboFlush: return InterpreterStatus.next
         case .fenceI:
             state.assumingMemoryBound(to: UInt64.self)[RISCVRegister.programCounter] &+= UInt64(record.pointee.byteCount)
             return InterpreterExit.codeChanged.rawValue
@@ -110,6 +111,7 @@ extension RISCVInterpreter {
         case .binvi: rd.pointee = a ^ one &<< bit
         case .bset: rd.pointee = a | one &<< b
         case .bseti: rd.pointee = a | one &<< bit
+        case .mopR, .mopRR: rd.pointee = 0
         default: preconditionFailure("instruction without an interpreter")
         }
     }

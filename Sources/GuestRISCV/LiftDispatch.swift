@@ -63,7 +63,7 @@ extension SuperblockLifter {
         case .srlw: wordRegister(.shiftRightLogical, i)
         case .sraw: wordRegister(.shiftRightArithmetic, i)
         case .fence: fence(i)
-        case .fenceTso, .pause: .next
+        case .fenceTso, .pause, .wrsNto, .wrsSto: .next
         case .ecall: trap(.systemCall, at: pc)
         case .ebreak: trap(.breakpoint, at: pc)
         case .fenceI: trap(.codeChanged, at: next)
@@ -256,6 +256,7 @@ extension SuperblockLifter {
         // Zicond
         case .czeroEqz: conditionalZero(i, zeroWhenZero: true)
         case .czeroNez: conditionalZero(i, zeroWhenZero: false)
+        case .mopR, .mopRR: clear(i)
         // Zicbom, Zicboz
         case .cboInval, .cboClean, .cboFlush, .cboZero: interpret()
         case .mret, .sret, .wfi, .sfenceVma, .sinvalVma, .sfenceWInval, .sfenceInvalIr: trap(.illegalInstruction, at: pc)

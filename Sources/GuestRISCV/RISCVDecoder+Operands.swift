@@ -36,6 +36,15 @@ extension RISCVDecoder {
             result.rd = rd
             result.rs1 = rs1
             result.immediate = Int32(bitPattern: bits >> 20 & 15)
+        case .operationToBe:
+            result.rd = rd
+            result.rs1 = rs1
+            result.immediate = Int32(bitPattern: bits >> 30 & 1) << 4 | Int32(bitPattern: bits >> 26 & 3) << 2 | Int32(bitPattern: bits >> 20 & 3)
+        case .binaryOperationToBe:
+            result.rd = rd
+            result.rs1 = rs1
+            result.rs2 = rs2
+            result.immediate = Int32(bitPattern: bits >> 30 & 1) << 2 | Int32(bitPattern: bits >> 26 & 3)
         case .store:
             result.rs1 = rs1
             result.rs2 = rs2

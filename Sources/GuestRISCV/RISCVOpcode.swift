@@ -63,6 +63,9 @@ package enum RISCVOpcode: UInt16, CaseIterable, Sendable {
     case bclr, bclri, bext, bexti, binv, binvi, bset, bseti
     // Zicond
     case czeroEqz, czeroNez
+    // Zawrs, Zimop
+    case wrsNto, wrsSto
+    case mopR, mopRR
     // Zicbom, Zicboz
     case cboInval, cboClean, cboFlush, cboZero
     // The privileged architecture, with Svinval: illegal in user mode
@@ -87,7 +90,7 @@ package struct DecodedInstruction: Equatable, Sendable {
     /// 2 or 4.
     package var byteCount: UInt8
     /// Byte offset of branches, jumps, loads and stores; the value of `lui` and `auipc` (already shifted); shift amount or bit
-    /// index; number of a round of AES; number of a byte for SM4; CSR number; `fm`, `pred` and `succ` of a fence; `aq` (2) and `rl` (1) of atomics.
+    /// index; number of a round of AES; number of a byte for SM4 or of an operation of Zimop; CSR number; `fm`, `pred` and `succ` of a fence; `aq` (2) and `rl` (1) of atomics.
     package var immediate: Int32
 
     package init(
