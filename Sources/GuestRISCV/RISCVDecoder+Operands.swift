@@ -39,7 +39,8 @@ extension RISCVDecoder {
         case .operationToBe:
             result.rd = rd
             result.rs1 = rs1
-            result.immediate = Int32(bitPattern: bits >> 30 & 1) << 4 | Int32(bitPattern: bits >> 26 & 3) << 2 | Int32(bitPattern: bits >> 20 & 3)
+            let number = (bits >> 30 & 1) << 4 | (bits >> 26 & 3) << 2 | bits >> 20 & 3
+            result.immediate = Int32(bitPattern: number)
         case .binaryOperationToBe:
             result.rd = rd
             result.rs1 = rs1

@@ -32,7 +32,8 @@ package enum RISCVDisassembler {
         switch row.format {
         case .loadReserved, .atomic: return name + ordering(instruction) + " " + operands(instruction, row.format, address)
         case .none: return name
-        case .operationToBe, .binaryOperationToBe: return "\(name).\(instruction.immediate) " + operands(instruction, row.format, address)
+        case .operationToBe, .binaryOperationToBe:
+            return "\(name).\(instruction.immediate) " + operands(instruction, row.format, address)
         default: return name + " " + operands(instruction, row.format, address)
         }
     }

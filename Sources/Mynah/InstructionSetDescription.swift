@@ -34,7 +34,8 @@ public struct InstructionSetDescription: Sendable {
     private static let firstOpcodes: [(RISCVOpcode, String)] = [
         (.lui, "I"), (.fenceI, "Zifencei"), (.csrrw, "Zicsr"), (.mul, "M"), (.lrW, "A"), (.flw, "F"), (.fld, "D"), (.fliS, "Zfa"),
         (.addUw, "Zba"), (.andn, "Zbb"), (.pack, "Zbkb"), (.clmul, "Zbc, Zbkc"), (.xperm4, "Zbkx"),
-        (.aes64ds, "Zknd, Zkne"), (.sha256sum0, "Zknh"), (.sm4ed, "Zksed"), (.sm3p0, "Zksh"), (.bclr, "Zbs"), (.czeroEqz, "Zicond"), (.wrsNto, "Zawrs"),
+        (.aes64ds, "Zknd, Zkne"), (.sha256sum0, "Zknh"), (.sm4ed, "Zksed"), (.sm3p0, "Zksh"), (.bclr, "Zbs"),
+        (.czeroEqz, "Zicond"), (.wrsNto, "Zawrs"),
         (.mopR, "Zimop"), (.cboInval, "Zicbom"), (.cboZero, "Zicboz"), (.mret, "privileged"),
     ]
 
