@@ -11,6 +11,9 @@ uint32_t mynah_cpu_features(void) {
     if (__builtin_cpu_supports("fma")) f |= MYNAH_FMA;
     if (__builtin_cpu_supports("bmi")) f |= MYNAH_BMI1;
     if (__builtin_cpu_supports("bmi2")) f |= MYNAH_BMI2;
+    if (__builtin_cpu_supports("ssse3")) f |= MYNAH_SSSE3;
+    if (__builtin_cpu_supports("aes")) f |= MYNAH_AES;
+    if (__builtin_cpu_supports("pclmul")) f |= MYNAH_PCLMUL;
     uint32_t a = 0x80000001u, b, c = 0, d;
     __asm__("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
     if (c & (1u << 5)) f |= MYNAH_LZCNT;

@@ -22,13 +22,19 @@ extension RISCVInterpreter {
             }
         }
         switch opcode {
+        case .aes64ds, .aes64dsm, .aes64im, .aes64es, .aes64esm, .aes64ks1i, .aes64ks2, .sha256sum0, .sha256sum1, .sha256sig0,
+            .sha256sig1, .sha512sum0, .sha512sum1, .sha512sig0, .sha512sig1, .sm4ed, .sm4ks, .sm3p0, .sm3p1, .brev8, .clmul, .clmulh,
+            .clmulr, .xperm4, .xperm8:
+            executeCryptography(record, state)
+            return InterpreterStatus.next
         case .illegal, .mret, .sret, .wfi, .sfenceVma, .sinvalVma, .sfenceWInval, .sfenceInvalIr:
             return InterpreterExit.illegalInstruction.rawValue
         case .ebreak: return InterpreterExit.breakpoint.rawValue
         case .fence:
             mynah_fence()
             return InterpreterStatus.next
-        case .fenceTso, .pause, .cboInval, .cboClean, .cboFlush: return InterpreterStatus.next
+        // Waiting for a write to the reservation may end at any time.
+        case .fenceTso, .pause, .wrsNto, .wrsSto, .cboInval, .cboClean, .cboFlush: return InterpreterStatus.next
         case .fenceI:
             state.assumingMemoryBound(to: UInt64.self)[RISCVRegister.programCounter] &+= UInt64(record.pointee.byteCount)
             return InterpreterExit.codeChanged.rawValue
@@ -95,6 +101,9 @@ extension RISCVInterpreter {
         case .roriw: rd.pointee = extended(rotatedRight(low(a), low(bit)))
         case .orcB: rd.pointee = combinedBytes(a)
         case .rev8: rd.pointee = a.byteSwapped
+        case .pack: rd.pointee = UInt64(low(a)) | b &<< 32
+        case .packh: rd.pointee = a & 0xff | (b & 0xff) &<< 8
+        case .packw: rd.pointee = extended(low(a) & 0xffff | low(b) &<< 16)
         case .bclr: rd.pointee = a & ~(one &<< b)
         case .bclri: rd.pointee = a & ~(one &<< bit)
         case .bext: rd.pointee = a &>> b & 1
@@ -103,6 +112,7 @@ extension RISCVInterpreter {
         case .binvi: rd.pointee = a ^ one &<< bit
         case .bset: rd.pointee = a | one &<< b
         case .bseti: rd.pointee = a | one &<< bit
+        case .mopR, .mopRR: rd.pointee = 0
         default: preconditionFailure("instruction without an interpreter")
         }
     }

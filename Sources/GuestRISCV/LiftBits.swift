@@ -1,4 +1,4 @@
-// Lifts of the bit manipulation extensions Zba, Zbb and Zbs, and of Zicond.
+// Lifts of the bit manipulation extensions Zba, Zbb and Zbs, of Zicond and of Zimop.
 
 import IR
 
@@ -113,6 +113,14 @@ extension SuperblockLifter {
         let amount = isImmediate ? immediate(i) : x(i.rs2)
         let shifted = binary(.shiftRightLogical, .i64, x(i.rs1), amount)
         set(i.rd, binary(.and, .i64, shifted, builder.i64(1)))
+        return .next
+    }
+
+    // MARK: Zimop
+
+    /// An operation that may be defined some day, and gives 0 until then.
+    mutating func clear(_ i: DecodedInstruction) -> Successor {
+        set(i.rd, builder.i64(0))
         return .next
     }
 

@@ -63,7 +63,7 @@ extension SuperblockLifter {
         case .srlw: wordRegister(.shiftRightLogical, i)
         case .sraw: wordRegister(.shiftRightArithmetic, i)
         case .fence: fence(i)
-        case .fenceTso, .pause: .next
+        case .fenceTso, .pause, .wrsNto, .wrsSto: .next
         case .ecall: trap(.systemCall, at: pc)
         case .ebreak: trap(.breakpoint, at: pc)
         case .fenceI: trap(.codeChanged, at: next)
@@ -213,6 +213,37 @@ extension SuperblockLifter {
         case .roriw: wordImmediate(.rotateRight, i)
         case .orcB: orCombineBytes(i)
         case .rev8: reverseBytes(i)
+        // Zbkb, Zbkc, Zbc, Zbkx
+        case .pack: pack(i, bits: 32)
+        case .packh: pack(i, bits: 8)
+        case .packw: packWord(i)
+        case .brev8: reverseBitsOfBytes(i)
+        case .clmul: registerRegister(.carrylessMultiply, i)
+        case .clmulh: registerRegister(.carrylessMultiplyHigh, i)
+        case .clmulr: carrylessMultiplyReversed(i)
+        case .xperm4: registerRegister(.permuteNibbles, i)
+        case .xperm8: registerRegister(.permuteBytes, i)
+        // Zknd, Zkne, Zknh
+        case .aes64ds: aesRound(.decryptLast, i)
+        case .aes64dsm: aesRound(.decrypt, i)
+        case .aes64es: aesRound(.encryptLast, i)
+        case .aes64esm: aesRound(.encrypt, i)
+        case .aes64im: aesInverseMixColumns(i)
+        case .aes64ks1i: aesKeyRound(i)
+        case .aes64ks2: aesKeyWords(i)
+        case .sha256sum0: hash(.i32, (2, 13, 22), i)
+        case .sha256sum1: hash(.i32, (6, 11, 25), i)
+        case .sha256sig0: hash(.i32, (7, 18, -3), i)
+        case .sha256sig1: hash(.i32, (17, 19, -10), i)
+        case .sha512sum0: hash(.i64, (28, 34, 39), i)
+        case .sha512sum1: hash(.i64, (14, 18, 41), i)
+        case .sha512sig0: hash(.i64, (1, 8, -7), i)
+        case .sha512sig1: hash(.i64, (19, 61, -6), i)
+        // Zksed, Zksh
+        case .sm4ed: sm4(.round, i)
+        case .sm4ks: sm4(.keySchedule, i)
+        case .sm3p0: hash(.i32, (0, 23, 15), i)
+        case .sm3p1: hash(.i32, (0, 17, 9), i)
         // Zbs
         case .bclr: clearBit(i, isImmediate: false)
         case .bclri: clearBit(i, isImmediate: true)
@@ -225,6 +256,7 @@ extension SuperblockLifter {
         // Zicond
         case .czeroEqz: conditionalZero(i, zeroWhenZero: true)
         case .czeroNez: conditionalZero(i, zeroWhenZero: false)
+        case .mopR, .mopRR: clear(i)
         // Zicbom, Zicboz
         case .cboInval, .cboClean, .cboFlush, .cboZero: interpret()
         case .mret, .sret, .wfi, .sfenceVma, .sinvalVma, .sfenceWInval, .sfenceInvalIr: trap(.illegalInstruction, at: pc)

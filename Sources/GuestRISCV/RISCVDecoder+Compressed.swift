@@ -23,6 +23,18 @@ extension RISCVDecoder {
             result.rs2 = entry.format == .compressedFloatStoreDouble ? lowRegister + float : lowRegister
             result.rs1 = highRegister
             result.immediate = entry.format == .compressedStoreWord ? wordOffset(bits) : doubleOffset(bits)
+        case .compressedLoadByte, .compressedLoadHalf:
+            result.rd = lowRegister
+            result.rs1 = highRegister
+            result.immediate = entry.format == .compressedLoadHalf ? field(bits, 5, 1, to: 1) : byteOffset(bits)
+        case .compressedStoreByte, .compressedStoreHalf:
+            result.rs2 = lowRegister
+            result.rs1 = highRegister
+            result.immediate = entry.format == .compressedStoreHalf ? field(bits, 5, 1, to: 1) : byteOffset(bits)
+        case .compressedUnary, .compressedLowByte, .compressedComplement:
+            result.rd = highRegister
+            result.rs1 = highRegister
+            result.immediate = entry.format == .compressedLowByte ? 255 : entry.format == .compressedComplement ? -1 : 0
         case .compressedImmediate:
             result.rd = rd
             result.rs1 = rd
@@ -107,6 +119,8 @@ extension RISCVDecoder {
     private static func wordOffset(_ bits: UInt32) -> Int32 {
         field(bits, 10, 3, to: 3) | field(bits, 6, 1, to: 2) | field(bits, 5, 1, to: 6)
     }
+
+    private static func byteOffset(_ bits: UInt32) -> Int32 { field(bits, 6, 1, to: 0) | field(bits, 5, 1, to: 1) }
 
     private static func doubleOffset(_ bits: UInt32) -> Int32 { field(bits, 10, 3, to: 3) | field(bits, 5, 2, to: 6) }
 

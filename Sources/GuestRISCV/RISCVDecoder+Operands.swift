@@ -27,6 +27,25 @@ extension RISCVDecoder {
             result.rs1 = rs1
             // Bit 25 of the five-bit forms is part of their fixed bits.
             result.immediate = Int32(bitPattern: bits >> 20 & (~entry.mask >> 20) & 63)
+        case .registerByte:
+            result.rd = rd
+            result.rs1 = rs1
+            result.rs2 = rs2
+            result.immediate = Int32(bitPattern: bits >> 30)
+        case .roundNumber:
+            result.rd = rd
+            result.rs1 = rs1
+            result.immediate = Int32(bitPattern: bits >> 20 & 15)
+        case .operationToBe:
+            result.rd = rd
+            result.rs1 = rs1
+            let number = (bits >> 30 & 1) << 4 | (bits >> 26 & 3) << 2 | bits >> 20 & 3
+            result.immediate = Int32(bitPattern: number)
+        case .binaryOperationToBe:
+            result.rd = rd
+            result.rs1 = rs1
+            result.rs2 = rs2
+            result.immediate = Int32(bitPattern: bits >> 30 & 1) << 2 | Int32(bitPattern: bits >> 26 & 3)
         case .store:
             result.rs1 = rs1
             result.rs2 = rs2

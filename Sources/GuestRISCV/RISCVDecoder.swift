@@ -28,7 +28,7 @@ package enum RISCVDecoder {
         while index < end {
             let entry = tables.entries[index]
             if bits & entry.mask == entry.bits && (entry.nonzero == 0 || bits & entry.nonzero != 0) {
-                return entry.isRounded && InstructionRow.isReservedRounding(bits >> 12 & 7) ? -1 : index
+                return entry.reserved.contain(bits) ? -1 : index
             }
             index += 1
         }
@@ -45,6 +45,7 @@ struct DecoderEntry {
     var row: UInt16
     var format: RISCVFormat
     var isRounded: Bool
+    var reserved: ReservedValues
 }
 
 /// The rows by bucket.
@@ -92,7 +93,7 @@ struct DecoderTables: @unchecked Sendable {
         for (index, row) in rows.enumerated() {
             let entry = DecoderEntry(
                 mask: row.fixedMask, bits: row.fixedBits, nonzero: row.nonzeroMask, opcode: row.opcode, row: UInt16(index),
-                format: row.format, isRounded: row.isRounded)
+                format: row.format, isRounded: row.isRounded, reserved: row.reserved)
             let entries = entries
             DecoderTables.forEachBucket(of: row) { bucket in
                 (entries + Int(counts[bucket])).initialize(to: entry)

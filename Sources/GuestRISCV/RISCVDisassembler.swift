@@ -32,6 +32,8 @@ package enum RISCVDisassembler {
         switch row.format {
         case .loadReserved, .atomic: return name + ordering(instruction) + " " + operands(instruction, row.format, address)
         case .none: return name
+        case .operationToBe, .binaryOperationToBe:
+            return "\(name).\(instruction.immediate) " + operands(instruction, row.format, address)
         default: return name + " " + operands(instruction, row.format, address)
         }
     }
@@ -41,10 +43,12 @@ package enum RISCVDisassembler {
         let rs1 = name(i.rs1)
         let rs2 = name(i.rs2)
         switch format {
-        case .register, .floatRegister, .floatCompare: return "\(rd),\(rs1),\(rs2)"
-        case .unary, .floatToInteger, .integerToFloat: return "\(rd),\(rs1)"
+        case .register, .binaryOperationToBe, .floatRegister, .floatCompare: return "\(rd),\(rs1),\(rs2)"
+        case .unary, .operationToBe, .floatToInteger, .integerToFloat: return "\(rd),\(rs1)"
         case .immediate: return "\(rd),\(rs1),\(i.immediate)"
         case .shift: return "\(rd),\(rs1),0x\(hex(UInt64(i.immediate)))"
+        case .registerByte: return "\(rd),\(rs1),\(rs2),0x\(i.immediate)"
+        case .roundNumber: return "\(rd),\(rs1),0x\(hex(UInt64(i.immediate)))"
         case .load, .jumpRegister, .floatLoad: return "\(rd),\(i.immediate)(\(rs1))"
         case .store, .floatStore: return "\(rs2),\(i.immediate)(\(rs1))"
         case .branch: return "\(rs1),\(rs2),\(target(i, address))"

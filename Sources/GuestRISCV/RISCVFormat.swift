@@ -12,6 +12,14 @@ package enum RISCVFormat: UInt8, CaseIterable, Sendable {
     case immediate
     /// rd, rs1, shift amount or bit index of six or five bits
     case shift
+    /// rd, rs1, rs2, number of a byte
+    case registerByte
+    /// rd, rs1, number of a round of AES
+    case roundNumber
+    /// rd, rs1; a number that belongs to the mnemonic
+    case operationToBe
+    /// rd, rs1, rs2; a number that belongs to the mnemonic
+    case binaryOperationToBe
     /// rd, offset(rs1)
     case load
     /// rs2, offset(rs1)
@@ -71,4 +79,6 @@ package enum RISCVFormat: UInt8, CaseIterable, Sendable {
     case compressedShiftLeft, compressedStackLoadWord, compressedStackLoadDouble, compressedStackFloatLoadDouble
     case compressedJumpRegister, compressedJumpAndLinkRegister, compressedMove, compressedAdd
     case compressedStackStoreWord, compressedStackStoreDouble, compressedStackFloatStoreDouble
+    case compressedLoadByte, compressedLoadHalf, compressedStoreByte, compressedStoreHalf
+    case compressedUnary, compressedLowByte, compressedComplement
 }

@@ -50,10 +50,22 @@ package enum RISCVOpcode: UInt16, CaseIterable, Sendable {
     // Zbb
     case andn, orn, xnor, clz, ctz, cpop, clzw, ctzw, cpopw, max, maxu, min, minu, sextB, sextH, zextH
     case rol, ror, rori, rolw, rorw, roriw, orcB, rev8
+    // Zbkb, Zbkc with Zbc, Zbkx: what Zbb has not
+    case pack, packh, packw, brev8
+    case clmul, clmulh, clmulr
+    case xperm4, xperm8
+    // Zknd, Zkne, Zknh
+    case aes64ds, aes64dsm, aes64im, aes64es, aes64esm, aes64ks1i, aes64ks2
+    case sha256sum0, sha256sum1, sha256sig0, sha256sig1, sha512sum0, sha512sum1, sha512sig0, sha512sig1
+    // Zksed, Zksh
+    case sm4ed, sm4ks, sm3p0, sm3p1
     // Zbs
     case bclr, bclri, bext, bexti, binv, binvi, bset, bseti
     // Zicond
     case czeroEqz, czeroNez
+    // Zawrs, Zimop
+    case wrsNto, wrsSto
+    case mopR, mopRR
     // Zicbom, Zicboz
     case cboInval, cboClean, cboFlush, cboZero
     // The privileged architecture, with Svinval: illegal in user mode
@@ -78,7 +90,7 @@ package struct DecodedInstruction: Equatable, Sendable {
     /// 2 or 4.
     package var byteCount: UInt8
     /// Byte offset of branches, jumps, loads and stores; the value of `lui` and `auipc` (already shifted); shift amount or bit
-    /// index; CSR number; `fm`, `pred` and `succ` of a fence; `aq` (2) and `rl` (1) of atomics.
+    /// index; number of a round of AES; number of a byte for SM4 or of an operation of Zimop; CSR number; `fm`, `pred` and `succ` of a fence; `aq` (2) and `rl` (1) of atomics.
     package var immediate: Int32
 
     package init(

@@ -1,4 +1,4 @@
-// Rows of C for RV64 with D: each names the instruction that it abbreviates.
+// Rows of C for RV64 with D, of Zcb and of Zcmop: each names the instruction that it abbreviates.
 
 extension InstructionRows {
     mutating func addCompressed() {
@@ -10,12 +10,20 @@ extension InstructionRows {
         insn("c.sw", "110 iii sss ii ttt 00", .compressedStoreWord, .sw)
         insn("c.sd", "111 iii sss ii ttt 00", .compressedStoreDouble, .sd)
 
+        insn("c.lbu", "100 000 sss ii ddd 00", .compressedLoadByte, .lbu)
+        insn("c.lhu", "100 001 sss 0 i ddd 00", .compressedLoadHalf, .lhu)
+        insn("c.lh", "100 001 sss 1 i ddd 00", .compressedLoadHalf, .lh)
+        insn("c.sb", "100 010 sss ii ttt 00", .compressedStoreByte, .sb)
+        insn("c.sh", "100 011 sss 0 i ttt 00", .compressedStoreHalf, .sh)
+
         insn("c.addi", "000 i ddddd iiiii 01", .compressedImmediate, .addi)
         insn("c.addiw", "001 i DDDDD iiiii 01", .compressedImmediate, .addiw)
         insn("c.li", "010 i ddddd iiiii 01", .compressedLoadImmediate, .addi)
         // x2 as destination of c.lui is c.addi16sp; both reserve a zero immediate.
         insn("c.addi16sp", "011 I 00010 IIIII 01", .compressedStackAdjust, .addi)
         insn("c.lui", "011 I ddddd IIIII 01", .compressedUpper, .lui)
+        // May be operations some day, and are none now: additions to x0.
+        insn("c.mop", "011 0 0 iii 1 00000 01", .none, .addi)
         insn("c.srli", "100 i 00 ddd iiiii 01", .compressedShiftRight, .srli)
         insn("c.srai", "100 i 01 ddd iiiii 01", .compressedShiftRight, .srai)
         insn("c.andi", "100 i 10 ddd iiiii 01", .compressedAndImmediate, .andi)
@@ -25,6 +33,13 @@ extension InstructionRows {
         insn("c.and", "100 0 11 ddd 11 ttt 01", .compressedRegister, .and)
         insn("c.subw", "100 1 11 ddd 00 ttt 01", .compressedRegister, .subw)
         insn("c.addw", "100 1 11 ddd 01 ttt 01", .compressedRegister, .addw)
+        insn("c.mul", "100 1 11 ddd 10 ttt 01", .compressedRegister, .mul)
+        insn("c.zext.b", "100 1 11 ddd 11 000 01", .compressedLowByte, .andi)
+        insn("c.sext.b", "100 1 11 ddd 11 001 01", .compressedUnary, .sextB)
+        insn("c.zext.h", "100 1 11 ddd 11 010 01", .compressedUnary, .zextH)
+        insn("c.sext.h", "100 1 11 ddd 11 011 01", .compressedUnary, .sextH)
+        insn("c.zext.w", "100 1 11 ddd 11 100 01", .compressedUnary, .addUw)
+        insn("c.not", "100 1 11 ddd 11 101 01", .compressedComplement, .xori)
         insn("c.j", "101 iiiiiiiiiii 01", .compressedJump, .jal)
         insn("c.beqz", "110 iii sss iiiii 01", .compressedBranch, .beq)
         insn("c.bnez", "111 iii sss iiiii 01", .compressedBranch, .bne)

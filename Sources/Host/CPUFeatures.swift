@@ -12,6 +12,9 @@ package struct CPUFeatures: OptionSet, Sendable {
     package static let bmi1 = CPUFeatures(rawValue: UInt32(MYNAH_BMI1))
     package static let bmi2 = CPUFeatures(rawValue: UInt32(MYNAH_BMI2))
     package static let avx2 = CPUFeatures(rawValue: UInt32(MYNAH_AVX2))
+    package static let ssse3 = CPUFeatures(rawValue: UInt32(MYNAH_SSSE3))
+    package static let aes = CPUFeatures(rawValue: UInt32(MYNAH_AES))
+    package static let pclmul = CPUFeatures(rawValue: UInt32(MYNAH_PCLMUL))
     package static let lzcnt = CPUFeatures(rawValue: UInt32(MYNAH_LZCNT))
 
     /// What this host has.

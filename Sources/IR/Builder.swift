@@ -119,6 +119,18 @@
         emit(Instruction(.select, type, a: condition, b: a, c: b))
     }
 
+    // MARK: Cryptography
+
+    @inlinable package func aesRound(_ round: AESRound, _ low: Value, _ high: Value) -> Value {
+        emit(Instruction(.aesRound, .i64, a: low, b: high, detail: round.rawValue))
+    }
+    @inlinable package func aesKeyRound(_ a: Value, _ round: Int) -> Value {
+        emit(Instruction(.aesKeyRound, .i64, a: a, detail: UInt8(truncatingIfNeeded: round)))
+    }
+    @inlinable package func sm4Substitute(_ step: SM4Step, _ a: Value) -> Value {
+        emit(Instruction(.sm4Substitute, .i32, a: a, detail: step.rawValue))
+    }
+
     // MARK: Memory
 
     @inlinable package func load(_ type: Type, _ access: Access, _ base: Value, offset: Int64 = 0) -> Value {

@@ -3,7 +3,7 @@
 package enum IntegerEvaluation {
     /// The result of a pure integer operation. Operands and result are zero-extended when they are i32; the result of an i32
     /// operation may have garbage above its 32 bits.
-    /// - Parameter detail: the bits kept by an extension.
+    /// - Parameter detail: as the operation has it, such as the bits kept by an extension.
     package static func result(of opcode: Opcode, _ type: Type, detail: UInt8, _ a: UInt64, _ b: UInt64) -> UInt64 {
         switch opcode {
         case .add: a &+ b
@@ -22,6 +22,9 @@ package enum IntegerEvaluation {
         case .signExtend: UInt64(bitPattern: signExtended(a, bits: detail))
         case .zeroExtend: a & (UInt64(1) << UInt64(detail & 63) &- 1)
         case .truncate: a
+        case .carrylessMultiply, .carrylessMultiplyHigh, .permuteBytes, .permuteNibbles, .aesRound, .aesInverseMixColumns, .aesKeyRound,
+            .sm4Substitute:
+            CipherEvaluation.result(of: opcode, detail: detail, a, b)
         default: shiftOrCount(opcode, type, a, b)
         }
     }

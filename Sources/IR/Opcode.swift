@@ -61,6 +61,21 @@
     /// Zero input gives the width.
     case countLeadingZeros, countTrailingZeros
     case populationCount, byteSwap
+    // Cryptography (i64, but for sm4Substitute)
+    /// Halves of the 128-bit product of polynomials over GF(2).
+    case carrylessMultiply, carrylessMultiplyHigh
+    /// Each byte (four bits) of b is an index: the byte (four bits) of a with that number in its place, 0 where there is none.
+    case permuteBytes, permuteNibbles
+    /// detail = AESRound; a = low, b = high half of the state; the low half of what the round makes of it, without its key. With a and b
+    /// exchanged it is the high half.
+    case aesRound
+    /// FIPS 197's InvMixColumns of two columns.
+    case aesInverseMixColumns
+    /// detail = number of the round, up to 9, or 10 for the step without rotation and constant: what the key schedule makes of the high
+    /// word of a, in both words.
+    case aesKeyRound
+    /// detail = SM4Step; of the lowest byte of a (i32).
+    case sm4Substitute
     /// detail = number of low bits of a that are kept (8, 16, 32); a is i32 or i64; result of `type`.
     case signExtend, zeroExtend
     /// i64 to i32.
@@ -149,10 +164,12 @@
         case .boundary: .pinned
         case .read: .readsState
         case .write: .writesState
-        case .add, .multiply, .and, .or, .xor, .multiplyHighSigned, .multiplyHighUnsigned: .commutative
+        case .add, .multiply, .and, .or, .xor, .multiplyHighSigned, .multiplyHighUnsigned, .carrylessMultiply, .carrylessMultiplyHigh:
+            .commutative
         case .subtract, .multiplyHighSignedUnsigned, .divideSigned, .divideUnsigned, .remainderSigned, .remainderUnsigned,
             .shiftLeft, .shiftRightLogical, .shiftRightArithmetic, .rotateRight, .countLeadingZeros, .countTrailingZeros,
-            .populationCount, .byteSwap, .signExtend, .zeroExtend, .truncate, .compare, .select:
+            .populationCount, .byteSwap, .signExtend, .zeroExtend, .truncate, .compare, .select, .permuteBytes, .permuteNibbles,
+            .aesRound, .aesInverseMixColumns, .aesKeyRound, .sm4Substitute:
             []
         case .load: [.readsMemory, .faults]
         case .store: [.writesMemory, .faults]
@@ -179,12 +196,14 @@
         case .nop, .boundary, .parameter, .constant, .guestAddress, .read, .fence, .interpretOne, .exitTrap, .jump: 0
         case .write, .countLeadingZeros, .countTrailingZeros, .populationCount, .byteSwap, .signExtend, .zeroExtend, .truncate,
             .floatSquareRoot, .canonicalNaN, .floatNegate, .floatAbsolute, .integerToFloat, .floatToInteger, .floatToFloat,
-            .bitcast, .box, .unbox, .roundToIntegral, .exitIf, .branch, .broadcast, .lane, .sumLanes, .anyNaN, .anyBit:
+            .bitcast, .box, .unbox, .roundToIntegral, .exitIf, .branch, .broadcast, .lane, .sumLanes, .anyNaN, .anyBit,
+            .aesInverseMixColumns, .aesKeyRound, .sm4Substitute:
             1
         case .add, .subtract, .multiply, .multiplyHighSigned, .multiplyHighUnsigned, .multiplyHighSignedUnsigned, .divideSigned,
             .divideUnsigned, .remainderSigned, .remainderUnsigned, .and, .or, .xor, .shiftLeft, .shiftRightLogical,
             .shiftRightArithmetic, .rotateRight, .compare, .load, .hostAddress, .floatAdd, .floatSubtract, .floatMultiply, .floatDivide,
-            .copySign, .copySignNegated, .copySignXor, .floatMinimum, .floatMaximum, .floatCompare, .exit, .exitIndirect:
+            .copySign, .copySignNegated, .copySignXor, .floatMinimum, .floatMaximum, .floatCompare, .exit, .exitIndirect,
+            .carrylessMultiply, .carrylessMultiplyHigh, .permuteBytes, .permuteNibbles, .aesRound:
             2
         case .select, .store, .atomic, .compareExchange, .multiplyAdd, .multiplySubtract, .negatedMultiplyAdd,
             .negatedMultiplySubtract:

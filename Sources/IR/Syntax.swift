@@ -22,7 +22,7 @@ enum Syntax {
     case read, write
     /// Qualifying words (see `qualifiers`), then the operands.
     case operands
-    /// One operand and a number: of bits, or of a lane.
+    /// One operand and a number: of bits, of a lane, or of a round.
     case extension_
     case load, store, hostAddress, atomic, compareExchange
     case exitIf, exit, exitIndirect, exitTrap, jump, branch
@@ -37,7 +37,7 @@ extension Opcode {
         case .constant: .constant
         case .read: .read
         case .write: .write
-        case .signExtend, .zeroExtend, .lane: .extension_
+        case .signExtend, .zeroExtend, .lane, .aesKeyRound: .extension_
         case .load: .load
         case .store: .store
         case .hostAddress: .hostAddress
@@ -71,6 +71,8 @@ extension Instruction {
         case .integerToFloat: [detail & 1 != 0 ? "signed" : "unsigned"]
         case .floatToInteger: [detail & 8 != 0 ? "signed" : "unsigned", roundingName]
         case .roundToIntegral: [detail & 8 != 0 ? "inexact" : "silent", roundingName]
+        case .aesRound: [AESRound(rawValue: detail).map { "\($0)" } ?? "?\(detail)"]
+        case .sm4Substitute: [SM4Step(rawValue: detail).map { "\($0)" } ?? "?\(detail)"]
         default: []
         }
     }
@@ -80,7 +82,7 @@ extension Instruction {
     /// Number of words that `qualifiers` has for an operation.
     static func qualifierCount(_ opcode: Opcode) -> Int {
         switch opcode {
-        case .compare, .floatCompare, .integerToFloat: 1
+        case .compare, .floatCompare, .integerToFloat, .aesRound, .sm4Substitute: 1
         case .floatToInteger, .roundToIntegral: 2
         default: 0
         }
@@ -104,6 +106,12 @@ extension Instruction {
                 let rounding = Rounding.allCases.first(where: { "\($0)" == words[1] })
             else { return false }
             detail = rounding.rawValue | (bit ? 8 : 0)
+        case .aesRound:
+            guard let round = AESRound.allCases.first(where: { "\($0)" == words[0] }) else { return false }
+            detail = round.rawValue
+        case .sm4Substitute:
+            guard let step = SM4Step.allCases.first(where: { "\($0)" == words[0] }) else { return false }
+            detail = step.rawValue
         default: break
         }
         return true

@@ -24,6 +24,16 @@ enum TypeRules {
             return require(type == .i64 && a == .i64 && b == .i64, "operands and result must be i64")
         case .countLeadingZeros, .countTrailingZeros, .populationCount, .byteSwap:
             return require(type.isInteger && a == type, "operand and result must be of one integer type")
+        case .carrylessMultiply, .carrylessMultiplyHigh, .permuteBytes, .permuteNibbles, .aesRound:
+            return require(type == .i64 && a == .i64 && b == .i64, "operands and result must be i64")
+                ?? require(instruction.opcode != .aesRound || AESRound(rawValue: instruction.detail) != nil, "unknown round")
+        case .aesInverseMixColumns: return require(type == .i64 && a == .i64, "operand and result must be i64")
+        case .aesKeyRound:
+            return require(type == .i64 && a == .i64, "operand and result must be i64")
+                ?? require(instruction.detail <= 10, "rounds are 0 to 10")
+        case .sm4Substitute:
+            return require(type == .i32 && a == .i32, "operand and result must be i32")
+                ?? require(SM4Step(rawValue: instruction.detail) != nil, "unknown step")
         case .signExtend, .zeroExtend:
             return require(type.isInteger && a.isInteger, "operand and result must be integers")
                 ?? require([8, 16, 32].contains(instruction.detail), "extends from 8, 16 or 32 bits")

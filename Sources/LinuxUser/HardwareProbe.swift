@@ -20,10 +20,14 @@ package enum RISCVFeatures {
         Extension(name: "zicbom", probeBit: 55), Extension(name: "zicboz", probeBit: 6),
         Extension(name: "zicntr", probeBit: 50), Extension(name: "zicond", probeBit: 35),
         Extension(name: "zicsr", probeBit: -1), Extension(name: "zifencei", probeBit: -1),
-        Extension(name: "zihintpause", probeBit: 36), Extension(name: "zaamo", probeBit: 56),
-        Extension(name: "zalrsc", probeBit: 57), Extension(name: "zfa", probeBit: 32),
-        Extension(name: "zca", probeBit: 43), Extension(name: "zcd", probeBit: 45),
-        Extension(name: "zba", probeBit: 3), Extension(name: "zbb", probeBit: 4), Extension(name: "zbs", probeBit: 5),
+        Extension(name: "zihintpause", probeBit: 36), Extension(name: "zimop", probeBit: 42),
+        Extension(name: "zaamo", probeBit: 56), Extension(name: "zalrsc", probeBit: 57), Extension(name: "zawrs", probeBit: 48),
+        Extension(name: "zfa", probeBit: 32), Extension(name: "zca", probeBit: 43), Extension(name: "zcb", probeBit: 44),
+        Extension(name: "zcd", probeBit: 45), Extension(name: "zcmop", probeBit: 47),
+        Extension(name: "zba", probeBit: 3), Extension(name: "zbb", probeBit: 4), Extension(name: "zbc", probeBit: 7),
+        Extension(name: "zbkb", probeBit: 8), Extension(name: "zbkc", probeBit: 9), Extension(name: "zbkx", probeBit: 10),
+        Extension(name: "zbs", probeBit: 5), Extension(name: "zknd", probeBit: 11), Extension(name: "zkne", probeBit: 12),
+        Extension(name: "zknh", probeBit: 13), Extension(name: "zksed", probeBit: 14), Extension(name: "zksh", probeBit: 15),
     ]
 
     /// As the kernel prints it: rv64imafdc_zicbom_….

@@ -33,12 +33,15 @@ public struct InstructionSetDescription: Sendable {
     /// The extension that starts at each opcode; opcodes are listed extension by extension.
     private static let firstOpcodes: [(RISCVOpcode, String)] = [
         (.lui, "I"), (.fenceI, "Zifencei"), (.csrrw, "Zicsr"), (.mul, "M"), (.lrW, "A"), (.flw, "F"), (.fld, "D"), (.fliS, "Zfa"),
-        (.addUw, "Zba"), (.andn, "Zbb"), (.bclr, "Zbs"), (.czeroEqz, "Zicond"), (.cboInval, "Zicbom"), (.cboZero, "Zicboz"),
+        (.addUw, "Zba"), (.andn, "Zbb"), (.pack, "Zbkb"), (.clmul, "Zbc, Zbkc"), (.xperm4, "Zbkx"),
+        (.aes64ds, "Zknd, Zkne"), (.sha256sum0, "Zknh"), (.sm4ed, "Zksed"), (.sm3p0, "Zksh"), (.bclr, "Zbs"),
+        (.czeroEqz, "Zicond"), (.wrsNto, "Zawrs"),
+        (.mopR, "Zimop"), (.cboInval, "Zicbom"), (.cboZero, "Zicboz"), (.mret, "privileged"),
     ]
 
     private static var riscvExtensions: [Extension] {
         var extensions = firstOpcodes.map { Extension(name: $0.1, mnemonics: []) }
-        var compressed = Extension(name: "C, Zcb", mnemonics: [])
+        var compressed = Extension(name: "C, Zcb, Zcmop", mnemonics: [])
         for row in RISCVInstructionTable.rows {
             let mnemonic = "\(row.mnemonic)"
             if row.byteCount == 2 {

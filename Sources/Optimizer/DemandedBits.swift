@@ -64,6 +64,7 @@ private struct DemandedBits {
         case .shiftLeft, .shiftRightLogical, .shiftRightArithmetic, .rotateRight: shift(i, bits)
         case .signExtend, .zeroExtend: extend(i, index, bits)
         case .truncate: demand(i.a, bits & 0xffff_ffff)
+        case .sm4Substitute: demand(i.a, bits == 0 ? 0 : 0xff)
         case .select:
             demand(i.a, bits == 0 ? 0 : ~0)
             demand(i.b, bits)

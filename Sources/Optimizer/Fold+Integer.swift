@@ -72,6 +72,18 @@ extension Folder {
         return become(index, constant: IntegerEvaluation.result(of: i.opcode, i.type, detail: i.detail, pattern(a, type(i.a)), 0))
     }
 
+    /// Of constants only.
+    func cipher(_ i: Instruction, _ index: Int) -> Outcome {
+        guard let a = constant(i.a) else { return .nothing }
+        var second: Int64 = 0
+        if i.opcode.operandCount > 1 {
+            guard let b = constant(i.b) else { return .nothing }
+            second = b
+        }
+        let bits = IntegerEvaluation.result(of: i.opcode, i.type, detail: i.detail, UInt64(bitPattern: a), UInt64(bitPattern: second))
+        return become(index, constant: bits)
+    }
+
     mutating func division(_ i: Instruction, _ index: Int) -> Outcome {
         guard let right = constant(i.b) else { return .nothing }
         if let left = constant(i.a) {

@@ -92,6 +92,9 @@ struct Folder {
             .remainderSigned, .remainderUnsigned:
             return division(i, index)
         case .countLeadingZeros, .countTrailingZeros, .populationCount, .byteSwap: return foldedUnary(i, index)
+        case .carrylessMultiply, .carrylessMultiplyHigh, .permuteBytes, .permuteNibbles, .aesRound, .aesInverseMixColumns, .aesKeyRound,
+            .sm4Substitute:
+            return cipher(i, index)
         case .signExtend: return signExtend(i, index)
         case .zeroExtend: return zeroExtend(i, index)
         case .truncate: return truncate(i, index)

@@ -6,7 +6,7 @@ package enum VectorOperation: UInt16, CaseIterable, Sendable {
     // Logic
     case pand = 0xDB, pandn = 0xDF, por = 0xEB, pxor = 0xEF
     // Addition and subtraction
-    case paddb = 0xFC, paddw = 0xFD, paddd = 0xFE, paddq = 0xD4
+    case paddb = 0xFC, paddw = 0xFD, paddd = 0xFE, paddq = 0xD4, paddusb = 0xDC
     case psubb = 0xF8, psubw = 0xF9, psubd = 0xFA, psubq = 0xFB
     // Multiplication
     case pmullw = 0xD5, pmulhw = 0xE5, pmulhuw = 0xE4, pmuludq = 0xF4
@@ -22,6 +22,8 @@ package enum VectorOperation: UInt16, CaseIterable, Sendable {
     // Shifts by a register
     case psllw = 0xF1, pslld = 0xF2, psllq = 0xF3, psrlw = 0xD1
     case psrld = 0xD2, psrlq = 0xD3, psraw = 0xE1, psrad = 0xE2
+    // Rounds of AES, the key in the source
+    case aesenc = 0x38DC, aesenclast = 0x38DD, aesdec = 0x38DE, aesdeclast = 0x38DF
 }
 
 extension Assembler {

@@ -26,6 +26,11 @@ extension InstructionDecoder {
                 let predicate = byte()
                 guard predicate < 8 else { return nil }
                 mnemonic = mnemonic.split(separator: "*").joined(separator: InstructionDecoder.predicates[Int(predicate)])
+            } else if operand == "Q" {
+                // Which halves are multiplied is part of the name where objdump has one for it.
+                let halves = byte(), name = [0x00: "lql", 0x01: "hql", 0x02: "lqh", 0x10: "lqh", 0x03: "hqh", 0x11: "hqh"][halves]
+                mnemonic = mnemonic.split(separator: "*").joined(separator: name ?? "")
+                if name == nil { operands.append("0x" + String(halves, radix: 16)) }
             } else {
                 operands.append(text(ofOperand: operand))
             }

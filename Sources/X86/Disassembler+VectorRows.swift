@@ -138,7 +138,7 @@ extension DisassemblyRows {
             (0x00, "pshufb"), (0x01, "phaddw"), (0x02, "phaddd"), (0x04, "pmaddubsw"), (0x08, "psignb"), (0x09, "psignw"), (0x0A, "psignd"),
             (0x0B, "pmulhrsw"), (0x28, "pmuldq"), (0x29, "pcmpeqq"), (0x2B, "packusdw"), (0x37, "pcmpgtq"), (0x38, "pminsb"),
             (0x39, "pminsd"), (0x3A, "pminuw"), (0x3B, "pminud"), (0x3C, "pmaxsb"), (0x3D, "pmaxsd"), (0x3E, "pmaxuw"), (0x3F, "pmaxud"),
-            (0x40, "pmulld"),
+            (0x40, "pmulld"), (0xDC, "aesenc"), (0xDD, "aesenclast"), (0xDE, "aesdec"), (0xDF, "aesdeclast"),
         ]
         for (opcode, name) in binaries38 { binary(.x0F38, .x66, opcode, name) }
         for (opcode, name) in [(0x1C, "pabsb"), (0x1D, "pabsw"), (0x1E, "pabsd"), (0x17, "ptest")] as [(UInt8, String)] {
@@ -164,6 +164,9 @@ extension DisassemblyRows {
         legacy(.x0F3A, .x66, 0x22, "pinsrd|pinsrq", "Vo,Ey,Ib")
         vex(.x0F3A, .x66, 0x22, "vpinsrd|vpinsrq", "Vo,Ho,Ey,Ib")
         binary(.x0F3A, .x66, 0x0E, "pblendw", "Wx", ",Ib")
+        both(.x0F38, .x66, 0xDB, "aesimc", "Vo,Wo")
+        both(.x0F3A, .x66, 0xDF, "aeskeygenassist", "Vo,Wo,Ib")
+        binary(.x0F3A, .x66, 0x44, "pclmul*qdq", "Wx", ",Q")
         binary(.x0F3A, .x66, 0x0F, "palignr", "Wx", ",Ib")
         avx2()
     }

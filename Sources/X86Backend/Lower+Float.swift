@@ -95,7 +95,7 @@ extension Translator {
             case .negatedMultiplyAdd: 2
             default: 3
             }
-        callFloatHelper(mynah_helper_fused(Int32(kind), i.type == .f32 ? 1 : 0), [i.a, i.b, i.c], index)
+        callHelper(mynah_helper_fused(Int32(kind), i.type == .f32 ? 1 : 0), [i.a, i.b, i.c], index)
     }
 
     func lowerCanonicalNaN(_ i: Instruction, _ index: Int) {
@@ -208,7 +208,7 @@ extension Translator {
         let source = function.instructions[Int(i.a.index)].type
         let signed = i.detail & 1 != 0
         if !signed && source == .i64 {
-            return callFloatHelper(mynah_helper_from_u64(i.type == .f32 ? 1 : 0), [i.a], index)
+            return callHelper(mynah_helper_from_u64(i.type == .f32 ? 1 : 0), [i.a], index)
         }
         let a = use(i.a)
         var from = a
@@ -231,7 +231,7 @@ extension Translator {
         let signed = i.detail & 8 != 0
         guard signed, i.rounding == .towardZero || i.rounding == .current else {
             let kind = Int32(i.detail) | (width == .single ? 16 : 0) | (i.type == .i32 ? 32 : 0)
-            return callFloatHelper(mynah_helper_to_integer(kind), [i.a], index)
+            return callHelper(mynah_helper_to_integer(kind), [i.a], index)
         }
         let a = useVector(i.a), result = allocate(), integer = i.type.width
         if i.rounding == .towardZero { asm.cvtts2si(integer, result, from: width, a) } else { asm.cvts2si(integer, result, from: width, a) }
@@ -271,17 +271,19 @@ extension Translator {
 
     func lowerMinimumMaximum(_ i: Instruction, _ index: Int) {
         let kind: Int32 = (i.opcode == .floatMaximum ? 1 : 0) | (i.type == .f32 ? 2 : 0)
-        callFloatHelper(mynah_helper_minimum_maximum(kind), [i.a, i.b], index)
+        callHelper(mynah_helper_minimum_maximum(kind), [i.a, i.b], index)
     }
 
     // MARK: Helpers in C
 
     /// Calls a function of up to three words; a float travels as its bits. The result is of the instruction's type.
-    func callFloatHelper(_ helper: UInt64, _ operands: [Value], _ index: Int) {
+    /// - Parameter third: the third word, for one or two operands.
+    func callHelper(_ helper: UInt64, _ operands: [Value], third: UInt64? = nil, _ index: Int) {
         spillAll(slotsChange: false)
         locked = 0
         lockedVectors = 0
         for (value, register) in zip(operands, [Register.rdi, .rcx, .rdx]) { bring(value, to: register) }
+        if let third { asm.movImmediate(.rdx, third) }
         loadHelper(.rax, helper)
         asm.call(to: stubs.callHelper)
         let type = function.instructions[index].type

@@ -325,6 +325,7 @@ extension Translator {
             let owner = vectorOwner[Int(vector.rawValue)]
             if owner < 0 {
                 lock(vector)
+                forgetCipherState(in: vector)
                 record(.clobber(.vector(vector.rawValue)))
                 return vector
             }
@@ -336,6 +337,7 @@ extension Translator {
         guard let vector = victim else { preconditionFailure("an instruction needs more vector registers than there are") }
         evict(vector)
         lock(vector)
+        forgetCipherState(in: vector)
         record(.clobber(.vector(vector.rawValue)))
         return vector
     }
@@ -378,6 +380,7 @@ extension Translator {
 
     /// Before code that changes all scratch registers, and guest slots too when `slotsChange`: values that live on go to memory.
     func spillAll(slotsChange: Bool) {
+        cipherState = nil
         for number in 0 ..< 16 {
             if registerOwner[number] >= 0 { park(Int(registerOwner[number]), slotsChange, Register(rawValue: UInt8(number))!) }
             if vectorOwner[number] >= 0 { park(Int(vectorOwner[number]), slotsChange, XMM(rawValue: UInt8(number))!) }

@@ -89,6 +89,8 @@ package final class Translator {
     /// Value in each scratch register, or -1, indexed by register number.
     var registerOwner = [Int32](repeating: -1, count: 16)
     var vectorOwner = [Int32](repeating: -1, count: 16)
+    /// The halves of the last AES state, and the vector register that still has both.
+    var cipherState: CipherState?
     /// Bit masks of registers that the current instruction must keep.
     var locked: UInt32 = 0
     var lockedVectors: UInt32 = 0
@@ -325,6 +327,7 @@ package final class Translator {
         }
         values.initialize(repeating: ValueState(), count: function.count)
         for index in slotHolder.indices { slotHolder[index] = -1 }
+        cipherState = nil
         for index in 0 ..< 16 {
             registerOwner[index] = -1
             vectorOwner[index] = -1

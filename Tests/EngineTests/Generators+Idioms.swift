@@ -8,10 +8,11 @@ private let freeRegisters: [UInt32] = [10, 11, 12, 13, 16, 17, 18, 19, 20, 21, 2
 private func word(_ bits: UInt32) -> ProgramItem { ProgramItem(content: .plain(bits, byteCount: 4)) }
 
 func idiom(_ random: inout FuzzRandom) -> [ProgramItem] {
-    switch random.below(4) {
+    switch random.below(5) {
     case 0: byteCopy(&random)
     case 1: byteNumber(&random)
     case 2: pair(&random)
+    case 3: aesRounds(&random)
     default: floatChain(&random)
     }
 }
@@ -69,7 +70,11 @@ func pair(_ random: inout FuzzRandom) -> [ProgramItem] {
     func register(_ function: UInt32, _ high: UInt32, _ destination: UInt32, _ left: UInt32, _ right: UInt32, opcode: UInt32 = 0x33) -> UInt32 {
         opcode | function << 12 | destination << 7 | left << 15 | right << 20 | high << 25
     }
-    switch random.below(3) {
+    switch random.below(4) {
+    case 3:
+        // Halves of a carry-less product: clmul, and clmulh or clmulr.
+        let high = register(random.pick([2, 3]), 5, c, a, b), low = register(1, 5, d, b, a)
+        return (random.chance(oneIn: 2) ? [low, high] : [high, low]).map(word)
     case 0:
         let high = register(random.pick([1, 3]), 1, c, a, b), low = register(0, 1, d, a, b)
         return (random.chance(oneIn: 2) ? [low, high] : [high, low]).map(word)
@@ -85,6 +90,30 @@ func pair(_ random: inout FuzzRandom) -> [ProgramItem] {
         // addi, then div, divu, rem or remu.
         return [0x13 | b << 7 | divisor << 20, register(4 + UInt32(random.below(4)), 1, c, a, b, opcode: opcode)].map(word)
     }
+}
+
+/// Rounds of AES as programs compute them, both halves of a state and then its key, with a register that is none of them now and then.
+func aesRounds(_ random: inout FuzzRandom) -> [ProgramItem] {
+    let registers = freeRegisters.shuffled(using: &random), from = random.pick(PointerRegister.all), source = offset(&random)
+    let high = registers[1]
+    var low = registers[0], result: [UInt32] = []
+    for _ in 0 ..< 1 + random.below(4) {
+        // es, esm, ds, dsm
+        let round: UInt32 = random.pick([0b0011001, 0b0011011, 0b0011101, 0b0011111])
+        let newLow = registers[random.chance(oneIn: 8) ? 0 : 2], newHigh = registers[3]
+        result.append(0x33 | newLow << 7 | low << 15 | high << 20 | round << 25)
+        result.append(0x33 | newHigh << 7 | high << 15 | low << 20 | round << 25)
+        // ld of both halves of the key
+        for (key, place) in [(registers[4], source), (registers[5], source &+ 8)] {
+            result.append(0x03 | 3 << 12 | key << 7 | from << 15 | (place & 0xfff) << 20)
+        }
+        let second = random.chance(oneIn: 8) ? registers[4] : registers[5]
+        low = registers[random.pick([0, 2])]
+        result.append(0x33 | 4 << 12 | low << 7 | newLow << 15 | registers[4] << 20)
+        result.append(0x33 | 4 << 12 | high << 7 | second << 15 | newHigh << 20)
+    }
+    if random.chance(oneIn: 4) { result.append(0x33 | 4 << 12 | low << 7 | low << 15 | high << 20) }
+    return result.map(word)
 }
 
 /// An offset from a pointer that leaves room for eight bytes.

@@ -58,7 +58,7 @@ private struct PinnedCase {
     var host = ""
 
     /// Every feature that code may use, by name: a machine of the test that lacks some, or has more, changes nothing.
-    static let allFeatures: CPUFeatures = [.sse41, .popcnt, .avx, .fma, .bmi1, .bmi2, .lzcnt]
+    static let allFeatures: CPUFeatures = [.sse41, .popcnt, .avx, .fma, .bmi1, .bmi2, .lzcnt, .ssse3, .aes, .pclmul]
 
     init(_ text: String) throws {
         var section = ""

@@ -218,7 +218,7 @@ struct RandomFunction {
 
     private mutating func integerOperation() -> Value {
         let type: Type = random.chance(35) ? .i32 : .i64
-        switch random.below(20) {
+        switch random.below(21) {
         case 0 ..< 9:
             let opcode = random.pick([
                 Opcode.add, .add, .add, .subtract, .multiply, .and, .and, .or, .xor, .divideSigned, .divideUnsigned, .remainderSigned,
@@ -238,6 +238,15 @@ struct RandomFunction {
             let truth = random.chance(30) ? builder.i64(0) : value(type)
             return builder.select(type, condition(), random.chance(20) ? constant(type) : value(type), random.chance(20) ? constant(type) : truthOf(type, truth))
         case 18: return builder.unary(random.pick([.countLeadingZeros, .countTrailingZeros, .populationCount, .byteSwap]), type, value(type))
+        case 19:
+            switch random.below(4) {
+            case 0: return builder.aesRound(random.pick(AESRound.allCases), integer(), integer())
+            case 1: return random.chance(50) ? builder.aesKeyRound(integer(), random.below(11)) : builder.unary(.aesInverseMixColumns, .i64, integer())
+            case 2: return builder.sm4Substitute(random.pick(SM4Step.allCases), value(.i32))
+            default:
+                let opcode = random.pick([Opcode.carrylessMultiply, .carrylessMultiplyHigh, .permuteBytes, .permuteNibbles])
+                return builder.binary(opcode, .i64, integer(), integer())
+            }
         default:
             return builder.binary(random.pick([.multiplyHighSigned, .multiplyHighUnsigned, .multiplyHighSignedUnsigned]), .i64, integer(), integer())
         }

@@ -93,6 +93,11 @@ enum GuardedCopies {
         let mask = HardwareProbe.value(of: 4)?.value ?? 0
         #expect(mask & 0b111_1011 == 0b111_1011)
         #expect(mask >> 35 & 1 == 1 && mask >> 32 & 1 == 1)
+        // Zbc to Zksh.
+        #expect(mask >> 7 & 0x3ff == 0x1ff)
+        for name in ["zbc", "zbkb", "zbkc", "zbkx", "zknd", "zkne", "zknh", "zksed", "zksh"] {
+            #expect(RISCVFeatures.isaString.contains("_\(name)_") || RISCVFeatures.isaString.hasSuffix("_" + name))
+        }
         #expect(mask & 0b100 == 0, "no vectors")
         #expect(HardwareProbe.value(of: 9)?.value == 3)
         #expect(HardwareProbe.value(of: 10_000) == nil && HardwareProbe.value(of: -1) == nil)

@@ -112,7 +112,7 @@ struct RandomBlock {
     private mutating func floatType() -> Type { random.chance(oneIn: 2) ? .f32 : .f64 }
 
     private mutating func step() {
-        switch random.below(26) {
+        switch random.below(27) {
         case 0, 1: keep(builder.read(1 + random.below(RandomBlock.integerSlots - 1)), .i64)
         case 2: keep(builder.read(RandomBlock.integerSlots + random.below(RandomBlock.floatSlots)), .f64)
         case 3, 4, 5: builder.write(1 + random.below(RandomBlock.integerSlots - 1), value(.i64))
@@ -128,6 +128,7 @@ struct RandomBlock {
         case 22: if random.chance(oneIn: 3) { builder.interpretOne(address) }
         case 23: if random.chance(oneIn: 3) { builder.exitIf(condition(), to: 0x10_0000 + random.next() % 64 * 4) }
         case 24: extensions()
+        case 25: cipher()
         default: if random.chance(oneIn: 8) { builder.fence() }
         }
     }
@@ -145,6 +146,35 @@ struct RandomBlock {
     private mutating func unaryInteger() {
         let type = integerType()
         keep(builder.unary(random.pick([.countLeadingZeros, .countTrailingZeros, .populationCount, .byteSwap]), type, value(type)), type)
+    }
+
+    private mutating func cipher() {
+        switch random.below(6) {
+        case 0:
+            let opcode = random.pick([Opcode.carrylessMultiply, .carrylessMultiplyHigh, .permuteBytes, .permuteNibbles])
+            keep(builder.binary(opcode, .i64, value(.i64), value(.i64)), .i64)
+        case 1: keep(builder.unary(.aesInverseMixColumns, .i64, value(.i64)), .i64)
+        case 2: keep(builder.aesKeyRound(value(.i64), random.below(11)), .i64)
+        case 3: keep(builder.sm4Substitute(random.pick(SM4Step.allCases), value(.i32)), .i32)
+        default: aesRounds()
+        }
+    }
+
+    /// Both halves of a state go through rounds and get keys, or a value in place of one; registers are written as programs do.
+    private mutating func aesRounds() {
+        var low = value(.i64), high = value(.i64)
+        for _ in 0 ..< 1 + random.below(4) {
+            let round = random.pick(AESRound.allCases)
+            let newLow = builder.aesRound(round, low, high)
+            if random.chance(oneIn: 6) { step() }
+            let newHigh = builder.aesRound(random.chance(oneIn: 8) ? .encrypt : round, high, low)
+            keep(newLow, .i64)
+            keep(newHigh, .i64)
+            low = random.chance(oneIn: 8) ? newLow : builder.binary(.xor, .i64, newLow, value(.i64))
+            high = random.chance(oneIn: 8) ? value(.i64) : builder.binary(.xor, .i64, value(.i64), newHigh)
+        }
+        keep(low, .i64)
+        keep(high, .i64)
     }
 
     private mutating func extensions() {

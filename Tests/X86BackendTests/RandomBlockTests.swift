@@ -11,7 +11,7 @@ import X86Backend
 @Suite struct RandomBlockTests {
     static let processors: [CPUFeatures] = [
         .host, [], CPUFeatures.host.subtracting(.avx), CPUFeatures.host.subtracting(.bmi2), CPUFeatures.host.subtracting(.fma),
-        CPUFeatures.host.subtracting([.lzcnt, .bmi1, .popcnt]),
+        CPUFeatures.host.subtracting([.lzcnt, .bmi1, .popcnt]), CPUFeatures.host.subtracting([.aes, .pclmul, .ssse3]),
     ]
     static var blockCount: UInt64 { getenv("MYNAH_FUZZ_BLOCKS").flatMap { UInt64(String(cString: $0)) } ?? 150 }
 

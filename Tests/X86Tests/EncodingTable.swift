@@ -48,6 +48,7 @@ struct EncodingTable {
         table.scalarSSEForms2()
         table.vectorMoveForms()
         table.packedIntegerForms()
+        table.cryptographyForms()
         table.avxForms1()
         table.avxForms2()
         table.fmaForms()

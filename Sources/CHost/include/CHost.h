@@ -146,11 +146,13 @@ uint64_t mynah_helper_fused(int kind, int single);
 uint64_t mynah_helper_from_u64(int single);
 uint64_t mynah_helper_to_integer(int kind);
 uint64_t mynah_helper_minimum_maximum(int kind);
+/// Address of 256 words, one a byte: what SM4 makes of it in a round, or in the key schedule.
+uint64_t mynah_sm4_words(int key_schedule);
 
 // ---- Processor features
 enum {
     MYNAH_SSE41 = 1, MYNAH_POPCNT = 2, MYNAH_AVX = 4, MYNAH_FMA = 8, MYNAH_BMI1 = 16, MYNAH_BMI2 = 32, MYNAH_LZCNT = 64,
-    MYNAH_AVX2 = 128
+    MYNAH_AVX2 = 128, MYNAH_SSSE3 = 256, MYNAH_AES = 512, MYNAH_PCLMUL = 1024
 };
 uint32_t mynah_cpu_features(void);
 

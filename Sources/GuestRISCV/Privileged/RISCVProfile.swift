@@ -3,7 +3,9 @@
 package enum RISCVProfile {
     /// Extensions with names of several letters, in the order of the manual.
     package static let extensions = [
-        "zicbom", "zicbop", "zicboz", "zicntr", "zicond", "zicsr", "zifencei", "zihintntl", "zihintpause", "zihpm", "zfa", "zba", "zbb", "zbs",
+        "zicbom", "zicbop", "zicboz", "zicntr", "zicond", "zicsr", "zifencei", "zihintntl", "zihintpause", "zihpm", "zimop",
+        "zawrs", "zfa", "zca", "zcb", "zcd", "zcmop", "zba", "zbb", "zbc",
+        "zbkb", "zbkc", "zbkx", "zbs", "zknd", "zkne", "zknh", "zksed", "zksh",
         "sstc", "svadu", "svinval", "svnapot", "svpbmt",
     ]
     package static let baseISA = "rv64i"

@@ -2,18 +2,24 @@
 """Makes disassembly.txt: encodings of every row and their text according to LLVM's disassembler (llvm-objdump with RISC-V).
 
 Each line is an encoding and the text at address 0x10000 plus four times the line's number, in the style of GNU objdump: no blanks
-behind commas. Usage: disassembly.py [LLVM-OBJDUMP]
+behind commas. Usage: disassembly.py [LLVM-OBJDUMP [ROWS]], where ROWS has the rows whose file has it in its name appended.
 """
 import os, random, re, struct, subprocess, sys, tempfile
 from generate import encode, read_rows, here
 
 rng = random.Random(3)
 llvm = sys.argv[1] if len(sys.argv) > 1 else "llvm-objdump"
+part = sys.argv[2] if len(sys.argv) > 2 else ""
+text_file = os.path.join(here, "disassembly.txt")
 start = 0x10000
+if part:
+    with open(text_file) as file:
+        start += 4 * len(file.readlines())
 encodings = []
-for mnemonic, pattern, format in read_rows():
+for mnemonic, pattern, format in read_rows(part):
     for number in range(4):
         fields = {letter: rng.getrandbits(32) for letter in "dstuiar"}
+        fields["n"] = rng.randrange(11)
         fields["m"] = rng.choice([0, 1, 2, 3, 4, 7])
         if mnemonic == "fcvtmod.w.d":
             fields["m"] = 1
@@ -54,7 +60,7 @@ with tempfile.TemporaryDirectory() as directory:
         for bits in encodings:
             file.write(f".4byte {bits:#x}\n" if bits & 3 == 3 else f".2byte {bits:#x}\n.2byte 1\n")
     subprocess.run(["riscv64-linux-gnu-gcc", "-c", "-march=rv64gc", source, "-o", program], check=True)
-    features = "+m,+a,+f,+d,+c,+zba,+zbb,+zbs,+zfa,+zicond,+zicbom,+zicboz,+zicsr,+zifencei"
+    features = "+m,+a,+f,+d,+c,+zba,+zbb,+zbs,+zfa,+zicond,+zicbom,+zicboz,+zicsr,+zifencei,+zcb,+zimop,+zawrs,+zbc,+zbkb,+zbkc,+zbkx,+zknd,+zkne,+zknh,+zksed,+zksh"
     command = [llvm, "-d", "--triple=riscv64", "--mattr=" + features, "--print-imm-hex=false", "--adjust-vma=" + hex(start), program]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
@@ -70,10 +76,10 @@ def styled(text):
     """Upper immediates and shift amounts in hexadecimal, and the hint that LLVM shows as a fence."""
     if text == "fence w,0":
         return "pause"
-    match = re.match(r"((?:lui|auipc|slliw?|srliw?|sraiw?|slli\.uw|roriw?|bclri|bexti|binvi|bseti) .*,)(\d+)$", text)
+    match = re.match(r"((?:lui|auipc|slliw?|srliw?|sraiw?|slli\.uw|roriw?|bclri|bexti|binvi|bseti|aes64ks1i|sm4ed|sm4ks) .*,)(\d+)$", text)
     return match[1] + hex(int(match[2])) if match else text
 
 
-with open(os.path.join(here, "disassembly.txt"), "w") as file:
+with open(text_file, "a" if part else "w") as file:
     for number, bits in enumerate(encodings):
         file.write(f"{bits:x} {styled(texts[number * 4])}\n")

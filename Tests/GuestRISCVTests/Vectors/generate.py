@@ -2,7 +2,8 @@
 """Makes vectors.txt: for every instruction row some encodings, operands, and what they must give.
 
 Expected values come from a reference emulator that runs execute.c.in (needs a riscv64 cross compiler and qemu-riscv64), or from the
-model in model.py for the extensions that it lacks. Usage: generate.py [--count N] [--seed N] [--output FILE].
+model in model.py for the extensions that it lacks. Usage: generate.py [--count N] [--seed N] [--output FILE] [--add ROWS], where
+--add makes vectors of the rows whose file has ROWS in its name, of those whose mnemonic is like --only PATTERN, and appends them.
 
 File format, numbers hexadecimal:
   @ mnemonic encoding kind rd         starts a group; rd is a register-file index
@@ -38,11 +39,11 @@ singles = [0, 1 << 31, 0x3f800000, 0xbf800000, 0x3f000000, 0xbf000000, 0x3fc0000
            0x3dcccccd, 0xbf7fffff]
 
 
-def read_rows():
+def read_rows(part=""):
     rows = []
     pattern = re.compile(r'insn\("([^"]+)", "([^"]+)", \.(\w+), \.(\w+)\)')
     for name in sorted(os.listdir(rows_directory)):
-        if name.startswith("RISCVRows+"):
+        if name.startswith("RISCVRows+") and part in name:
             with open(os.path.join(rows_directory, name)) as file:
                 for match in pattern.finditer(file.read()):
                     rows.append((match[1], match[2].replace(" ", ""), match[3]))
@@ -91,7 +92,8 @@ def value(rng, kind):
 float_sources = {"floatStore", "floatRegister", "floatRegisterRounded", "floatFused", "floatUnary", "floatCompare", "floatToInteger",
                  "floatToIntegerRounded"}
 memory_formats = {"load", "store", "floatLoad", "floatStore", "loadReserved", "atomic"}
-excluded = {"ecall", "ebreak", "c.ebreak", "fence.i", "cbo.inval", "cbo.clean", "cbo.flush", "cbo.zero", "pause", "fence.tso"}
+excluded = {"ecall", "ebreak", "c.ebreak", "fence.i", "cbo.inval", "cbo.clean", "cbo.flush", "cbo.zero", "pause", "fence.tso", "wrs.nto", "wrs.sto",
+            "mret", "sret", "wfi", "sfence.vma", "sinval.vma", "sfence.w.inval", "sfence.inval.ir"}
 # ctzw: qemu 7.2 looks at all 64 bits.
 modelled = re.compile(r"fli|fminm|fmaxm|fround|fleq|fltq|fcvtmod|czero|ctzw")
 
@@ -123,11 +125,15 @@ def groups_of(row, rng, count):
     encodings = 6 if is_rounded or "i" in pattern.lower() else 1
     if format in ("floatConstant",):
         encodings = 32
+    if format == "roundNumber":
+        encodings = 11
     if "csr" in format:
         encodings = 5
     for number in range(encodings):
         fields = {"d": D, "s": A, "t": B, "u": C, "m": [0, 1, 2, 3, 4, 7][number % 6], "a": rng.getrandbits(1), "r": rng.getrandbits(1),
-                  "i": rng.getrandbits(20)}
+                  "i": rng.getrandbits(20), "n": number % 11}
+        if format == "registerByte":
+            fields["i"] = number % 4
         if short:
             # Three-bit fields name x8...x15. Two-operand forms have rd as first source, which also starts as a.
             for letter in "dst":
@@ -219,6 +225,29 @@ def groups_of(row, rng, count):
         yield encoding, kind_letter, rd, vectors
 
 
+def expanded(mnemonic, e):
+    """The encoding that the reference knows instead of one of Zcb, Zcmop or Zimop."""
+    rd, rs2 = 8 + (e >> 7 & 7), 8 + (e >> 2 & 7)
+    place = displacement(mnemonic, e, "")
+    loads = {"c.lbu": 4, "c.lhu": 5, "c.lh": 1}
+    stores = {"c.sb": 0, "c.sh": 1}
+    unary = {"c.zext.b": 0x0ff07013, "c.sext.b": 0x60401013, "c.zext.h": 0x0800403b, "c.sext.h": 0x60501013, "c.zext.w": 0x0800003b,
+             "c.not": 0xfff04013}
+    if mnemonic in loads:
+        return 0x03 | rs2 << 7 | loads[mnemonic] << 12 | rd << 15 | place << 20
+    if mnemonic in stores:
+        return 0x23 | place << 7 | stores[mnemonic] << 12 | rd << 15 | rs2 << 20
+    if mnemonic in unary:
+        return unary[mnemonic] | rd << 7 | rd << 15
+    if mnemonic == "c.mul":
+        return 0x02000033 | rd << 7 | rd << 15 | rs2 << 20
+    if mnemonic == "c.mop":
+        return 1
+    if mnemonic.startswith("mop."):
+        return 0x13 | (e >> 7 & 31) << 7
+    return e
+
+
 def sign_extend(number, bits):
     number &= (1 << bits) - 1
     return number - (1 << bits) if number >> (bits - 1) else number
@@ -237,7 +266,7 @@ def jump_field(offset):
 
 
 def memory_width(mnemonic):
-    table = {"lb": 1, "lbu": 1, "sb": 1, "lh": 2, "lhu": 2, "sh": 2, "lw": 4, "lwu": 4, "sw": 4, "flw": 4, "fsw": 4}
+    table = {"c.lbu": 1, "c.sb": 1, "c.lhu": 2, "c.lh": 2, "c.sh": 2, "lb": 1, "lbu": 1, "sb": 1, "lh": 2, "lhu": 2, "sh": 2, "lw": 4, "lwu": 4, "sw": 4, "flw": 4, "fsw": 4}
     if mnemonic in table:
         return table[mnemonic]
     return 4 if mnemonic.endswith(".w") or mnemonic in ("c.lw", "c.sw", "c.lwsp", "c.swsp") else 8
@@ -250,6 +279,10 @@ def displacement(mnemonic, e, format):
         return sign_extend(e >> 20, 12)
     if format in ("store", "floatStore"):
         return sign_extend(e >> 25 << 5 | e >> 7 & 31, 12)
+    if mnemonic in ("c.lbu", "c.sb"):
+        return f(6, 1, 0) | f(5, 1, 1)
+    if mnemonic in ("c.lhu", "c.lh", "c.sh"):
+        return f(5, 1, 1)
     if mnemonic in ("c.lw", "c.sw"):
         return f(10, 3, 3) | f(6, 1, 2) | f(5, 1, 6)
     if mnemonic in ("c.ld", "c.sd", "c.fld", "c.fsd"):
@@ -269,7 +302,7 @@ def reference(lines):
     with tempfile.TemporaryDirectory() as directory:
         program = os.path.join(directory, "execute")
         subprocess.run(["riscv64-linux-gnu-gcc", "-O1", "-static", "-march=rv64gc", "-x", "c", os.path.join(here, "execute.c.in"), "-o", program], check=True)
-        command = ["qemu-riscv64", "-cpu", "rv64,zba=true,zbb=true,zbs=true", program]
+        command = ["qemu-riscv64", "-cpu", "rv64,zba=true,zbb=true,zbs=true,zbc=true,zk=true,zks=true", program]
         result = subprocess.run(command, input="\n".join(lines) + "\n", capture_output=True, text=True)
     output = result.stdout.split("\n")[:-1]
     if len(output) != len(lines):
@@ -282,18 +315,20 @@ def main():
     parser.add_argument("--count", type=int, default=18)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--output", default=os.path.join(here, "vectors.txt"))
+    parser.add_argument("--add", default="")
+    parser.add_argument("--only", default=".*")
     options = parser.parse_args()
     rng = random.Random(options.seed)
     groups, lines = [], []
-    for row in read_rows():
-        if row[0] in excluded:
+    for row in read_rows(options.add):
+        if row[0] in excluded or not re.fullmatch(options.only, row[0]):
             continue
         for encoding, kind, rd, vectors in groups_of(row, rng, options.count):
             groups.append((row, encoding, kind, rd, vectors))
             if not modelled.match(row[0]):
-                lines += [f"{encoding:x} {kind} {rd:x} " + " ".join(f"{word:x}" for word in vector) for vector in vectors]
+                lines += [f"{expanded(row[0], encoding):x} {kind} {rd:x} " + " ".join(f"{word:x}" for word in vector) for vector in vectors]
     answers = iter(reference(lines))
-    with open(options.output, "w") as file:
+    with open(options.output, "a" if options.add else "w") as file:
         for row, encoding, kind, rd, vectors in groups:
             file.write(f"@ {row[0]} {encoding:x} {kind} {rd:x}\n")
             size = len(row[1]) // 8
