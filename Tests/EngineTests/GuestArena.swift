@@ -53,19 +53,22 @@ final class GuestArena: GuestMemory {
 
     /// Replaces code and data.
     func load(code: [UInt8], data: [UInt8]) {
-        unwatchAll()
-        host(start).copyMemory(from: code, byteCount: min(code.count, GuestArena.codeBytes))
+        // Nobody watches in between: another thread may be reading what was there before.
+        watches.withLock { watches in
+            unwatchAll(&watches)
+            host(start).copyMemory(from: code, byteCount: min(code.count, GuestArena.codeBytes))
+        }
         host(codeRange.upperBound).copyMemory(from: data, byteCount: min(data.count, GuestArena.dataBytes))
     }
 
     var data: [UInt8] { Array(UnsafeRawBufferPointer(start: host(codeRange.upperBound), count: GuestArena.dataBytes)) }
 
-    func unwatchAll() {
-        watches.withLock { watches in
-            watches.version += 1
-            for page in watches.pages { mprotect(host(page), 4096, PROT_READ | PROT_WRITE) }
-            watches.pages.removeAll()
-        }
+    func unwatchAll() { watches.withLock { unwatchAll(&$0) } }
+
+    private func unwatchAll(_ watches: inout Watches) {
+        watches.version += 1
+        for page in watches.pages { mprotect(host(page), 4096, PROT_READ | PROT_WRITE) }
+        watches.pages.removeAll()
     }
 
     // MARK: GuestMemory

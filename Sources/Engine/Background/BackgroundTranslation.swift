@@ -113,6 +113,7 @@ final class BackgroundTranslation: @unchecked Sendable {
         engine?.counters.regionsThrownAway += queue.count
         queue.removeAll()
         isOutdated = true
+        pthread_cond_broadcast(changed)
     }
 
     // MARK: The thread's life
@@ -237,6 +238,7 @@ final class BackgroundTranslation: @unchecked Sendable {
             let request = queue.remove(at: place)
             guard isGood(request, engine) else {
                 throwAway(request, engine)
+                pthread_cond_broadcast(changed)
                 return nil
             }
             current = request
