@@ -81,7 +81,7 @@ import Testing
     /// Several CPUs run loops in one another's translations, in a cache that is full all the time, while others' changes drop code.
     @Test(arguments: [false, true]) func severalProcessors(invalidates: Bool) {
         let arena = GuestArena()
-        let executor = executor(arena) { $0.codeCacheBytes = invalidates ? 1 << 20 : 104 << 10 }
+        let executor = executor(arena) { $0.codeCacheBytes = invalidates ? 1 << 20 : 120 << 10 }
         let engine = executor.engine, cpus = [executor.cpu] + (0 ..< 3).map { _ in engine.makeCPU() }
         defer { for cpu in cpus.dropFirst() { cpu.destroy() } }
         var list = ItemList()
@@ -102,7 +102,7 @@ import Testing
         let end = list.branch(0, 21, 0)
         list.jump(to: again)
         list.land(end)
-        let program = list.program([21: 20])
+        let program = list.program([21: 6])
         let expected = reference(arena).run(program, arena)
         #expect(expected.exit == .breakpoint)
         engine.invalidate(arena.codeRange)
