@@ -54,7 +54,7 @@ import Testing
     @Test func loopsThatChangeThemselves() {
         let arena = GuestArena(), executor = executor(arena), reference = reference(arena)
         var list = ItemList()
-        // x9 = what is added, part of the instruction; x20 and x21 count.
+        // x18 = an instruction that adds nothing; x20 and x21 count.
         let outer = list.here
         list.words(Encode.addi(20, 0, 300))
         let inner = list.here
@@ -64,10 +64,10 @@ import Testing
         list.address(30, of: patched)
         // addi x24, x24, (x21 & 63) + 1
         list.words(
-            Encode.immediate(0x13, 7, 31, 21, 63), Encode.addi(31, 31, 1), Encode.immediate(0x13, 1, 31, 31, 20), Encode.add(31, 31, 9),
+            Encode.immediate(0x13, 7, 31, 21, 63), Encode.addi(31, 31, 1), Encode.immediate(0x13, 1, 31, 31, 20), Encode.add(31, 31, 18),
             0x23 | 2 << 12 | 30 << 15 | 31 << 20, 0x100f, Encode.addi(21, 21, -1))
         list.branch(1, 21, 0, to: outer)
-        let program = list.program([9: UInt64(Encode.addi(24, 24, 0)), 21: 400])
+        let program = list.program([18: UInt64(Encode.addi(24, 24, 0)), 21: 400])
         let expected = reference.run(program, arena)
         #expect(expected.exit == .breakpoint && expected.words[21] == 0)
         for pass in 1 ... 5 {

@@ -155,6 +155,9 @@ struct CacheUnit {
     var proofBytes: UnsafeRawPointer { UnsafeRawPointer(bytes + layout.proofBytes) }
     var code: UnsafeMutableRawPointer { bytes + layout.code }
 
+    /// A displacement of 32 bits at the offset is patched with one store: see `X86.Assembler.patchableJump`.
+    private static func isPatchable(_ offset: UInt32) -> Bool { offset & 7 <= 4 }
+
     /// Every number in it names something in it: a digest can be made right by whoever wants to.
     var isConsistent: Bool {
         let code = header.codeByteCount
@@ -172,13 +175,13 @@ struct CacheUnit {
             }
         }
         for link in links {
-            guard link.field == StoredLink.noField || fits(link.field, 4, code) && link.field & 3 == 0, link.stub < code,
+            guard link.field == StoredLink.noField || fits(link.field, 4, code) && CacheUnit.isPatchable(link.field), link.stub < code,
                 link.block < header.blockCount
             else { return false }
         }
         for cache in caches {
             guard fits(cache.target, 8, code), cache.target & 7 == 0, fits(cache.hit, 4, code), fits(cache.miss, 4, code),
-                cache.lookup < code, (cache.hit | cache.miss) & 3 == 0
+                cache.lookup < code, CacheUnit.isPatchable(cache.hit), CacheUnit.isPatchable(cache.miss)
             else { return false }
         }
         var proved: UInt64 = 0
