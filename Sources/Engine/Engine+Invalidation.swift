@@ -10,6 +10,7 @@ extension Engine {
     package func invalidate(_ range: Range<UInt64>) {
         locked {
             cache?.forget(range)
+            background?.invalidate(range)
             guard !range.isEmpty, !blocks.isEmpty else { return }
             let first = range.lowerBound >> 12, last = (range.upperBound &- 1) >> 12
             var dropped = false
@@ -68,6 +69,7 @@ extension Engine {
                 sched_yield()
             }
         }
+        background?.forgetAll()
         for cpu in cpus { cpu.resetPredictions() }
         blocks.removeAll(keepingCapacity: true)
         blockOfKey.removeAll()

@@ -13,6 +13,7 @@ extension Engine {
         return locked {
             let key = BlockKey(address: address, mode: mode, page: page, secondPage: secondPage)
             guard let replaced = blockOfKey[key], !blocks[replaced].isRegion, !refusedRegions.contains(key) else { return false }
+            if let background, background.isUnderWay(key) { return true }
             let count = (samples[key] ?? 0) + 1
             samples[key] = count
             if count == step {
@@ -24,12 +25,24 @@ extension Engine {
             let iterations = step * configuration.samplePeriod / max(1, Int(entries[place]))
             // A single sample tells nothing.
             let iterates = iterations >= configuration.regionIterations || step == 1
-            if !iterates || !makeRegion(key, replacing: counting) {
-                refusedRegions.insert(key)
-                stopProbing(key, counting)
+            if !iterates {
+                refuse(key, counting)
+                return true
+            }
+            switch background?.request(key, counting: counting, self) ?? .unavailable {
+            case .accepted: break
+            // To be found hot again.
+            case .refused: stopProbing(key, counting)
+            case .unavailable: if !makeRegion(key, replacing: counting) { refuse(key, counting) }
             }
             return true
         }
+    }
+
+    /// No region is made of the key, as long as its code is what it is. Holds the lock.
+    func refuse(_ key: BlockKey, _ counting: Int) {
+        refusedRegions.insert(key)
+        stopProbing(key, counting)
     }
 
     /// Replaces a block translation by one that counts.
@@ -50,7 +63,7 @@ extension Engine {
     }
 
     /// Back to the block translation that does not count.
-    private func stopProbing(_ key: BlockKey, _ counting: Int) {
+    func stopProbing(_ key: BlockKey, _ counting: Int) {
         guard let original = uncounted.removeValue(forKey: key), blocks[original].isValid else { return }
         blockOfKey[key] = original
         takeOver(from: counting, original)
@@ -83,7 +96,7 @@ extension Engine {
 
     /// Puts the region that was just made in the place of the block translation. Holds the lock.
     /// - Returns: false when there is no room for it.
-    private func install(_ region: inout NewRegion, by maker: RegionTranslator, replacing replaced: Int) -> Bool {
+    func install(_ region: inout NewRegion, by maker: RegionTranslator, replacing replaced: Int) -> Bool {
         let start = nanoseconds(), key = region.key
         // As it was emitted: where its loops are in the lines of the host's cache matters.
         let place = (codeUsed + NewRegion.alignment - 1) & ~(NewRegion.alignment - 1)
@@ -99,7 +112,7 @@ extension Engine {
         counters.regions += 1
         counters.vectorLoops += region.translation.vectorLoopCount
         counters.regionInstructions += region.instructionCount
-        counters.regionStages.install += nanoseconds() - start
+        maker.stages.install += nanoseconds() - start
         if configuration.observer != nil { report(key, "", region.text, region.translation) }
         return true
     }

@@ -100,7 +100,9 @@ package final class Engine: @unchecked Sendable {
     /// Executions of untranslated code, by a hash of its address.
     private var heat = [UInt8](repeating: 0, count: Engine.heatPlaces)
     /// Makes regions while the lock is held.
-    private(set) lazy var regions = RegionTranslator(self)
+    private(set) lazy var regions = RegionTranslator(self, for: self, source: memory)
+    /// Makes them otherwise; nil when they are made at once.
+    private(set) var background: BackgroundTranslation?
     /// Addresses of which no region was made.
     var refusedRegions: Set<BlockKey> = []
     /// Block translations in whose place one that counts runs.
@@ -148,7 +150,10 @@ package final class Engine: @unchecked Sendable {
         }
         lockstep = configuration.lockstep.map { Lockstep(isa: isa, source: memory, options: $0) }
         mynah_install_fault_handlers()
+        if configuration.translatesInBackground { background = BackgroundTranslation(self) }
     }
+
+    deinit { background?.end() }
 
     /// A translator of code for this engine.
     func makeTranslator() -> Translator { Engine.makeTranslator(registerMap, stubs, configuration, isa) }
@@ -207,17 +212,35 @@ package final class Engine: @unchecked Sendable {
     // MARK: Forking
 
     /// Before a fork: no other thread is in the middle of a change.
-    package func prepareForFork() { pthread_mutex_lock(lock) }
-    package func parentAfterFork() { pthread_mutex_unlock(lock) }
+    package func prepareForFork() {
+        pthread_mutex_lock(lock)
+        background?.holdStill()
+    }
+
+    package func parentAfterFork() {
+        background?.goOn()
+        pthread_mutex_unlock(lock)
+    }
+
     /// In the child: one CPU is left, and the code cache becomes the child's own.
     /// - Throws: `HostError` when there is no memory for it.
     package func childAfterFork(keeping cpu: VirtualCPU) throws {
         pthread_mutex_init(lock, nil)
+        background?.childAfterFork()
         cpus = [cpu]
         isFlushing = false
         cache?.dropPending()
         try code.becomePrivate(usedByteCount: codeUsed)
     }
+
+    // MARK: Threads of its own
+
+    /// The host's number of the thread that makes regions, when this process has one.
+    package var ownThreadID: Int32? { background?.ownThreadID }
+    /// Ends that thread until it is needed again.
+    package func endOwnThread() { background?.end() }
+    /// Waits until all regions that were asked for are made.
+    package func finishRegions() { background?.finish() }
 
     // MARK: Finding and making translations
 

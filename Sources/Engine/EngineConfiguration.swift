@@ -38,6 +38,8 @@ package struct EngineConfiguration: Sendable {
     package var regionIterations = 6
     /// Superblocks and guest instructions in a region, at most.
     package var regionBlocks = 40, regionInstructions = 1200
+    /// Make regions on a thread of their own. When they are there depends on the host's scheduling then: not where runs are to be repeated.
+    package var backgroundTranslation = false
     /// Have translations count what they do, for `Engine.executionProfile`. Costs time where they run; nothing when it is off.
     package var countsExecutions = false
     /// Machine mode: translations count the instructions that they execute, for `VirtualCPU.run(instructions:)`.
@@ -55,6 +57,12 @@ package struct EngineConfiguration: Sendable {
     /// Runs behind the optimiser; tests plant wrong translations with it.
     package var lastPass: Pass?
     package init() {}
+
+    /// Nothing that is asked for needs to know when a region is made.
+    var translatesInBackground: Bool {
+        backgroundTranslation && policy.makesRegions && !countsInstructions && !countsExecutions && observer == nil && lockstep == nil
+            && translationLimit == .max
+    }
 
     /// What is asked for allows translations that were made elsewhere.
     var mayCache: Bool {

@@ -37,11 +37,16 @@ package struct EngineStatistics: Sendable {
     package var interpreterNanoseconds: UInt64 = 0
     package var blockStages = StageTimes()
     package var regionStages = StageTimes()
+    /// Of regions that a thread of their own makes: nobody waits for that.
+    package var backgroundStages = StageTimes()
+    /// Regions that were asked for and not made yet, at most; and those that were outdated before they were made.
+    package var longestRegionQueue = 0
+    package var regionsThrownAway = 0
     package init() {}
 
     package var blockInstructions: Int { guestInstructionsTranslated - regionInstructions }
-    package var regionNanoseconds: UInt64 { regionStages.total }
-    package var translationNanoseconds: UInt64 { blockStages.total + regionStages.total }
+    package var regionNanoseconds: UInt64 { regionStages.total + backgroundStages.total }
+    package var translationNanoseconds: UInt64 { blockStages.total + regionNanoseconds }
 
     /// What a CPU counts by itself.
     mutating func add(_ cpu: VirtualCPU) {
@@ -63,10 +68,14 @@ package struct StageTimes: Equatable, Sendable {
 
     package var total: UInt64 { lift + optimize + emit + install }
 
-    static func += (left: inout StageTimes, right: StageTimes) {
-        left.lift += right.lift
-        left.optimize += right.optimize
-        left.emit += right.emit
-        left.install += right.install
+    package static func + (left: StageTimes, right: StageTimes) -> StageTimes {
+        var sum = left
+        sum.lift += right.lift
+        sum.optimize += right.optimize
+        sum.emit += right.emit
+        sum.install += right.install
+        return sum
     }
+
+    package static func += (left: inout StageTimes, right: StageTimes) { left = left + right }
 }

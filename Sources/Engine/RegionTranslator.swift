@@ -20,8 +20,22 @@ struct NewRegion {
     var text = ""
 }
 
+/// What a region's translation asks while it is made.
+protocol RegionContext: AnyObject {
+    /// The ways that a block translation was seen to take; nil when there is none. See `Engine.profile`.
+    func profile(of key: BlockKey) -> Set<UInt64>?
+    /// There is still a place for the region.
+    var isWanted: Bool { get }
+}
+
+/// The engine itself, while its lock is held all the time.
+extension Engine: RegionContext {
+    var isWanted: Bool { true }
+}
+
 final class RegionTranslator {
-    unowned let engine: Engine
+    private unowned let engine: Engine
+    private unowned let context: RegionContext
     let configuration: EngineConfiguration
     let isa: GuestISA
     /// Where guest code is read.
@@ -39,11 +53,12 @@ final class RegionTranslator {
     /// What the code is emitted for: the first place behind the stubs.
     private let executable: UInt64
 
-    init(_ engine: Engine) {
+    init(_ engine: Engine, for context: RegionContext, source: CodeSource) {
         self.engine = engine
+        self.context = context
+        self.source = source
         configuration = engine.configuration
         isa = engine.isa
-        source = engine.memory
         optimizer = Pipeline(options: configuration.optimizations)
         translator = engine.makeTranslator()
         translator.recordsRelocations = true
@@ -69,8 +84,7 @@ final class RegionTranslator {
         return stages
     }
 
-    /// The ways that a block translation was seen to take; nil when there is none. See `Engine.profile`.
-    func profile(of key: BlockKey) -> Set<UInt64>? { engine.profile(of: key) }
+    func profile(of key: BlockKey) -> Set<UInt64>? { context.profile(of: key) }
 
     /// The loop around the address as a region; nil when there is none, or it has no code. Its code is good until the next one is made.
     func translate(_ key: BlockKey) -> NewRegion? {
@@ -79,7 +93,7 @@ final class RegionTranslator {
         let end = Engine.nanoseconds()
         // The superblocks were optimised one by one, as they were found.
         stages.lift += end - start - (stages.optimize - optimizedBefore)
-        guard let region = found else { return nil }
+        guard let region = found, context.isWanted else { return nil }
         defer { stages.emit += Engine.nanoseconds() - end }
         translator.codePage = key.page
         translator.secondCodePage = 0

@@ -228,14 +228,14 @@ extension LinuxProcess {
     package func usageText() -> String { memory.usageText() }
     package func usageSummary() -> String { memory.usageSummary() }
 
-    /// Host threads of this process that are no guest threads.
-    var ownThreadCount: Int {
-        guard let debugger, debugger.processNumber == getpid(), debugger.hasThread else { return 0 }
-        return 1
+    /// The host's numbers of threads of this process that are no guest threads.
+    var ownThreadIDs: [Int32] {
+        var result: [Int32] = []
+        if let debugger, debugger.processNumber == getpid(), debugger.hasThread, let id = debugger.threadID { result.append(id) }
+        if let id = engine?.ownThreadID { result.append(id) }
+        return result
     }
-
-    /// The host's number of that thread; nil when there is none.
-    var ownThreadID: Int32? { ownThreadCount > 0 ? debugger?.threadID : nil }
+    var ownThreadCount: Int { ownThreadIDs.count }
 
     /// Descriptors that belong to Mynah, and that the guest cannot close.
     package var internalDescriptors: [Int32] {

@@ -26,7 +26,10 @@ extension SystemCallTable {
         refuse(105, "init_module", .EPERM, [.pointer, .unsigned, .string])
         refuse(106, "delete_module", .EPERM, [.string, .hex])
         refuse(273, "finit_module", .EPERM, [.fd, .string, .hex])
-        forward(268, "setns", host: 308, [.fd, .hex])
+        call(268, "setns", [.fd, .hex]) { thread, a in
+            thread.process.engine.endOwnThread()
+            return thread.hostCall(308, a)
+        }
     }
 
     private func addProcessInspectionCalls() {

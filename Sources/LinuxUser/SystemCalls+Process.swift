@@ -20,7 +20,11 @@ extension SystemCallTable {
             thread.execute(
                 directory: Int32(truncatingIfNeeded: a.a0), path: a.a1, arguments: a.a2, environment: a.a3, flags: a.a4)
         }
-        forward(97, "unshare", host: 272, [.flags(.clone)])
+        call(97, "unshare", [.flags(.clone)]) { thread, a in
+            // Some namespaces are for processes of one thread only.
+            thread.process.engine.endOwnThread()
+            return thread.hostCall(272, a)
+        }
         call(92, "personality", [.hex]) { _, a in
             // Linux, the only one there is.
             a.a0 & 0xffff_ffff == 0xffff_ffff || a.a0 & 0xff == 0 ? 0 : Errno.EINVAL.result

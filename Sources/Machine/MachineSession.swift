@@ -255,6 +255,7 @@ package final class MachineSession: @unchecked Sendable {
 
     private func finish(_ end: MachineEnd?) {
         halt()
+        board.processor.engine.endOwnThread()
         board.shutDown()
         monitor.locked {
             hasEnded = true

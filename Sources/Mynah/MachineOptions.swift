@@ -85,6 +85,8 @@ public struct MachineOptions: Sendable {
     /// A memory balloon: the guest gives back what it does not use, and more when the monitor's `balloon` asks.
     public var hasBalloon = false
     public var engine = EngineChoice.auto
+    /// As in `ProgramOptions`; never when the machine is deterministic.
+    public var translatesInBackground: Bool?
     /// All harts on one thread in turns, time counted in instructions, randomness from a seed: each run is the same.
     public var isDeterministic = false
     /// Restart when the guest asks for it; otherwise that ends the run.

@@ -49,6 +49,8 @@ public struct ProgramOptions: Sendable {
     public var environment: [EnvironmentChange] = []
     public var engine = EngineChoice.auto
     public var translationCache = TranslationCacheChoice.automatic
+    /// Hot loops are translated again on a thread of their own; nil for where the host has several processors.
+    public var translatesInBackground: Bool?
     /// Which system calls are traced: `all`, or names and classes as strace's -e takes them; nil for none.
     public var trace: String?
     /// File for traces, dumps and statistics; nil for standard error.

@@ -32,6 +32,8 @@ public struct ProgramStatistics: Sendable {
     public var processorNanoseconds: UInt64 = 0
     public var interpreterNanoseconds: UInt64 = 0
     public var translationNanoseconds: UInt64 = 0
+    /// Of the time for translating, that of a thread of its own.
+    public var backgroundNanoseconds: UInt64 = 0
 
     init(_ engine: EngineStatistics, countsEverything: Bool) {
         var time = timespec()
@@ -39,7 +41,8 @@ public struct ProgramStatistics: Sendable {
         processorNanoseconds = UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
         interpreterNanoseconds = engine.interpreterNanoseconds
         translationNanoseconds = engine.translationNanoseconds
-        let (blocks, regions) = (engine.blockStages, engine.regionStages)
+        backgroundNanoseconds = engine.backgroundStages.total
+        let (blocks, regions) = (engine.blockStages, engine.regionStages + engine.backgroundStages)
         tiers = [
             Tier(
                 name: "block", translations: UInt64(engine.translations - engine.regions), instructions: UInt64(engine.blockInstructions),
@@ -69,6 +72,9 @@ public struct ProgramStatistics: Sendable {
         add("probes", "translations that counted their entries", engine.probes)
         add("regionInstructions", "guest instructions in regions", UInt64(engine.regionInstructions))
         add("regionNanoseconds", "time for regions", engine.regionNanoseconds, .nanoseconds)
+        add("backgroundNanoseconds", "of it on a thread of its own", engine.backgroundStages.total, .nanoseconds)
+        add("longestRegionQueue", "loops waiting to become regions, at most", engine.longestRegionQueue)
+        add("regionsThrownAway", "regions outdated before they were made", engine.regionsThrownAway)
         add("cacheHits", "translations from the cache on disk", engine.cacheHits)
         add("cacheMisses", "translations that the cache on disk lacked", engine.cacheMisses)
         add("cacheBytes", "loaded from the cache on disk", engine.cacheBytes, .bytes)

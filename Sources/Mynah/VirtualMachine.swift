@@ -53,6 +53,7 @@ public final class VirtualMachine: @unchecked Sendable {
         configuration.files.initialDisk = try options.initialDisk.map { try BootFile(reading: $0, as: "initial RAM disk") }
         configuration.files.deviceTree = try options.deviceTree.map { try BootFile(reading: $0, as: "device tree") }
         configuration.processor.engine.policy = ExecutionPolicy(rawValue: options.engine.rawValue) ?? .auto
+        configuration.processor.engine.backgroundTranslation = options.translatesInBackground ?? HostProcessors.areSeveral
         configuration.isLoaded = options.savedMachine != nil
         configuration.processor.isDeterministic = options.isDeterministic
         if options.isDeterministic { configuration.seed = 1 }

@@ -105,6 +105,9 @@ extension OptionTable where Settings == BootSettings {
         option(nil, "engine", "NAME", "how to execute: \(EngineChoice.allCases.map(\.rawValue).joined(separator: ", "))") {
             $0.options.engine = try parseEngine($1)
         }
+        option(nil, "background", "on|off", "translate hot loops on a thread of their own (default: where there are several processors)") {
+            $0.options.translatesInBackground = try parseSwitch($1)
+        }
         optionalValue("stats", "json", "print what the engine did, at the end") {
             guard let format = StatisticsFormat(rawValue: $1 ?? "text") else {
                 throw OptionValueError("expected 'text' or 'json', found '\($1 ?? "")'")

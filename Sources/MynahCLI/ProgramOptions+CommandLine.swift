@@ -8,6 +8,7 @@ extension ProgramOptions {
     var commandLine: [String] {
         var words = ["run", "--engine", engine.rawValue]
         words += ["--cache", cacheDirectory ?? "off"]
+        if let translatesInBackground { words += ["--background", translatesInBackground ? "on" : "off"] }
         if let sysroot { words += ["--sysroot", sysroot] }
         if let kernelRelease { words += ["--uname", kernelRelease] }
         if let stackByteCount { words += ["--stack", String(stackByteCount)] }

@@ -69,6 +69,9 @@ extension OptionTable where Settings == RunSettings {
         option(nil, "engine", "NAME", "how to execute: \(EngineChoice.allCases.map(\.rawValue).joined(separator: ", "))") {
             $0.options.engine = try parseEngine($1)
         }
+        option(nil, "background", "on|off", "translate hot loops on a thread of their own (default: where there are several processors)") {
+            $0.options.translatesInBackground = try parseSwitch($1)
+        }
         // The variable names a place only: unlike the option, it has no engine use the cache that is asked for by name.
         option(nil, "cache", "off|DIR", "where translations are kept between runs [MYNAH_CACHE]") {
             $0.options.translationCache = TranslationCacheChoice(text: $1)
@@ -102,6 +105,11 @@ func parseEngine(_ text: String) throws -> EngineChoice {
         throw OptionValueError("no engine '\(text)'; there are \(EngineChoice.allCases.map(\.rawValue).joined(separator: ", "))")
     }
     return engine
+}
+
+func parseSwitch(_ text: String) throws -> Bool {
+    guard ["on", "off"].contains(text) else { throw OptionValueError("expected 'on' or 'off', found '\(text)'") }
+    return text == "on"
 }
 
 func parseList<Value: RawRepresentable & CaseIterable>(_ text: String, as type: Value.Type) throws -> [Value]

@@ -44,6 +44,7 @@ extension ProgramStatistics {
         let known = translationNanoseconds + interpreterNanoseconds, rest = processorNanoseconds > known ? processorNanoseconds - known : 0
         return "processor time \(duration(Double(processorNanoseconds) / 1e9)): interpreting \(share(interpreterNanoseconds)), "
             + tiers.map { "translating \($0.name)s \(share($0.nanoseconds))" }.joined(separator: ", ")
+            + (backgroundNanoseconds > 0 ? " (on a thread of its own \(share(backgroundNanoseconds)))" : "")
             + ", translated code and all else \(share(rest))\n"
     }
 

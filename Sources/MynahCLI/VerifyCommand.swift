@@ -128,7 +128,7 @@ struct Verification {
     private func observe(_ engine: EngineChoice, timeLimit: Double? = nil, _ options: [String] = []) throws -> Observation {
         let path = "\(Console.environmentVariable("TMPDIR") ?? "/tmp")/mynah-verify-\(getpid())-\(UInt32.random(in: 0 ... .max)).txt"
         defer { unlink(path) }
-        let command = [executable, "run", "--cache", "off", "--engine", engine.rawValue, "--strace", "--stats=json", "-o", path] + options + ["--"] + guest
+        let command = [executable, "run", "--cache", "off", "--background", "off", "--engine", engine.rawValue, "--strace", "--stats=json", "-o", path] + options + ["--"] + guest
         let result = try ChildProcess.run(command, timeLimit: timeLimit)
         let text = Files.readText(path) ?? ""
         let calls = text.split(separator: "\n").compactMap { line -> String? in

@@ -134,7 +134,20 @@ final class EngineExecutor: Executor {
                 $0.regionSamples = 1
                 $0.optimizations = []
             },
+            EngineExecutor("regions in the background", arena) {
+                $0.policy = .region
+                $0.samplePeriod = 1
+                $0.regionSamples = 1
+                $0.backgroundTranslation = true
+            },
             EngineExecutor("tiny cache", arena) { $0.codeCacheBytes = 128 << 10 },
+            EngineExecutor("regions in the background for a tiny cache", arena) {
+                $0.policy = .region
+                $0.samplePeriod = 1
+                $0.regionSamples = 1
+                $0.backgroundTranslation = true
+                $0.codeCacheBytes = 160 << 10
+            },
         ]
     }
 }
@@ -178,8 +191,8 @@ final class EvaluatorExecutor: Executor {
     deinit { block.deallocate() }
 
     func run(_ program: GuestProgram, _ arena: GuestArena) -> Outcome {
-        arena.watches = false
-        defer { arena.watches = true }
+        arena.noticesWrites = false
+        defer { arena.noticesWrites = true }
         program.load(into: arena, state)
         let host = mynah_get_mxcsr()
         mynah_set_mxcsr(state.header.pointee.guest_mxcsr)

@@ -14,11 +14,19 @@ final class GuestArena: GuestMemory {
     var codeRange: Range<UInt64> { start ..< start + UInt64(GuestArena.codeBytes) }
     /// The middle of the data: every 12-bit offset from it and its neighbourhood lies inside.
     var center: UInt64 { start + UInt64(GuestArena.codeBytes + GuestArena.dataBytes / 2) }
-    private(set) var codeVersion: UInt64 = 0
-    /// Pages that are read-only because code was read from them.
-    private var watched: Set<UInt64> = []
+    var codeVersion: UInt64 { watches.withLock { $0.version } }
+    private struct Watches {
+        var version: UInt64 = 0
+        /// Pages that are read-only because code was read from them.
+        var pages: Set<UInt64> = []
+        /// Those that were it once.
+        var formerPages: Set<UInt64> = []
+        /// Threads in `withoutWatching`.
+        var blindThreads: Set<UInt> = []
+    }
+    private let watches = Mutex(Watches())
     /// Off: writes to code are not noticed (for an executor that reads it anew each time).
-    var watches = true
+    var noticesWrites = true
     /// The file that the code is taken for; nil for none.
     var inode: UInt64?
     /// What `codeWindow` gives, for tests of code that ends.
@@ -45,17 +53,22 @@ final class GuestArena: GuestMemory {
 
     /// Replaces code and data.
     func load(code: [UInt8], data: [UInt8]) {
-        unwatchAll()
-        host(start).copyMemory(from: code, byteCount: min(code.count, GuestArena.codeBytes))
+        // Nobody watches in between: another thread may be reading what was there before.
+        watches.withLock { watches in
+            unwatchAll(&watches)
+            host(start).copyMemory(from: code, byteCount: min(code.count, GuestArena.codeBytes))
+        }
         host(codeRange.upperBound).copyMemory(from: data, byteCount: min(data.count, GuestArena.dataBytes))
     }
 
     var data: [UInt8] { Array(UnsafeRawBufferPointer(start: host(codeRange.upperBound), count: GuestArena.dataBytes)) }
 
-    func unwatchAll() {
-        codeVersion += 1
-        for page in watched { mprotect(host(page), 4096, PROT_READ | PROT_WRITE) }
-        watched.removeAll()
+    func unwatchAll() { watches.withLock { unwatchAll(&$0) } }
+
+    private func unwatchAll(_ watches: inout Watches) {
+        watches.version += 1
+        for page in watches.pages { mprotect(host(page), 4096, PROT_READ | PROT_WRITE) }
+        watches.pages.removeAll()
     }
 
     // MARK: GuestMemory
@@ -65,10 +78,10 @@ final class GuestArena: GuestMemory {
         return CodeOrigin(range: codeRange, base: start, device: 7, inode: inode, byteCount: UInt64(GuestArena.codeBytes), modified: 1)
     }
 
-    private var isWithoutWatching = false
     func withoutWatching<Result>(_ body: () -> Result) -> Result {
-        isWithoutWatching = true
-        defer { isWithoutWatching = false }
+        let thread = UInt(pthread_self())
+        watches.withLock { _ = $0.blindThreads.insert(thread) }
+        defer { watches.withLock { _ = $0.blindThreads.remove(thread) } }
         return body()
     }
 
@@ -78,24 +91,32 @@ final class GuestArena: GuestMemory {
     }
 
     func watchCode(_ range: Range<UInt64>) {
-        guard watches else { return }
-        if isWithoutWatching {
-            // What is decoded now is good for one instruction only.
-            codeVersion += 1
-            return
-        }
-        var page = range.lowerBound & ~4095
-        while page < range.upperBound {
-            if codeRange.contains(page), watched.insert(page).inserted { mprotect(host(page), 4096, PROT_READ) }
-            page += 4096
+        guard noticesWrites else { return }
+        watches.withLock { watches in
+            if watches.blindThreads.contains(UInt(pthread_self())) {
+                // What is decoded now is good for one instruction only.
+                watches.version += 1
+                return
+            }
+            var page = range.lowerBound & ~4095
+            while page < range.upperBound {
+                if codeRange.contains(page), watches.pages.insert(page).inserted { mprotect(host(page), 4096, PROT_READ) }
+                page += 4096
+            }
         }
     }
 
     func releaseWatch(at address: UInt64) -> Range<UInt64>? {
-        let page = address & ~4095
-        guard watched.remove(page) != nil else { return nil }
-        codeVersion += 1
-        mprotect(host(page), 4096, PROT_READ | PROT_WRITE)
-        return page ..< page + 4096
+        watches.withLock { watches in
+            let page = address & ~4095
+            guard watches.pages.remove(page) != nil else {
+                // Another thread may have released it between the fault and now.
+                return watches.formerPages.contains(page) ? page ..< page + 4096 : nil
+            }
+            watches.formerPages.insert(page)
+            watches.version += 1
+            mprotect(host(page), 4096, PROT_READ | PROT_WRITE)
+            return page ..< page + 4096
+        }
     }
 }

@@ -28,13 +28,21 @@ final class BareMachine {
     let processor: Processor
     private var nextTable = BareMachine.tables
 
-    init(_ policy: ExecutionPolicy, harts: Int = 1, isDeterministic: Bool = false) throws {
+    /// Regions are made at the first transfer backwards, by this thread or by one of their own.
+    enum RegionChoice { case late, atOnce, inBackground }
+
+    init(_ policy: ExecutionPolicy, harts: Int = 1, isDeterministic: Bool = false, regions: RegionChoice = .late) throws {
         try memory.addRAM(at: BareMachine.ram, byteCount: 4 << 20)
         memory.bus = bus
         var options = ProcessorOptions()
         options.engine.policy = policy
         options.engine.codeCacheBytes = 4 << 20
         options.isDeterministic = isDeterministic
+        if regions != .late {
+            options.engine.samplePeriod = 1
+            options.engine.regionSamples = 1
+            options.engine.backgroundTranslation = regions == .inBackground
+        }
         processor = try Processor(memory: memory, hartCount: harts, options: options)
         for hart in processor.harts { hart.onSupervisorCall = { [unowned processor] _ in processor.stop() } }
     }

@@ -63,9 +63,11 @@ import Testing
         return RISCVDecoder.row(of: bits) == index || row.format == .csr || row.format == .csrImmediate ? bits : Asm.addi(0, 0, 0)
     }
 
-    private func outcome(_ seed: UInt64, _ policy: ExecutionPolicy, counts: Bool = false) throws -> Outcome? {
+    private func outcome(
+        _ seed: UInt64, _ policy: ExecutionPolicy, counts: Bool = false, regions: BareMachine.RegionChoice = .late
+    ) throws -> Outcome? {
         var random = Random(state: seed)
-        let machine = try BareMachine(policy, isDeterministic: counts), root = machine.newTable()
+        let machine = try BareMachine(policy, isDeterministic: counts, regions: regions), root = machine.newTable()
         for offset in stride(from: 0, to: 0x1_0000 as UInt64, by: 4096) {
             machine.map(root: root, 0x8000_0000 + offset, to: 0x8000_0000 + offset, Self.leaf)
         }
@@ -114,6 +116,10 @@ import Testing
         for policy in [ExecutionPolicy.block, .region, .auto] {
             let other = try outcome(seed, policy)
             #expect(other == reference, "seed \(seed), \(policy.rawValue)")
+        }
+        for regions in [BareMachine.RegionChoice.atOnce, .inBackground] {
+            let other = try outcome(seed, .region, regions: regions)
+            #expect(other == reference, "seed \(seed), regions \(regions)")
         }
     }
 
