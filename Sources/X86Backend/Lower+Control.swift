@@ -293,6 +293,7 @@ extension Translator {
                 asm.jmp(to: stubs.exit)
             case .softMiss(let flags): emitSoftMiss(stub, flags)
             case .softGroupMiss(let flags, let leave): emitSoftGroupMiss(stub, flags, leave)
+            case .rangeMiss(let miss): emitRangeMiss(stub, miss)
             case .split:
                 emitRestoration()
                 let exit = cold(.exit, payload: stub.payload)
