@@ -61,7 +61,7 @@ extension Engine {
             slots: layout.rangeSlots, slotCount: SoftRanges.slotCount, records: layout.rangeRecords, epoch: layout.rangeEpoch, fills: layout.rangeFills,
             low: offset(\.low), starts8: offset(\.starts8), starts256: offset(\.starts256), starts4096: offset(\.starts4096),
             distance: offset(\.distance), host: offset(\.host), readEpoch: offset(\.readEpoch), writeEpoch: offset(\.writeEpoch),
-            patience: offset(\.patience), patienceWhenFilled: SoftRanges.patience)
+            patience: offset(\.patience))
     }
 
     /// A page of memory that has translations, named by its host address, is written to. Called by whoever writes, also from within

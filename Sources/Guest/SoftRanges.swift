@@ -21,7 +21,7 @@ package struct SoftRange {
     /// Of a record: the epochs in which it holds for reading and for writing.
     package var readEpoch: UInt32 = 0
     package var writeEpoch: UInt32 = 0
-    /// Of a slot: so many accesses may miss before it is filled again.
+    /// So many accesses may miss before a slot with it is filled again.
     package var patience: Int32 = 0
     private var unused: Int32 = 0
 
@@ -49,11 +49,11 @@ package struct SoftRange {
 
 package final class SoftRanges: @unchecked Sendable {
     /// Slots for loads, and as many behind them for stores.
-    package static let slotCount = 64
+    package static let slotCount = 256
     package static let slotBytes = slotCount * 2 * MemoryLayout<SoftRange>.stride
-    /// Misses until a slot is filled again, and until that is tried again where it cannot be done.
-    package static let patience: Int32 = 8
-    private static let longPatience: Int32 = 1000
+    /// Misses until a slot is filled again: with a range of pages, with a window, of which there are few; and until that is tried again
+    /// where it cannot be done.
+    private static let patience: Int32 = 8, patienceForWindows: Int32 = 2, longPatience: Int32 = 1000
     private static let granuleCount = 64, granuleBits: UInt64 = 21, recentCount = 8
 
     // SAFETY: `SoftTLB.entryCount` records, `granuleCount` + 1 extents and `recentCount` ranges, all initialised; indices are masked.
@@ -268,8 +268,8 @@ package final class SoftRanges: @unchecked Sendable {
             slots[slot].patience = SoftRanges.longPatience
             return
         }
+        range.patience = isWindowed ? SoftRanges.patienceForWindows : SoftRanges.patience
         records[Int(truncatingIfNeeded: address >> SoftTLB.pageBits & SoftTLB.indexMask)] = range
-        range.patience = SoftRanges.patience
         slots[slot] = range
     }
 }

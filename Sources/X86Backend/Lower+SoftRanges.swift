@@ -25,14 +25,13 @@ package struct SoftRangeLayout: Sendable {
     package var distance: Int32, host: Int32
     package var readEpoch: Int32, writeEpoch: Int32
     package var patience: Int32
-    package var patienceWhenFilled: Int32
 
     /// log2 of the bytes of a range.
     package static let recordBits = 6
 
     package init(
         slots: Int32, slotCount: Int, records: Int32, epoch: Int32, fills: Int32, low: Int32, starts8: Int32, starts256: Int32, starts4096: Int32,
-        distance: Int32, host: Int32, readEpoch: Int32, writeEpoch: Int32, patience: Int32, patienceWhenFilled: Int32
+        distance: Int32, host: Int32, readEpoch: Int32, writeEpoch: Int32, patience: Int32
     ) {
         self.slots = slots
         self.slotCount = slotCount
@@ -48,7 +47,6 @@ package struct SoftRangeLayout: Sendable {
         self.readEpoch = readEpoch
         self.writeEpoch = writeEpoch
         self.patience = patience
-        self.patienceWhenFilled = patienceWhenFilled
     }
 
     /// The field with the number of places that an access of so many bytes may start at.
@@ -328,7 +326,8 @@ extension CodeStubs {
             asm.mov(.quad, .rax, .base(.rcx, field))
             asm.mov(.quad, .base(.rdx, field), .rax)
         }
-        asm.mov(.long, .base(.rdx, layout.patience), imm: layout.patienceWhenFilled)
+        asm.mov(.long, .rax, .base(.rcx, layout.patience))
+        asm.mov(.long, .base(.rdx, layout.patience), .rax)
         for register in used { asm.mov(.quad, register, RegisterMap.saved(register)) }
         asm.ret()
         asm.bind(finds)
