@@ -152,7 +152,9 @@ extension VirtualCPU {
     /// What translated code calls when a slot of ranges, whose number is the third argument, did not have an address for long.
     static let fillRangeFromCode: @convention(c) (UnsafeMutableRawPointer, UInt64, UInt64) -> UInt64 = { state, address, slot in
         let cpu = Unmanaged<VirtualCPU>.fromOpaque(mynah_cpu_of(state).pointee.owner!).takeUnretainedValue()
+        let control = mynah_get_mxcsr()
         cpu.engine.isa.fillRange(state, address: address, slot: Int(truncatingIfNeeded: slot))
+        mynah_set_mxcsr(control)
         return 0
     }
 }
