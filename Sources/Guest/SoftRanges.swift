@@ -1,8 +1,8 @@
-// Ranges of addresses behind which memory lies in one piece: what a processor's look-aside buffer says of single pages, said of as many
-// as possible at once.
+// Ranges of addresses behind which memory lies in one piece: what a processor's look-aside buffer says of single pages, said of as
+// many as possible at once.
 //
-// Translated code keeps the range that it accessed last in a slot, one for each pointer that it has, in its state block: a look-up
-// there needs no index. For each page of the buffer there is a record of the range that it is part of, from which slots are
+// Translated code keeps the range that it accessed last in a slot, one for each pointer that it has, in its state block: a
+// look-up there needs no index. For each page of the buffer there is a record of the range that it is part of, from which slots are
 // filled again. All of them are forgotten together, by another epoch, whenever something in them may have changed.
 
 import CHost
@@ -51,12 +51,13 @@ package final class SoftRanges: @unchecked Sendable {
     /// Slots for loads, and as many behind them for stores.
     package static let slotCount = 256
     package static let slotBytes = slotCount * 2 * MemoryLayout<SoftRange>.stride
-    /// Misses until a slot is filled again: with a range of pages, with a window, of which there are few; and until that is tried again
-    /// where it cannot be done.
+    /// Misses until a slot is filled again: with a range of pages, with a window, of which there are few; and until that is tried
+    /// again where it cannot be done.
     private static let patience: Int32 = 8, patienceForWindows: Int32 = 2, longPatience: Int32 = 1000
     private static let granuleCount = 64, granuleBits: UInt64 = 21, recentCount = 8
 
-    // SAFETY: `SoftTLB.entryCount` records, `granuleCount` + 1 extents and `recentCount` ranges, all initialised; indices are masked.
+    // SAFETY: `SoftTLB.entryCount` records, `granuleCount` + 1 extents and `recentCount` ranges, all initialised; indices are
+    // masked.
     package let records: UnsafeMutablePointer<SoftRange>
     private let extents: UnsafeMutablePointer<Extent>
     private let recents: UnsafeMutablePointer<SoftRange>
@@ -98,7 +99,9 @@ package final class SoftRanges: @unchecked Sendable {
 
     package init() {
         // Zeroed by the host when they are touched first: most processors need few.
-        guard let memory = calloc(SoftTLB.entryCount, MemoryLayout<SoftRange>.stride) else { preconditionFailure("no memory for ranges") }
+        guard let memory = calloc(SoftTLB.entryCount, MemoryLayout<SoftRange>.stride) else {
+            preconditionFailure("no memory for ranges")
+        }
         records = memory.bindMemory(to: SoftRange.self, capacity: SoftTLB.entryCount)
         extents = .allocate(capacity: SoftRanges.granuleCount + 1)
         extents.initialize(repeating: Extent(), count: SoftRanges.granuleCount + 1)
@@ -119,7 +122,9 @@ package final class SoftRanges: @unchecked Sendable {
     }
 
     /// The slots and the word with the epoch that translated code looks at.
-    package func attach(slots: UnsafeMutableRawPointer, epoch place: UnsafeMutablePointer<UInt32>, fillsLeft: UnsafeMutablePointer<Int32>) {
+    package func attach(
+        slots: UnsafeMutableRawPointer, epoch place: UnsafeMutablePointer<UInt32>, fillsLeft: UnsafeMutablePointer<Int32>
+    ) {
         self.fillsLeft = fillsLeft
         fillsLeft.pointee = fillsToOpen
         self.slots = slots.bindMemory(to: SoftRange.self, capacity: SoftRanges.slotCount * 2)
@@ -151,7 +156,8 @@ package final class SoftRanges: @unchecked Sendable {
     package func forget(_ address: UInt64) {
         if isEmpty { return }
         if isWindowed, !forgetInWindow(address) { return forgetAll() }
-        if extents[SoftRanges.granule(address)].contains(address) || extents[SoftRanges.granuleCount].contains(address) { forgetAll() }
+        let near = extents[SoftRanges.granule(address)], far = extents[SoftRanges.granuleCount]
+        if near.contains(address) || far.contains(address) { forgetAll() }
     }
 
     /// Code is in the page at a host address: nothing holds it for writing any more.

@@ -1,5 +1,5 @@
-// Windows of host addresses through which a processor in user mode reaches memory without asking where each page is: the host's own page
-// tables do what the guest's say.
+// Windows of host addresses through which a processor in user mode reaches memory without asking where each page is: the host's own
+// page tables do what the guest's say.
 //
 // A window shows a granule of the guest's addresses. Pages are mapped into it when an access faults and then turns out to be
 // permitted, from the file that the machine's RAM is; so a look-up of a range (`SoftRanges`) need not know which pages there are.
@@ -58,7 +58,8 @@ package final class SoftWindows {
         else { return nil }
         windows.append(
             Window(
-                guest: guest, host: UInt64(UInt(bitPattern: memory)), isUsed: true, mapped: mapped.bindMemory(to: UInt64.self, capacity: words),
+                guest: guest, host: UInt64(UInt(bitPattern: memory)), isUsed: true,
+                mapped: mapped.bindMemory(to: UInt64.self, capacity: words),
                 writable: writable.bindMemory(to: UInt64.self, capacity: words)))
         return windows.last?.host
     }
@@ -90,8 +91,8 @@ package final class SoftWindows {
     package func map(_ address: UInt64, pageCount: Int, file: Int32, offset: UInt64, isWritable: Bool) -> Bool {
         guard let (window, first) = find(address), first + pageCount <= SoftWindows.pagesPerGranule else { return false }
         let place = UnsafeMutableRawPointer(bitPattern: UInt(window.host) + UInt(first) << 12)
-        let protection = isWritable ? PROT_READ | PROT_WRITE : PROT_READ
-        guard mmap(place, pageCount << 12, protection, MAP_SHARED | MAP_FIXED | MAP_POPULATE, file, Int(offset)) != MAP_FAILED else { return false }
+        let protection = isWritable ? PROT_READ | PROT_WRITE : PROT_READ, flags = MAP_SHARED | MAP_FIXED | MAP_POPULATE
+        guard mmap(place, pageCount << 12, protection, flags, file, Int(offset)) != MAP_FAILED else { return false }
         pieces += 1
         for page in first ..< first + pageCount {
             let bit: UInt64 = 1 << UInt64(page & 63)
@@ -117,8 +118,8 @@ package final class SoftWindows {
     }
 
     private func hide(_ host: UInt64, _ byteCount: Int) -> Bool {
-        mmap(UnsafeMutableRawPointer(bitPattern: UInt(host)), byteCount, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0)
-            != MAP_FAILED
+        let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED
+        return mmap(UnsafeMutableRawPointer(bitPattern: UInt(host)), byteCount, PROT_NONE, flags, -1, 0) != MAP_FAILED
     }
 
     package func unmapAll() {

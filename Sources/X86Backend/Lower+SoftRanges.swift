@@ -5,14 +5,14 @@
 //     mov  t, [slot.distance]                                     what makes host addresses of the guest's
 //     mov  result, [base + t + displacement]
 //
-// The loads do not wait for the address. Pointers have slots of their own, by what they come from, in the state block. A miss asks the
-// look-aside buffer, and mostly leaves the slot as it is: only every now and then it is filled again.
+// The loads do not wait for the address. Pointers have slots of their own, by what they come from, in the state block. A miss asks
+// the look-aside buffer, and mostly leaves the slot as it is: only every now and then it is filled again.
 
 import CHost
 import IR
 import X86
 
-/// Where slots, records and their fields are (`SoftRange` of the guest's side): offsets in bytes from the state pointer and in a range.
+/// Where slots, records and their fields are (`SoftRange` of the guest's side): bytes from the state pointer, and in a range.
 package struct SoftRangeLayout: Sendable {
     /// The slots for loads, and behind them those for stores.
     package var slots: Int32
@@ -30,8 +30,8 @@ package struct SoftRangeLayout: Sendable {
     package static let recordBits = 6
 
     package init(
-        slots: Int32, slotCount: Int, records: Int32, epoch: Int32, fills: Int32, low: Int32, starts8: Int32, starts256: Int32, starts4096: Int32,
-        distance: Int32, host: Int32, readEpoch: Int32, writeEpoch: Int32, patience: Int32
+        slots: Int32, slotCount: Int, records: Int32, epoch: Int32, fills: Int32, low: Int32, starts8: Int32, starts256: Int32,
+        starts4096: Int32, distance: Int32, host: Int32, readEpoch: Int32, writeEpoch: Int32, patience: Int32
     ) {
         self.slots = slots
         self.slotCount = slotCount
@@ -53,10 +53,12 @@ package struct SoftRangeLayout: Sendable {
     func starts(_ byteCount: Int32) -> Int32 { byteCount <= 8 ? starts8 : byteCount <= 256 ? starts256 : starts4096 }
 
     /// A field of a slot.
-    func place(_ slot: Int, _ field: Int32) -> Memory { RegisterMap.state(slots + Int32(slot << SoftRangeLayout.recordBits) + field) }
+    func place(_ slot: Int, _ field: Int32) -> Memory {
+        RegisterMap.state(slots + Int32(slot << SoftRangeLayout.recordBits) + field)
+    }
 }
 
-/// The C functions that fill what translated code looks at; their arguments are state, address, and flags or the number of a slot.
+/// The C functions that fill what translated code looks at; arguments are state, address, and flags or the number of a slot.
 package struct SoftMemoryFunctions {
     package var buffer: SoftBuffer
     package var fillBuffer: UInt64
@@ -172,8 +174,8 @@ extension Translator {
 
     private func rangeMiss(_ i: Instruction, _ address: RangeAddress, isWrite: Bool, _ layout: SoftRangeLayout) -> RangeMiss {
         RangeMiss(
-            slot: rangeSlot(i.a, isWrite: isWrite, layout), byteCount: Int32(i.access.bytes), isWrite: isWrite, givesHost: address.direct == nil,
-            start: asm.makeLabel())
+            slot: rangeSlot(i.a, isWrite: isWrite, layout), byteCount: Int32(i.access.bytes), isWrite: isWrite,
+            givesHost: address.direct == nil, start: asm.makeLabel())
     }
 
     func lowerRangeLoad(_ i: Instruction, _ index: Int, _ buffer: SoftBuffer) {
@@ -217,8 +219,8 @@ extension Translator {
         links[link].isSplit = true
         let leave = cold(.split, payload: link, undone: undone(behind: false))
         let miss = RangeMiss(
-            slot: rangeSlot(i.a, isWrite: isWrite, layout), byteCount: Int32(i.detail2), isWrite: isWrite, givesHost: true, leave: leave,
-            start: asm.makeLabel())
+            slot: rangeSlot(i.a, isWrite: isWrite, layout), byteCount: Int32(i.detail2), isWrite: isWrite, givesHost: true,
+            leave: leave, start: asm.makeLabel())
         _ = lookUpRange(RangeAddress(guest: guest, register: register), miss, entry, layout)
         define(index, in: register)
     }

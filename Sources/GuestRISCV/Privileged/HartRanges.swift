@@ -1,5 +1,5 @@
-// Ranges of user addresses behind which memory lies in one piece, as page tables say: neighbouring entries with the same rights, for
-// neighbouring frames, which have been accessed (and written to) before. So a processor may have cached all of them at any time.
+// Ranges of user addresses behind which memory lies in one piece, as page tables say: neighbouring entries with the same rights,
+// for neighbouring frames, which have been accessed (and written to) before. So a processor may have cached all of them at any time.
 
 import CHost
 import Guest
@@ -15,7 +15,8 @@ extension RISCVHart {
         let isWrite = slot >= SoftRanges.slotCount
         if ranges.wantsWindows {
             // Faults of the host are not counted as instructions have to be.
-            if watched == nil, countedInstructions == nil, pageTableLevels != 0 { ranges.openWindows() } else { ranges.holdWindows() }
+            let mayOpen = watched == nil && countedInstructions == nil && pageTableLevels != 0
+            if mayOpen { ranges.openWindows() } else { ranges.holdWindows() }
         }
         if let window = ranges.windowRange(address) { return ranges.fill(slot: slot, window, around: address) }
         var range = ranges.known(address, isWrite: isWrite)
@@ -65,18 +66,24 @@ extension RISCVHart {
 
     private func isOpen(_ physical: UInt64, _ byteCount: UInt64, _ access: MemoryAccess) -> Bool {
         if protection.isOpen { return true }
-        return byteCount == SoftTLB.pageBytes && protection.isUniform(page: physical) && protection.allows(physical, byteCount, access.right, .user)
+        guard byteCount == SoftTLB.pageBytes, protection.isUniform(page: physical) else { return false }
+        return protection.allows(physical, byteCount, access.right, .user)
     }
 
-    /// Of the physical addresses from `low` to `end` the pages around one of them that have no code, which counts as tagged from now on.
-    private func writable(around page: UInt64, _ low: UInt64, _ end: UInt64, _ ram: UnsafeMutablePointer<MachineRAM>) -> Range<UInt64>? {
+    /// Of the physical addresses from `low` to `end` the pages around one of them that have no code: they count as tagged from now on.
+    private func writable(
+        around page: UInt64, _ low: UInt64, _ end: UInt64, _ ram: UnsafeMutablePointer<MachineRAM>
+    ) -> Range<UInt64>? {
         let most = UInt64(RISCVHart.mostPages) * SoftTLB.pageBytes
         let start = max(low, page - min(page, most)), stop = min(end, page + most)
         // Whoever notes code in one of these pages from here on has the range forgotten.
-        ranges.willWrite(host: UInt64(UInt(bitPattern: ram.pointee.host)) &+ (start &- ram.pointee.address), byteCount: stop - start)
+        let host = UInt64(UInt(bitPattern: ram.pointee.host)) &+ (start &- ram.pointee.address)
+        ranges.willWrite(host: host, byteCount: stop - start)
         guard memory.noteWriteTag(MachineMemory.page(page, in: ram)) else { return nil }
         var first = page, last = page + SoftTLB.pageBytes
-        while first > start, memory.noteWriteTag(MachineMemory.page(first - SoftTLB.pageBytes, in: ram)) { first -= SoftTLB.pageBytes }
+        while first > start, memory.noteWriteTag(MachineMemory.page(first - SoftTLB.pageBytes, in: ram)) {
+            first -= SoftTLB.pageBytes
+        }
         while last < stop, memory.noteWriteTag(MachineMemory.page(last, in: ram)) { last += SoftTLB.pageBytes }
         return first ..< last
     }
@@ -101,7 +108,8 @@ extension RISCVHart {
         if walked.pageBits == 21 {
             ranges.noteSuperpage(address)
             let first = address & ~(1 << 21 - 1), entry = mynah_load_word(walked.entry, 8)
-            for page in 0 ..< 512 { add(first + UInt64(page) << 12, entry, walked.physical & ~(1 << 21 - 1) + UInt64(page) << 12, to: &run) }
+            let physical = walked.physical & ~(1 << 21 - 1)
+            for page in 0 ..< 512 as Range<UInt64> { add(first + page << 12, entry, physical + page << 12, to: &run) }
         } else {
             let first = address & ~(UInt64(RISCVHart.pagesAround) * SoftTLB.pageBytes - 1)
             let entries = walked.entry - (address - first) >> 12 * 8
