@@ -51,7 +51,17 @@ extension Engine {
         func offset(_ field: PartialKeyPath<SoftTLBEntry>) -> Int32 { Int32(MemoryLayout<SoftTLBEntry>.offset(of: field)!) }
         return SoftBuffer(
             dataTable: layout.dataTable, codePages: layout.codePages, entryCount: SoftTLB.entryCount, codePageCount: SoftTLB.codePageCount, readTag: offset(\.readTag),
-            writeTag: offset(\.writeTag), host: offset(\.host))
+            writeTag: offset(\.writeTag), host: offset(\.host), ranges: softRanges(layout))
+    }
+
+    private static func softRanges(_ layout: SoftMemoryLayout) -> SoftRangeLayout {
+        precondition(MemoryLayout<SoftRange>.stride == 1 << SoftRangeLayout.recordBits)
+        func offset(_ field: PartialKeyPath<SoftRange>) -> Int32 { Int32(MemoryLayout<SoftRange>.offset(of: field)!) }
+        return SoftRangeLayout(
+            slots: layout.rangeSlots, slotCount: SoftRanges.slotCount, records: layout.rangeRecords, epoch: layout.rangeEpoch, fills: layout.rangeFills,
+            low: offset(\.low), starts8: offset(\.starts8), starts256: offset(\.starts256), starts4096: offset(\.starts4096),
+            distance: offset(\.distance), host: offset(\.host), readEpoch: offset(\.readEpoch), writeEpoch: offset(\.writeEpoch),
+            patience: offset(\.patience))
     }
 
     /// A page of memory that has translations, named by its host address, is written to. Called by whoever writes, also from within
@@ -137,5 +147,14 @@ extension VirtualCPU {
         header.pointee.fault_address = address
         header.pointee.fault_signal = 0
         return 1
+    }
+
+    /// What translated code calls when a slot of ranges, whose number is the third argument, did not have an address for long.
+    static let fillRangeFromCode: @convention(c) (UnsafeMutableRawPointer, UInt64, UInt64) -> UInt64 = { state, address, slot in
+        let cpu = Unmanaged<VirtualCPU>.fromOpaque(mynah_cpu_of(state).pointee.owner!).takeUnretainedValue()
+        let control = mynah_get_mxcsr()
+        cpu.engine.isa.fillRange(state, address: address, slot: Int(truncatingIfNeeded: slot))
+        mynah_set_mxcsr(control)
+        return 0
     }
 }

@@ -128,9 +128,10 @@ package final class Engine: @unchecked Sendable {
             hotFloats: isa.hotFloatSlots, programCounterOffset: isa.programCounterOffset)
         let helper = unsafeBitCast(VirtualCPU.interpretOneFromCode, to: UInt.self)
         let fill = unsafeBitCast(VirtualCPU.fillBufferFromCode, to: UInt.self)
+        let fillRange = unsafeBitCast(VirtualCPU.fillRangeFromCode, to: UInt.self), softBuffer = isa.softMemory.map(Engine.softBuffer)
         stubs = CodeStubs(
             writable: code.writable, executable: code.executable, capacity: 8192, map: registerMap, interpretOneFunction: UInt64(helper),
-            fillBufferFunction: isa.softMemory == nil ? 0 : UInt64(fill))
+            softMemory: softBuffer.map { SoftMemoryFunctions(buffer: $0, fillBuffer: UInt64(fill), fillRange: UInt64(fillRange)) })
         codeUsed = stubs.byteCount
         translator = Engine.makeTranslator(registerMap, stubs, configuration, isa)
         if configuration.countsExecutions {
@@ -423,6 +424,7 @@ package final class Engine: @unchecked Sendable {
             translator.firstCache = caches.count
             translator.codePage = key.page
             translator.secondCodePage = key.secondPage
+            translator.looksAtRanges = isa.hasRanges(key.mode)
             translator.leavesOnReturn = key.mode.isSplit
             defer { translator.leavesOnReturn = false }
             let translation = translator.translate(

@@ -97,6 +97,7 @@ final class RegionTranslator {
         defer { stages.emit += Engine.nanoseconds() - end }
         translator.codePage = key.page
         translator.secondCodePage = 0
+        translator.looksAtRanges = isa.hasRanges(key.mode)
         let translation = translator.translate(
             region.blocks.map(\.function), weights: region.blocks.map(\.weight), vectors: region.blocks.map(\.vectors), writable: buffer,
             executable: executable, capacity: RegionTranslator.bufferBytes)

@@ -362,13 +362,17 @@ package final class VirtualCPU {
     /// A memory fault at the state's program counter: nil when it was only a write to watched code. A translated access may stand
     /// for several instructions, of which that one is the first: then the interpreter finds out whether it faults, and where.
     func memoryFault(isExact: Bool = true) -> CPUExit? {
-        let address = header.pointee.fault_address
+        let address = header.pointee.fault_address, isHosts = header.pointee.fault_signal == SIGSEGV
         if header.pointee.fault_signal == SIGSEGV, let range = engine.memory.releaseWatch(at: address) {
             engine.invalidate(range)
             // The store itself is interpreted: translated again, it would find its own page watched again.
             return engine.memory.withoutWatching { interpretOne() }
         }
-        if !isExact { return interpretOne() }
+        if !isExact {
+            let exit = interpretOne()
+            if isMachine, isHosts, exit == nil { engine.isa.mapFaulted(state, host: address) }
+            return exit
+        }
         return .memoryFault(address: address, signal: header.pointee.fault_signal, code: header.pointee.fault_code)
     }
 

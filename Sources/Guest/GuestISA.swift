@@ -251,6 +251,12 @@ package protocol GuestISA: AnyObject, Sendable {
     /// Brings the look-aside buffer to where an access of so many bytes hits; false when it cannot: then the interpreter executes
     /// the instruction.
     func fillBuffer(_ state: UnsafeMutableRawPointer, address: UInt64, byteCount: UInt64, isWrite: Bool, isSpeculative: Bool) -> Bool
+    /// Whether translations in a mode look at ranges of addresses first, see `SoftRanges`.
+    func hasRanges(_ mode: TranslationMode) -> Bool
+    /// Puts the range around an address, which was just looked up, into a slot.
+    func fillRange(_ state: UnsafeMutableRawPointer, address: UInt64, slot: Int)
+    /// An access of translated code faulted at a host address, and was then executed by the interpreter.
+    func mapFaulted(_ state: UnsafeMutableRawPointer, host: UInt64)
     /// The page of code at an address.
     func codePage(_ state: UnsafeMutableRawPointer, at address: UInt64) -> CodePageLookup
     /// After `codePage`: translated code may go to the address's page under this number until the processor forgets its translations.
@@ -260,6 +266,9 @@ package protocol GuestISA: AnyObject, Sendable {
 extension GuestISA {
     package var softMemory: SoftMemoryLayout? { nil }
     package func fillBuffer(_ state: UnsafeMutableRawPointer, address: UInt64, byteCount: UInt64, isWrite: Bool, isSpeculative: Bool) -> Bool { false }
+    package func hasRanges(_ mode: TranslationMode) -> Bool { false }
+    package func fillRange(_ state: UnsafeMutableRawPointer, address: UInt64, slot: Int) {}
+    package func mapFaulted(_ state: UnsafeMutableRawPointer, host: UInt64) {}
     package func codePage(_ state: UnsafeMutableRawPointer, at address: UInt64) -> CodePageLookup { .uncached }
     package func admitCodePage(_ state: UnsafeMutableRawPointer, at address: UInt64, number: UInt32) {}
 }

@@ -35,6 +35,8 @@ package struct MachineRAM {
     package let address: UInt64
     package let byteCount: UInt64
     package let host: UnsafeMutableRawPointer
+    /// The file that it is, so that it can be mapped elsewhere, too.
+    package let file: Int32
     /// A word a page: `MachineMemory.hasCode`, `mayBeTagged`, and the version above them.
     package let pages: UnsafeMutablePointer<UInt32>
 }
@@ -57,6 +59,7 @@ package final class MachineMemory: @unchecked Sendable {
     package var onTagsDropped: (() -> Void)?
     // SAFETY: tables are registered before harts run and live as long as their hart, which unregisters them.
     private var tables: [SoftTables] = []
+    private var ranges: [SoftRanges] = []
     private let lock: UnsafeMutablePointer<pthread_mutex_t>
     /// Pages whose code was first noted since the last `settleCode`: their physical addresses.
     private var youngCode: [UInt64] = []
@@ -71,6 +74,7 @@ package final class MachineMemory: @unchecked Sendable {
     deinit {
         for ram in rams {
             munmap(ram.host, Int(ram.byteCount))
+            close(ram.file)
             free(ram.pages)
         }
         ramList.deallocate()
@@ -85,12 +89,16 @@ package final class MachineMemory: @unchecked Sendable {
             throw MachineMemoryError.misaligned(address: address, byteCount: byteCount)
         }
         for ram in rams where address < ram.address + ram.byteCount && ram.address < end { throw MachineMemoryError.overlap(address: address) }
-        let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE
-        guard let host = mmap(nil, byteCount, PROT_READ | PROT_WRITE, flags, -1, 0), host != MAP_FAILED,
+        let file = mynah_memfd("mynah-ram")
+        guard file >= 0, ftruncate(file, byteCount) == 0,
+            let host = mmap(nil, byteCount, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, file, 0), host != MAP_FAILED,
             let pages = calloc(byteCount >> 12, MemoryLayout<UInt32>.stride)
-        else { throw MachineMemoryError.noMemory(byteCount: byteCount) }
+        else {
+            if file >= 0 { close(file) }
+            throw MachineMemoryError.noMemory(byteCount: byteCount)
+        }
         let ram = MachineRAM(
-            address: address, byteCount: UInt64(byteCount), host: host,
+            address: address, byteCount: UInt64(byteCount), host: host, file: file,
             pages: pages.bindMemory(to: UInt32.self, capacity: byteCount >> 12))
         (ramList + rams.count).initialize(to: ram)
         rams.append(ram)
@@ -139,7 +147,7 @@ package final class MachineMemory: @unchecked Sendable {
     /// Zeroes whole pages of RAM, and lets the host have what they were kept in; does nothing for any other range.
     package func discard(_ address: UInt64, byteCount: Int) {
         guard byteCount > 0, (address | UInt64(byteCount)) & ~SoftTLB.pageMask == 0, let host = hostPointer(address, byteCount: byteCount) else { return }
-        madvise(host, byteCount, MADV_DONTNEED)
+        if madvise(host, byteCount, MADV_REMOVE) != 0 { memset(host, 0, byteCount) }
         didWrite(address, byteCount: byteCount)
     }
 
@@ -212,6 +220,7 @@ package final class MachineMemory: @unchecked Sendable {
                     }
                 }
             }
+            for ranges in ranges { ranges.forgetWrites(host: host, isShared: tables.count > 1 && onTagsDropped != nil) }
             if !youngCode.isEmpty { youngCount &+= 1 }
         }
         if tables.count > 1 { onTagsDropped?() }
@@ -234,8 +243,18 @@ package final class MachineMemory: @unchecked Sendable {
 
     // MARK: Tables of harts
 
-    package func register(_ buffers: SoftTables) { locked { tables.append(buffers) } }
-    package func unregister(_ buffers: SoftTables) { locked { tables.removeAll { $0.entries == buffers.entries } } }
+    package func register(_ buffers: SoftTables, _ ranges: SoftRanges) {
+        locked {
+            tables.append(buffers)
+            self.ranges.append(ranges)
+        }
+    }
+    package func unregister(_ buffers: SoftTables, _ ranges: SoftRanges) {
+        locked {
+            tables.removeAll { $0.entries == buffers.entries }
+            self.ranges.removeAll { $0 === ranges }
+        }
+    }
 
     @inline(__always)
     private func locked<Result>(_ body: () -> Result) -> Result {

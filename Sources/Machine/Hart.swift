@@ -280,6 +280,7 @@ package final class Hart {
 
     private func interrupted() {
         mynah_clear_interrupt(cpu.header)
+        core.ranges.settle()
         serveRequests()
         if let code = core.interruptToTake { core.takeInterrupt(code) }
     }

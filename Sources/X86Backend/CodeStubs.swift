@@ -66,6 +66,8 @@ package struct CodeStubs {
     private(set) var fillBuffer: UInt64 = 0
     /// The same, but comes back with a condition: equal when the buffer has been filled.
     private(set) var tryToFillBuffer: UInt64 = 0
+    /// Fills the slot whose number is in `helper_scratch`, behind an address that it is to have; comes back with everything as it was.
+    private(set) var fillReadSlot: UInt64 = 0, fillWriteSlot: UInt64 = 0
     private(set) var constants: UInt64 = 0
     package private(set) var byteCount = 0
 
@@ -80,7 +82,7 @@ package struct CodeStubs {
     /// - Parameter interpretOne: C function (state, guest address) -> 0, or an exit word.
     package init(
         writable: UnsafeMutableRawPointer, executable: UInt64, capacity: Int, map: RegisterMap, interpretOneFunction: UInt64,
-        fillBufferFunction: UInt64 = 0
+        softMemory: SoftMemoryFunctions? = nil
     ) {
         var asm = Assembler()
         defer { asm.deallocate() }
@@ -89,16 +91,20 @@ package struct CodeStubs {
         emitEnterAndExit(&asm, map)
         emitLookup(&asm, map)
         emitCalls(&asm, map, interpretOneFunction)
-        if fillBufferFunction != 0 {
-            fillBuffer = emitFillBuffer(&asm, fillBufferFunction)
+        if let softMemory {
+            fillBuffer = emitFillBuffer(&asm, softMemory.fillBuffer)
             let fails = asm.makeLabel()
             asm.jcc(.ne, fails)
             asm.ret()
             asm.bind(fails)
             asm.lea(.quad, .rsp, .base(.rsp, 8))
             asm.jmp(to: faultExit)
-            tryToFillBuffer = emitFillBuffer(&asm, fillBufferFunction)
+            tryToFillBuffer = emitFillBuffer(&asm, softMemory.fillBuffer)
             asm.ret()
+            let fillRange = emitFillBuffer(&asm, softMemory.fillRange)
+            asm.ret()
+            fillReadSlot = emitFillSlot(&asm, softMemory.buffer, softMemory.buffer.ranges.readEpoch, fillRange)
+            fillWriteSlot = emitFillSlot(&asm, softMemory.buffer, softMemory.buffer.ranges.writeEpoch, fillRange)
         }
         asm.align(to: 64)
         let complete = asm.finish()

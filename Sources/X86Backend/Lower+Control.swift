@@ -249,7 +249,12 @@ extension Translator {
             asm.bind(stub.label)
             if case .lookup = stub.kind { caches[stub.payload].lookup = asm.executableAddress }
             emitCount(stub.counter)
-            if case .softMiss = stub.kind { noteUndone(stub.undone) } else { giveBack(stub.undone) }
+            switch stub.kind {
+            case .softMiss: noteUndone(stub.undone)
+            // Mostly it goes on; notes it where it does not.
+            case .rangeMiss: break
+            default: giveBack(stub.undone)
+            }
             if stub.kind.leavesSuperblock {
                 settle(stub.pending)
                 emitDeferredWrites(stub.deferred)
@@ -293,6 +298,7 @@ extension Translator {
                 asm.jmp(to: stubs.exit)
             case .softMiss(let flags): emitSoftMiss(stub, flags)
             case .softGroupMiss(let flags, let leave): emitSoftGroupMiss(stub, flags, leave)
+            case .rangeMiss(let miss): emitRangeMiss(stub, miss)
             case .split:
                 emitRestoration()
                 let exit = cold(.exit, payload: stub.payload)

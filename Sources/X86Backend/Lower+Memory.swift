@@ -31,6 +31,7 @@ extension Translator {
 
     /// Without a home to go to, the result takes the register of the address.
     private func lowerSoftLoad(_ i: Instruction, _ index: Int, _ buffer: SoftBuffer) {
+        if looksAtRanges { return lowerRangeLoad(i, index, buffer) }
         let access = SoftAccess(address: softAddress(i), temporary: allocate(), byteCount: Int32(i.access.bytes), isWrite: false)
         if i.type.isFloat {
             let destination = defineVector(index)
@@ -45,7 +46,7 @@ extension Translator {
         }
     }
 
-    private func loadInteger(_ destination: Register, _ memory: Memory, _ access: Access, _ type: Type) {
+    func loadInteger(_ destination: Register, _ memory: Memory, _ access: Access, _ type: Type) {
         switch (access.bytes, access.isSigned) {
         case (1, true): asm.movsx(type.width, destination, from: .byte, memory)
         case (1, false): asm.movzx(.long, destination, from: .byte, memory)
@@ -73,6 +74,7 @@ extension Translator {
     }
 
     private func lowerSoftStore(_ i: Instruction, _ width: Width, _ buffer: SoftBuffer) {
+        if looksAtRanges { return lowerRangeStore(i, width, buffer) }
         let address = softAddress(i)
         func look() -> Memory {
             lookUp(SoftAccess(address: address, temporary: allocate(), byteCount: Int32(i.access.bytes), isWrite: true), buffer)

@@ -27,8 +27,11 @@ package struct SoftBuffer: Sendable {
     package var readTag: Int32
     package var writeTag: Int32
     package var host: Int32
+    package var ranges: SoftRangeLayout
 
-    package init(dataTable: Int32, codePages: Int32, entryCount: Int, codePageCount: Int, readTag: Int32, writeTag: Int32, host: Int32) {
+    package init(
+        dataTable: Int32, codePages: Int32, entryCount: Int, codePageCount: Int, readTag: Int32, writeTag: Int32, host: Int32, ranges: SoftRangeLayout
+    ) {
         self.dataTable = dataTable
         self.codePages = codePages
         self.entryCount = entryCount
@@ -36,6 +39,7 @@ package struct SoftBuffer: Sendable {
         self.readTag = readTag
         self.writeTag = writeTag
         self.host = host
+        self.ranges = ranges
     }
 
     static let pageBytes: Int32 = 4096
@@ -105,7 +109,7 @@ extension Translator {
         asm.add(.quad, entry, RegisterMap.state(buffer.dataTable))
     }
 
-    private func coldMiss(_ access: SoftAccess, back: Label) -> Label {
+    func coldMiss(_ access: SoftAccess, back: Label) -> Label {
         let flags = (access.isWrite ? 1 : 0) | Int(access.byteCount) << 1
         return cold(.softMiss(flags), back: back, access.address.rawValue, access.temporary.rawValue, undone: undone(behind: false))
     }
@@ -117,6 +121,7 @@ extension Translator {
 
     func lowerHostAddress(_ i: Instruction, _ index: Int) {
         guard let softBuffer else { preconditionFailure("a look-up without a buffer") }
+        if looksAtRanges { return lowerRangeGroup(i, index, softBuffer) }
         let access = SoftAccess(address: softAddress(i), temporary: allocate(), byteCount: Int32(i.detail2), isWrite: i.access.isSigned)
         let link = makeLink(currentAddress, .jump), again = asm.makeLabel()
         links[link].isSplit = true

@@ -38,6 +38,8 @@ struct ColdStub {
         case softMiss(Int)
         /// The same of several accesses at once; leaves at the label when the buffer cannot be filled for all of them.
         case softGroupMiss(Int, Label)
+        /// The slot of ranges at this offset does not have the address in `register`; back. Flags as for `softMiss`.
+        case rangeMiss(RangeMiss)
         /// Puts displaced homes back, then leaves through link `payload` for the same code without groups of accesses.
         case split
         /// The superblock has more instructions than may be executed still: takes them off again, and leaves at its start.
@@ -122,6 +124,10 @@ package final class Translator {
     package var defersWrites = true
     /// How memory is reached in machine mode; nil where guest addresses are host addresses.
     package var softBuffer: SoftBuffer?
+    /// Accesses look at slots of ranges first.
+    package var looksAtRanges = false
+    /// Slots by what pointers come from: see `Lower+SoftRanges`.
+    var rangeSlots = RangeSlots()
     /// The number of the page of code that the next translation is of; 0 where there is none.
     package var codePage: UInt32 = 0
     /// The same of the page behind it, in which its only instruction ends.
@@ -245,6 +251,10 @@ package final class Translator {
             let vectorLoopsBefore = vectorLoopCount
             backwardEntry = nil
             if block < vectorLoops.count, let vectors = vectorLoops[block] { emitVectorLoop(vectors, of: functions[block]) }
+            let looked = looksAtRanges
+            defer { looksAtRanges = looked }
+            // Loops of vectors ask the look-aside buffer, which their scalar code has to fill.
+            if vectorLoopCount > vectorLoopsBefore { looksAtRanges = false }
             startsWithVectors.append(vectorLoopCount > vectorLoopsBefore)
             emit(functions[block])
         }
@@ -315,6 +325,7 @@ package final class Translator {
         startsWithVectors.removeAll(keepingCapacity: true)
         deferredWrites.removeAll(keepingCapacity: true)
         deferringCode.removeAll(keepingCapacity: true)
+        rangeSlots.removeAll()
         lastDeferred = 0 ..< 0
     }
 
@@ -336,6 +347,7 @@ package final class Translator {
         followedBackwards = false
         pending = PendingFloats()
         deferredSlots = 0
+        rangeSlots.beginSuperblock()
         blockPosition = positions.count
     }
 

@@ -107,6 +107,92 @@ import Testing
             device: machine.bus.hash, instructions: counts ? hart.cpu.instructionsExecuted : 0)
     }
 
+    // MARK: User mode
+
+    private static let isUser: UInt64 = 16
+
+    /// The same in user mode, where translated code looks at ranges and windows; the page at the last base is made read-only, and writable
+    /// again, whenever something traps.
+    private func userOutcome(_ seed: UInt64, _ policy: ExecutionPolicy, counts: Bool = false) throws -> (Outcome, openings: Int)? {
+        var random = Random(state: seed)
+        let machine = try BareMachine(policy, isDeterministic: counts), root = machine.newTable()
+        let ranges = machine.processor.harts[0].core.ranges
+        ranges.fillsToOpen = 0
+        for offset in [0, 0x1000, 0x6000] as [UInt64] { machine.map(root: root, 0x8000_0000 + offset, to: 0x8000_0000 + offset, Self.leaf) }
+        for offset in [0x2000, 0x3000] as [UInt64] {
+            machine.map(root: root, 0x8000_0000 + offset, to: 0x8000_0000 + offset, Self.leaf | Self.isUser)
+        }
+        let data: UInt64 = 0x40_0000, user = Self.leaf | Self.isUser
+        machine.map(root: root, data, to: 0x8001_0000, user)
+        machine.map(root: root, data + 0x1000, to: 0x8001_1000, user & ~4)
+        machine.map(root: root, data + 0x3000, to: 0x1000_0000, user)
+        machine.map(root: root, data + 0x4000, to: 0x8001_2000, user)
+        // Sometimes the next page is the next one of memory, too.
+        machine.map(root: root, data + 0x5000, to: seed % 3 == 0 ? 0x8001_3000 : 0x8001_4000, user)
+        let tables = data + 0x10_0000
+        var table = root
+        for level in [2, 1] as [UInt64] { table = (machine.word(table + (data >> (12 + 9 * level) & 511) * 8) >> 10) << 12 }
+        machine.map(root: root, tables, to: table, Self.leaf)
+        machine.words((0 ..< 2560).map { _ in random.next() }, at: 0x8001_0000)
+        let start = 0x8000_2f00 + random.next() % 2 * 2
+        machine.words([
+            data + 0x400, data + 0x1400, data + 0x2400, data + 0x3400, data + 0x5000 - 4 - random.next() % 2 * 2, 60, 8 << 60 | root >> 12,
+            0x8000_1000, 3 << 13, tables + 4 * 8, start, 0x100,
+        ], at: BareMachine.constants)
+        var prologue: [UInt32] = zip(Self.bases + [Self.counter], 0 ..< 6).map { Asm.ld($0, 11, Int32($1) * 8) }
+        prologue += [
+            Asm.ld(5, 11, 48), Asm.ld(6, 11, 56), Asm.ld(7, 11, 64), Asm.csrrw(0, 0x105, 6), Asm.csrrs(0, 0x100, 7), Asm.ld(6, 11, 88),
+            Asm.csrrc(0, 0x100, 6), Asm.ld(6, 11, 72), Asm.csrrw(0, 0x140, 6), Asm.ld(6, 11, 80), Asm.csrrw(0, 0x141, 6), Asm.csrrw(0, 0x180, 5),
+            Asm.sret,
+        ]
+        machine.code(prologue, at: 0x8000_6000)
+        let body = (0 ..< 100).map { _ in instruction(&random) }
+        let program = body + [Asm.addi(Self.counter, Self.counter, -1), Asm.branch(1, Self.counter, 0, -Int32(body.count + 1) * 4), Asm.ecall]
+        machine.code(program, at: start)
+        let a = Self.accumulator, t = Self.temporary, pointer: UInt32 = 29
+        let fence = seed % 4 == 1 ? Asm.sfence : Asm.sfence | Self.bases[4] << 15
+        machine.code([
+            Asm.csrrs(t, 0x142, 0), Asm.add(a, a, t), Asm.addi(t, t, -8), Asm.branch(1, t, 0, 8), Asm.ecall,
+            Asm.csrrs(t, 0x143, 0), Asm.xor(a, a, t), Asm.slli(t, a, 3), Asm.add(a, a, t),
+            Asm.csrrw(pointer, 0x140, pointer), Asm.ld(t, pointer, 0), Asm.i(0x13, 4, t, t, 4), Asm.sd(t, pointer, 0), fence,
+            Asm.csrrw(pointer, 0x140, pointer),
+            Asm.csrrs(t, 0x141, 0), Asm.addi(t, t, 4), Asm.csrrw(0, 0x141, t), Asm.sret,
+        ], at: 0x8000_1000)
+        guard try machine.run(at: 0x8000_6000) else { return nil }
+        let hart = machine.processor.harts[0]
+        let memory = stride(from: 0x8001_0000, to: 0x8001_5000, by: 8).reduce(0 as UInt64) { $0 &* 31 &+ machine.word($1) }
+        let result = Outcome(
+            registers: (0 ..< 64).map { hart[$0] } + [hart.programCounter], floatControl: RISCVState(hart.cpu.state).fcsr, memory: memory,
+            device: machine.bus.hash, instructions: counts ? hart.cpu.instructionsExecuted : 0)
+        return (result, ranges.openings)
+    }
+
+    @Test(arguments: 1 ... 32 as ClosedRange<UInt64>) func enginesAgreeInUserMode(seed: UInt64) throws {
+        guard let (reference, _) = try userOutcome(seed, .interpreter) else {
+            Issue.record("seed \(seed) does not end by the interpreter")
+            return
+        }
+        #expect(reference.registers[Int(Self.counter)] == 0 && reference.registers[Int(Self.accumulator)] != 0, "it runs, and faults")
+        var openings = 0
+        for policy in [ExecutionPolicy.block, .region, .auto] {
+            let other = try userOutcome(seed, policy)
+            #expect(other?.0 == reference, "seed \(seed), \(policy.rawValue)")
+            openings += other?.openings ?? 0
+        }
+        #expect(openings > 0, "seed \(seed): no windows were opened")
+    }
+
+    @Test(arguments: 1 ... 12 as ClosedRange<UInt64>) func enginesCountAlikeInUserMode(seed: UInt64) throws {
+        guard let (reference, _) = try userOutcome(seed, .interpreter, counts: true) else {
+            Issue.record("seed \(seed) does not end by the interpreter")
+            return
+        }
+        for policy in [ExecutionPolicy.block, .region, .auto] {
+            let other = try userOutcome(seed, policy, counts: true)
+            #expect(other?.0 == reference, "seed \(seed), \(policy.rawValue)")
+        }
+    }
+
     @Test(arguments: 1 ... 24 as ClosedRange<UInt64>) func enginesAgree(seed: UInt64) throws {
         guard let reference = try outcome(seed, .interpreter) else {
             Issue.record("seed \(seed) does not end by the interpreter")

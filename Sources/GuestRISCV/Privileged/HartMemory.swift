@@ -31,6 +31,7 @@ extension RISCVHart {
             superpageRanges[context.rawValue] = SuperpageRange()
         }
         buffers.flush(context.rawValue)
+        if context == .user { ranges.forgetAll() }
     }
 
     /// Flushes what is not of all address spaces: bit G of page-table entries.
@@ -71,6 +72,7 @@ extension RISCVHart {
             }
         }
         codePages.forget(address)
+        ranges.forget(address)
     }
 
     // MARK: Resolving

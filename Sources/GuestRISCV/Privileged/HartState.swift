@@ -18,11 +18,25 @@ package struct HartStateTail {
     package var floatIsDirty: UInt64
     /// Nonzero while `cbo.zero` is permitted.
     package var zeroesBlocks: UInt64
+    /// Nonzero in user mode.
+    package var isUser: UInt64
+    /// Records of ranges of user addresses, and the epoch of those that hold.
+    package var ranges: UnsafeMutablePointer<SoftRange>
+    package var rangeEpoch: UInt32
+    /// How often slots may be filled before that is noticed.
+    package var rangeFills: Int32
 }
 
 extension RISCVState {
     package static let hartOffset = (byteCount + 15) & ~15
-    package static let hartByteCount = hartOffset + MemoryLayout<HartStateTail>.size
+    /// Slots of ranges, see `SoftRanges`; in whole cache lines.
+    package static let rangesOffset = (hartOffset + MemoryLayout<HartStateTail>.size + 63) & ~63
+    package static let hartByteCount = rangesOffset + SoftRanges.slotBytes
+
+    static let rangeEpochOffset = hartOffset + MemoryLayout<HartStateTail>.offset(of: \.rangeEpoch)!
+    static let rangeFillsOffset = hartOffset + MemoryLayout<HartStateTail>.offset(of: \.rangeFills)!
+    var rangeFills: UnsafeMutablePointer<Int32> { (pointer + RISCVState.rangeFillsOffset).assumingMemoryBound(to: Int32.self) }
+    var rangeEpoch: UnsafeMutablePointer<UInt32> { (pointer + RISCVState.rangeEpochOffset).assumingMemoryBound(to: UInt32.self) }
 
     // SAFETY: only for states of machine mode, which are allocated with `hartByteCount` bytes.
     package var hart: UnsafeMutablePointer<HartStateTail> {

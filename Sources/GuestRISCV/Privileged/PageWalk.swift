@@ -29,6 +29,8 @@ struct PageWalkResult {
     var pageBits: UInt8 = 12
     /// It is the same in all address spaces.
     var isGlobal = false
+    /// Host address of the page-table entry; 0 when there is none.
+    var entry: UInt64 = 0
 
     static func fault(_ cause: UInt64) -> PageWalkResult { PageWalkResult(fault: cause) }
 }
@@ -108,7 +110,7 @@ extension RISCVHart {
                     if mynah_compare_exchange(8, host, entry, entry | wanted) != entry { break descent }
                 }
                 let pageBits = entry & PageTableEntry.napot != 0 ? 16 : UInt8(12 + 9 * level)
-                return PageWalkResult(physical: frame, pageBits: pageBits, isGlobal: isGlobal)
+                return PageWalkResult(physical: frame, pageBits: pageBits, isGlobal: isGlobal, entry: host)
             }
         }
     }

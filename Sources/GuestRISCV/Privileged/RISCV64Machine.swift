@@ -23,7 +23,8 @@ package final class RISCV64Machine: GuestISA {
         if mode == .interpretOnly { return mode }
         let floatBit: UInt32 = RISCVState(state).hart.pointee.floatIsDirty == 0 ? MachineMode.floatIsNoticed : 0
         let zeroBit: UInt32 = RISCVState(state).hart.pointee.zeroesBlocks != 0 ? MachineMode.zeroesBlocks : 0
-        return TranslationMode(rawValue: mode.rawValue | MachineMode.machine | floatBit | zeroBit)
+        let userBit: UInt32 = RISCVState(state).hart.pointee.isUser != 0 ? MachineMode.user : 0
+        return TranslationMode(rawValue: mode.rawValue | MachineMode.machine | floatBit | zeroBit | userBit)
     }
 
     package func lift(
@@ -42,7 +43,15 @@ package final class RISCV64Machine: GuestISA {
 
     package let softMemory: SoftMemoryLayout? = SoftMemoryLayout(
         dataTable: Int32(RISCVState.hartOffset + MemoryLayout<HartStateTail>.offset(of: \.dataTLB)!),
-        codePages: Int32(RISCVState.hartOffset + MemoryLayout<HartStateTail>.offset(of: \.codePages)!))
+        codePages: Int32(RISCVState.hartOffset + MemoryLayout<HartStateTail>.offset(of: \.codePages)!),
+        rangeSlots: Int32(RISCVState.rangesOffset), rangeRecords: Int32(RISCVState.hartOffset + MemoryLayout<HartStateTail>.offset(of: \.ranges)!),
+        rangeEpoch: Int32(RISCVState.rangeEpochOffset), rangeFills: Int32(RISCVState.rangeFillsOffset))
+
+    package func hasRanges(_ mode: TranslationMode) -> Bool { mode.rawValue & MachineMode.user != 0 }
+
+    package func fillRange(_ state: UnsafeMutableRawPointer, address: UInt64, slot: Int) { RISCVHart.of(state).fillRange(address, slot: slot) }
+
+    package func mapFaulted(_ state: UnsafeMutableRawPointer, host: UInt64) { RISCVHart.of(state).mapFaulted(host: host) }
 
     package func fillBuffer(_ state: UnsafeMutableRawPointer, address: UInt64, byteCount: UInt64, isWrite: Bool, isSpeculative: Bool) -> Bool {
         let hart = RISCVHart.of(state)
@@ -66,4 +75,5 @@ enum MachineMode {
     static let machine: UInt32 = 0x100
     static let floatIsNoticed: UInt32 = 0x200
     static let zeroesBlocks: UInt32 = 0x400
+    static let user: UInt32 = 0x800
 }

@@ -64,6 +64,8 @@ package final class RISCVHart {
     enum Context: Int, CaseIterable { case machine, supervisor, supervisorOfUser, user }
     /// One table a context.
     let buffers: SoftTables
+    /// What translated code of user mode looks at before that.
+    package let ranges = SoftRanges()
     var tables: UnsafeMutablePointer<SoftTLBEntry> { buffers.entries }
     /// By context: the table may have entries that are not of all address spaces.
     var hasLocalEntries = [Bool](repeating: false, count: Context.allCases.count)
@@ -84,11 +86,11 @@ package final class RISCVHart {
         superpages = .allocate(capacity: RISCVHart.tableEntries)
         superpages.initialize(repeating: 0, count: RISCVHart.tableEntries)
         state = UnsafeMutableRawPointer(buffers.entries)
-        memory.register(buffers)
+        memory.register(buffers, ranges)
     }
 
     deinit {
-        memory.unregister(buffers)
+        memory.unregister(buffers, ranges)
         buffers.deallocate()
         superpages.deallocate()
         codePages.deallocate()
@@ -123,7 +125,8 @@ package final class RISCVHart {
         RISCVState(state).hart.initialize(
             to: HartStateTail(
                 dataTLB: tables, codeTLB: tables, codePages: codePages.numbers, owner: Unmanaged.passUnretained(self).toOpaque(),
-                floatIsDirty: 0, zeroesBlocks: 0))
+                floatIsDirty: 0, zeroesBlocks: 0, isUser: 0, ranges: ranges.records, rangeEpoch: 0, rangeFills: 0))
+        ranges.attach(slots: state + RISCVState.rangesOffset, epoch: RISCVState(state).rangeEpoch, fillsLeft: RISCVState(state).rangeFills)
         flushTranslations()
         contextChanged()
     }
@@ -174,6 +177,7 @@ package final class RISCVHart {
         let tail = RISCVState(state).hart
         tail.pointee.dataTLB = table(dataContext)
         tail.pointee.codeTLB = table(codeContext)
+        tail.pointee.isUser = privilege == .user ? 1 : 0
         tail.pointee.floatIsDirty = mstatus & Status.fs == Status.fs ? 1 : 0
         tail.pointee.zeroesBlocks = permitsCacheBlock(EnvironmentConfiguration.cbze) ? 1 : 0
         tail.pointee.codePages = codePages.table(codeContext, floatIsDirty: tail.pointee.floatIsDirty != 0)

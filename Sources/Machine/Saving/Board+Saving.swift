@@ -68,14 +68,13 @@ extension Board {
     }
 
     private func saveMemory(to writer: SavedMachineWriter) throws(BootError) {
-        let packer = SavedPages.Packer(.pages, to: writer), touched = TouchedPages()
-        defer { touched.finish() }
+        let packer = SavedPages.Packer(.pages, to: writer)
         let batch = 512
         for ram in memory.rams {
-            let pageCount = Int(ram.byteCount) / SavedPages.pageBytes
+            let pageCount = Int(ram.byteCount) / SavedPages.pageBytes, touched = TouchedPages(file: ram.file)
             for first in stride(from: 0, to: pageCount, by: batch) {
                 let count = min(batch, pageCount - first)
-                let flags = touched.touched(UInt64(UInt(bitPattern: ram.host)) + UInt64(first * SavedPages.pageBytes), pageCount: count)
+                let flags = touched.touched(first * SavedPages.pageBytes, pageCount: count)
                 for piece in stride(from: 0, to: count, by: SavedPages.pagesOfPiece) {
                     let pages = min(SavedPages.pagesOfPiece, count - piece)
                     guard flags[piece..<piece + pages].contains(true) else { continue }
@@ -193,8 +192,8 @@ extension Board {
 
     private func loadContents(_ reader: SavedMachineReader) throws {
         for ram in memory.rams {
-            // Zeroed pages, as those of a machine that was just made. RAM is private memory of this process.
-            if madvise(ram.host, Int(ram.byteCount), MADV_DONTNEED) != 0 { memset(ram.host, 0, Int(ram.byteCount)) }
+            // Zeroed pages, as those of a machine that was just made: holes in the file that it is.
+            if madvise(ram.host, Int(ram.byteCount), MADV_REMOVE) != 0 { memset(ram.host, 0, Int(ram.byteCount)) }
         }
         // What was decoded is void.
         defer { for ram in memory.rams { memory.didWrite(ram.address, byteCount: Int(ram.byteCount)) } }

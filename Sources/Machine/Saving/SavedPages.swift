@@ -122,17 +122,29 @@ package enum SavedPages {
 
 /// Which pages of this process were ever touched: the others are zero, and looking at them would cost memory.
 struct TouchedPages {
-    private let descriptor: Int32
+    /// Of the RAM.
+    let file: Int32
+    private static let seekData: Int32 = 3, seekHole: Int32 = 4
 
-    init() { descriptor = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC) }
-    func finish() { if descriptor >= 0 { close(descriptor) } }
-
-    /// A bit a page, at most 512 from an address of whole pages on: all are set where the host does not tell.
-    func touched(_ address: UInt64, pageCount: Int) -> [Bool] {
-        var entries = [UInt64](repeating: 0, count: pageCount)
-        let byteCount = pageCount * 8
-        let got = entries.withUnsafeMutableBytes { pread(descriptor, $0.baseAddress!, byteCount, off_t(truncatingIfNeeded: (address >> 12) * 8)) }
-        // Bits 63 and 62: in memory, in swap space (Documentation/admin-guide/mm/pagemap.rst).
-        return got == byteCount ? entries.map { $0 >> 62 != 0 } : Array(repeating: true, count: pageCount)
+    /// A bit a page from an offset of whole pages on: all are set where the host does not tell.
+    func touched(_ offset: Int, pageCount: Int) -> [Bool] {
+        var result = [Bool](repeating: false, count: pageCount)
+        let end = offset + pageCount * SavedPages.pageBytes
+        var place = offset
+        while place < end {
+            let data = lseek(file, off_t(place), TouchedPages.seekData)
+            if data < 0 {
+                // Behind the last data.
+                if errno == ENXIO { return result }
+                return Array(repeating: true, count: pageCount)
+            }
+            let hole = lseek(file, data, TouchedPages.seekHole)
+            guard data < end else { return result }
+            guard hole > data else { return Array(repeating: true, count: pageCount) }
+            let first = max(Int(data), offset) - offset, last = min(Int(hole), end) - offset
+            for page in first / SavedPages.pageBytes ..< (last + SavedPages.pageBytes - 1) / SavedPages.pageBytes { result[page] = true }
+            place = Int(hole)
+        }
+        return result
     }
 }
