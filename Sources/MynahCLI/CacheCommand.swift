@@ -48,12 +48,15 @@ struct CacheCommand: ParsableCommand {
         func run() throws {
             let store = try location.store(), files = store.objection == nil ? store.files : []
             let bytes = files.reduce(0) { $0 + $1.byteCount }, translations = files.reduce(0) { $0 + ($1.translations ?? 0) }
+            let withRegions = files.filter(\.hasRegions), regionBytes = withRegions.reduce(0) { $0 + $1.byteCount }
+            let regions = withRegions.reduce(0) { $0 + ($1.translations ?? 0) }
             let damaged = files.filter { $0.translations == nil }.count
             if json {
                 var fields: [(String, JSONValue)] = [
                     ("directory", .string(store.path)), ("usable", .boolean(store.objection == nil)), ("files", .integer(files.count)),
                     ("bytes", .integer(bytes)), ("byteLimit", .integer(TranslationCacheStore.byteLimit)),
-                    ("translations", .integer(translations)), ("damagedFiles", .integer(damaged)),
+                    ("translations", .integer(translations)), ("regions", .integer(regions)), ("regionBytes", .integer(regionBytes)),
+                    ("damagedFiles", .integer(damaged)),
                 ]
                 if let objection = store.objection { fields.append(("objection", .string(objection))) }
                 if let last = files.last { fields.append(("lastUse", .integer(last.lastUse))) }
@@ -62,13 +65,15 @@ struct CacheCommand: ParsableCommand {
             var text = "directory      \(store.path)\n"
             if let objection = store.objection { text += "not used       \(objection)\n" }
             text += "size           \(amount(files.count, bytes)), of at most \(withMagnitude(Double(TranslationCacheStore.byteLimit)))B\n"
-            text += "translations   \(translations)\n"
+            text += "translations   \(translations), \(regions) of them regions with \(Self.share(regionBytes, of: bytes)) % of the size\n"
             if damaged > 0 { text += "damaged        \(damaged); 'mynah cache verify --remove' removes them\n" }
             if let first = files.first, let last = files.last {
                 text += "last used      \(Self.age(last)) ago, the oldest \(Self.age(first)) ago\n"
             }
             Console.writeOutput(text)
         }
+
+        private static func share(_ part: Int, of whole: Int) -> Int { whole == 0 ? 0 : (part * 100 + whole / 2) / whole }
 
         private static func age(_ file: TranslationCacheStore.File) -> String {
             let hours = max(0, time(nil) - file.lastUse) / 3600

@@ -212,8 +212,7 @@ package final class Translator {
         return emit(functions, weights, writable, executable, capacity)
     }
 
-    /// Bytes that loops of regions are aligned to.
-    package static let cacheLine = 64
+    private static let cacheLine = 64
 
     private func emit(
         _ functions: [Function], _ weights: [Int], _ writable: UnsafeMutableRawPointer, _ executable: UInt64, _ capacity: Int

@@ -14,6 +14,8 @@ package struct TranslationCacheOptions: Sendable {
     /// Translations that must be new for a file to be written again: one of so many that it has, and at least `leastNew`.
     package var growth = 50
     package var leastNew = 4
+    /// Bytes of regions that are kept for one file of the guest.
+    package var regionByteLimit = 32 << 20
 
     package init(directory: String, byteLimit: Int = TranslationCacheOptions.defaultByteLimit) {
         self.directory = directory

@@ -37,11 +37,12 @@ final class CacheUnitBuilder {
     /// - Parameters:
     ///   - firstLink: the number of its first link in the engine; `firstCache` is that of its first inline cache.
     ///   - bytes: the code as it was made.
+    ///   - revision: see `StoredBlock.revision`.
     ///   - guest: puts the bytes of a range of guest code behind others; false when that is not possible.
     /// - Returns: false when it was not added.
     func add(
         _ key: BlockKey, _ firstLink: Int, _ firstCache: Int, _ guestRanges: [Range<UInt64>], _ instructionCount: Int,
-        _ translation: Translation, _ bytes: UnsafeRawBufferPointer, guest: (Range<UInt64>, inout [UInt8]) -> Bool
+        _ translation: Translation, _ bytes: UnsafeRawBufferPointer, revision: UInt32 = 0, guest: (Range<UInt64>, inout [UInt8]) -> Bool
     ) -> Bool {
         let guestCount = guestBytes.count
         for range in guestRanges where !guest(range, &guestBytes) {
@@ -93,7 +94,7 @@ final class CacheUnitBuilder {
                 rangeCount: UInt32(guestRanges.count), homeCount: UInt32(homes.count - firstHome), firstHome: UInt32(firstHome),
                 instructionCount: UInt32(instructionCount), firstDeferring: UInt32(firstDeferring),
                 deferringCount: UInt32(deferringCode.count - firstDeferring), firstWrite: UInt32(firstWrite),
-                writeCount: UInt32(deferredWrites.count - firstWrite)))
+                writeCount: UInt32(deferredWrites.count - firstWrite), revision: revision))
         keys.append(key)
         firstLinks.append(firstLink)
         return true

@@ -32,19 +32,35 @@ extension Engine {
     func isWanted(_ address: UInt64) -> Bool { cache?.group(at: address, memory)?.spendEager() ?? false }
 
     private func load(_ number: Int, of file: CacheFile, _ group: CodeGroup, _ cache: TranslationCache) {
-        guard let unit = file.read(number, into: &cache.scratch), unit.isConsistent else {
-            counters.cacheRefusals += 1
-            return
+        guard let unit = readyUnit(number, of: file, group, cache) else { return }
+        let places = addTables(of: unit, group)
+        for stored in unit.blocks {
+            let key = key(of: stored, group), index = blocks.count, isNew = blockOfKey[key] == nil
+            blocks.append(block(stored, key, of: unit, places))
+            blocks[index].isValid = isNew
+            guard isNew else { continue }
+            noteStored(index)
+            counters.cacheHits += 1
         }
-        // Never empties the code cache for it.
-        guard code.byteCount - codeUsed >= Int(unit.header.codeByteCount) + 64 << 10, isProved(unit, group, cache), relocate(unit, group)
+        connectTaken(unit, places.firstLink)
+    }
+
+    /// A unit that may be put into the code cache as it is; nil when it is damaged, of other code than the guest has, or too large.
+    /// The next one takes its place.
+    func readyUnit(_ number: Int, of file: CacheFile, _ group: CodeGroup, _ cache: TranslationCache) -> CacheUnit? {
+        guard let unit = file.read(number, into: &cache.scratch), unit.isConsistent,
+            // Never empties the code cache for it.
+            code.byteCount - codeUsed >= Int(unit.header.codeByteCount) + 64 << 10, isProved(unit, group, cache), relocate(unit, group)
         else {
             counters.cacheRefusals += 1
-            return
+            return nil
         }
-        install(unit, group)
-        counters.cacheUnits += 1
         counters.cacheBytes += Int(file.unit(number).byteCount)
+        return unit
+    }
+
+    func key(of stored: StoredBlock, _ group: CodeGroup) -> BlockKey {
+        BlockKey(address: group.origin.base &+ UInt64(bitPattern: stored.address), mode: TranslationMode(rawValue: stored.mode))
     }
 
     // MARK: Guest bytes
@@ -107,15 +123,28 @@ extension Engine {
 
     // MARK: Tables
 
-    private func install(_ unit: CacheUnit, _ group: CodeGroup) {
+    /// Where what a unit has went.
+    struct UnitPlaces {
+        /// Executable address of its code.
+        var code: UInt64
+        var firstLink: Int
+        var firstRange: Int
+        var firstPosition: Int
+        var firstDeferring: Int
+        var firstWrite: Int
+    }
+
+    /// Puts the unit's code, and all that its translations refer to, behind what is there.
+    func addTables(of unit: CacheUnit, _ group: CodeGroup) -> UnitPlaces {
         let base = group.origin.base
         let start = code.executable + UInt64(codeUsed)
-        let firstLink = links.count, firstRange = codeRanges.count, firstPosition = stored.positions.count
-        let firstDeferring = stored.deferringCode.count, firstWrite = stored.deferredWrites.count
+        let places = UnitPlaces(
+            code: start, firstLink: links.count, firstRange: codeRanges.count, firstPosition: stored.positions.count,
+            firstDeferring: stored.deferringCode.count, firstWrite: stored.deferredWrites.count)
         stored.positions.append(contentsOf: unit.positions)
         stored.deferringCode.append(contentsOf: unit.deferringCode)
         stored.deferredWrites.append(contentsOf: unit.deferredWrites)
-        // SAFETY: `load` has seen that there is room.
+        // SAFETY: `readyUnit` has seen that there is room.
         (code.writable + codeUsed).copyMemory(from: unit.code, byteCount: Int(unit.header.codeByteCount))
         codeUsed += (Int(unit.header.codeByteCount) + 15) & ~15
         for link in unit.links {
@@ -137,26 +166,27 @@ extension Engine {
             let lower = base &+ UInt64(bitPattern: range.start)
             codeRanges.append(lower ..< lower &+ UInt64(range.byteCount))
         }
-        for block in unit.blocks {
-            let key = BlockKey(address: base &+ UInt64(bitPattern: block.address), mode: TranslationMode(rawValue: block.mode))
-            let entry = start + UInt64(block.code), index = blocks.count, isNew = blockOfKey[key] == nil
-            let range = firstRange + Int(block.firstRange) ..< firstRange + Int(block.firstRange + block.rangeCount)
-            var translated = TranslatedBlock(
-                key: key, entry: entry, innerEntry: entry, loopEntry: entry + UInt64(block.loopEntry), byteCount: Int(block.byteCount), ranges: range,
-                firstLink: firstLink + Int(block.firstLink), linkCount: Int(block.linkCount),
-                positions: firstPosition + Int(block.positions) ..< firstPosition + Int(block.positions + block.positionByteCount),
-                homes: homes(of: block, unit),
-                deferringCode: firstDeferring + Int(block.firstDeferring) ..< firstDeferring + Int(block.firstDeferring + block.deferringCount))
-            translated.isStored = true
-            translated.firstStoredWrite = firstWrite + Int(block.firstWrite)
-            translated.isValid = isNew
-            blocks.append(translated)
-            guard isNew else { continue }
-            blockOfKey[key] = index
-            for range in codeRanges[range] { note(range, of: index) }
-            counters.cacheHits += 1
-        }
-        connectTaken(unit, firstLink)
+        counters.cacheUnits += 1
+        return places
+    }
+
+    func block(_ stored: StoredBlock, _ key: BlockKey, of unit: CacheUnit, _ places: UnitPlaces) -> TranslatedBlock {
+        func range(_ first: UInt32, _ count: UInt32, from start: Int) -> Range<Int> { start + Int(first) ..< start + Int(first + count) }
+        let entry = places.code + UInt64(stored.code)
+        var result = TranslatedBlock(
+            key: key, entry: entry, innerEntry: entry, loopEntry: entry + UInt64(stored.loopEntry), byteCount: Int(stored.byteCount),
+            ranges: range(stored.firstRange, stored.rangeCount, from: places.firstRange), firstLink: places.firstLink + Int(stored.firstLink),
+            linkCount: Int(stored.linkCount), positions: range(stored.positions, stored.positionByteCount, from: places.firstPosition),
+            homes: homes(of: stored, unit), deferringCode: range(stored.firstDeferring, stored.deferringCount, from: places.firstDeferring))
+        result.isStored = true
+        result.firstStoredWrite = places.firstWrite + Int(stored.firstWrite)
+        return result
+    }
+
+    /// The block is what runs at its key from now on, until its guest code changes.
+    func noteStored(_ index: Int) {
+        blockOfKey[blocks[index].key] = index
+        for range in codeRanges[blocks[index].ranges] { note(range, of: index) }
     }
 
     private func homes(of block: StoredBlock, _ unit: CacheUnit) -> [Home] {
@@ -167,7 +197,7 @@ extension Engine {
     }
 
     /// Ways that an earlier run took are open from the start, as far as what they lead to is here.
-    private func connectTaken(_ unit: CacheUnit, _ firstLink: Int) {
+    func connectTaken(_ unit: CacheUnit, _ firstLink: Int) {
         let stored = unit.links, owners = unit.blocks
         for number in stored.indices where stored[number].isTaken != 0 {
             let link = firstLink + number, mode = TranslationMode(rawValue: owners[Int(stored[number].block)].mode)
