@@ -66,8 +66,8 @@ import Testing
     /// Runs a program from the folder; expects that it does what the interpreter does.
     @discardableResult
     private func run(
-        _ folder: CacheFolder, _ start: GuestProgram? = nil, saving: Bool = false, arena: GuestArena = GuestArena(), comment: String = "",
-        change: @escaping Change = regions(), location: SourceLocation = #_sourceLocation
+        _ folder: CacheFolder, _ start: GuestProgram? = nil, saving: Bool = false, arena: GuestArena = GuestArena(),
+        comment: String = "", change: @escaping Change = regions(), location: SourceLocation = #_sourceLocation
     ) -> EngineStatistics {
         arena.inode = 1
         let start = start ?? sample(), reference = EngineExecutor("interpreter", arena) { $0.policy = .interpreter }
@@ -88,7 +88,8 @@ import Testing
         for _ in 0 ..< 2 {
             let later = run(folder, saving: true)
             #expect(later.regions == 0 && later.translations <= 1, "\(later)")
-            #expect(later.cacheRegions >= first.cacheRegionsSaved && later.cacheRegionsSaved == 0 && later.cacheRefusals == 0, "\(later)")
+            #expect(later.cacheRegions >= first.cacheRegionsSaved && later.cacheRegionsSaved == 0, "\(later)")
+            #expect(later.cacheRefusals == 0)
         }
     }
 
@@ -155,10 +156,12 @@ import Testing
         let loop = list.here
         list.words(Encode.addi(20, 20, 1), Encode.add(22, 22, 20))
         let other = list.branch(1, 18, 0)
-        list.words(Encode.mul(23, 22, 20), Encode.mul(24, 23, 23), Encode.add(25, 25, 24), Encode.mul(26, 25, 20), Encode.add(27, 27, 26))
+        list.words(Encode.mul(23, 22, 20), Encode.mul(24, 23, 23), Encode.add(25, 25, 24))
+        list.words(Encode.mul(26, 25, 20), Encode.add(27, 27, 26))
         let end = list.branch(0, 0, 0)
         list.land(other)
-        list.words(Encode.mul(23, 22, 22), Encode.mul(28, 23, 20), Encode.add(29, 29, 28), Encode.mul(26, 29, 20), Encode.add(16, 16, 26))
+        list.words(Encode.mul(23, 22, 22), Encode.mul(28, 23, 20), Encode.add(29, 29, 28))
+        list.words(Encode.mul(26, 29, 20), Encode.add(16, 16, 26))
         list.branch(4, 20, 21, to: loop)
         let behind = list.branch(0, 0, 0)
         list.land(end)
@@ -302,7 +305,8 @@ import Testing
         run(folder, saving: true)
         let whole = folder.bytes(.regions), head = CacheFileHeader.byteCount
         #expect(run(folder).cacheRegions > 0)
-        for count in Array(stride(from: 0, to: whole.count, by: max(1, whole.count / 40))) + [1, head - 1, head, head + 1, whole.count - 1] {
+        let few = [1, head - 1, head, head + 1, whole.count - 1]
+        for count in Array(stride(from: 0, to: whole.count, by: max(1, whole.count / 40))) + few {
             folder.replace(.regions, Array(whole.prefix(count)))
             let result = run(folder, comment: "\(count) bytes")
             #expect(result.cacheRegions == 0 && result.cacheHits > 0)

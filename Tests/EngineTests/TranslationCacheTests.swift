@@ -45,7 +45,9 @@ import X86Backend
         }
         let counts = reader.engine.statistics
         #expect(counts.cacheHits > 200 && writer.engine.statistics.cacheSaved > 200, "\(name): \(counts.cacheHits)")
-        if number < 4 { #expect(counts.cacheHits > counts.cacheMisses, "\(name): \(counts.cacheHits), \(counts.cacheMisses) missed") }
+        if number < 4 {
+            #expect(counts.cacheHits > counts.cacheMisses, "\(name): \(counts.cacheHits), \(counts.cacheMisses) missed")
+        }
     }
 
     /// Addresses of the code in comparisons, whose code is moved to align the jump behind it; and deferred, for exits.
@@ -121,16 +123,18 @@ import X86Backend
     @Test func otherTranslatorsHaveFilesOfTheirOwn() {
         let folder = CacheFolder()
         run(folder, saving: true)
-        for change in [{ $0.features = [] }, { $0.optimizations = [] }, { $0.limits.instructions = 3 }, Self.regions] as [Change] {
-            #expect(run(folder, change: change).cacheHits == 0)
-        }
+        let others: [Change] = [{ $0.features = [] }, { $0.optimizations = [] }, { $0.limits.instructions = 3 }, Self.regions]
+        for change in others { #expect(run(folder, change: change).cacheHits == 0) }
         #expect(run(folder).cacheHits > 0)
     }
 
     @Test func whoeverLooksAtTranslationsMakesThem() {
         let folder = CacheFolder()
         run(folder, saving: true)
-        let observers: [Change] = [{ $0.observer = { _ in } }, { $0.translationLimit = 100 }, { $0.policy = .interpreter }, { $0.writesPerfMap = true }, { $0.countsExecutions = true }]
+        let observers: [Change] = [
+            { $0.observer = { _ in } }, { $0.translationLimit = 100 }, { $0.policy = .interpreter }, { $0.writesPerfMap = true },
+            { $0.countsExecutions = true },
+        ]
         for change in observers { #expect(run(folder, change: change).cacheHits == 0) }
     }
 
@@ -295,7 +299,8 @@ import X86Backend
                 }
             }
         }
-        #expect(!folder.names.isEmpty && folder.names.allSatisfy { $0.hasSuffix(CacheContent.blocks.suffix) && !$0.hasPrefix(".") })
+        let suffix = CacheContent.blocks.suffix
+        #expect(!folder.names.isEmpty && folder.names.allSatisfy { $0.hasSuffix(suffix) && !$0.hasPrefix(".") })
         for name in folder.names { #expect(CacheDirectory(path: folder.path).verify(name) != nil) }
     }
 
@@ -308,7 +313,8 @@ import X86Backend
             var address = start, code: UInt32 = 0
             let positions = (0 ..< 40).map { _ -> GuestPosition in
                 code += random.chance(oneIn: 8) ? UInt32(random.integer() & 0x3ff) : UInt32(random.integer() & 15)
-                address = random.chance(oneIn: 6) ? address &+ random.integer() & ~1 : address &+ (random.chance(oneIn: 2) ? 2 : 4)
+                let step = random.chance(oneIn: 6) ? random.integer() & ~1 : random.chance(oneIn: 2) ? 2 : 4
+                address &+= step
                 let isPending = random.chance(oneIn: 5)
                 let pending = PendingFloats(
                     canonicalNaNs: isPending ? UInt16(truncatingIfNeeded: random.integer()) : 0,
@@ -329,7 +335,8 @@ import X86Backend
         let table = BlockTable(capacity: 16)
         var expected: [BlockKey: Int] = [:], random = FuzzRandom(seed: 4)
         for step in 0 ..< 20_000 {
-            let key = BlockKey(address: (random.integer() % 700) * 2, mode: TranslationMode(rawValue: UInt32(random.integer() & 1)))
+            let mode = TranslationMode(rawValue: UInt32(random.integer() & 1))
+            let key = BlockKey(address: (random.integer() % 700) * 2, mode: mode)
             let value = random.chance(oneIn: 3) ? nil : step
             table[key] = value
             expected[key] = value

@@ -147,7 +147,9 @@ package struct CacheDirectory {
             let isTemporary = name.hasPrefix(temporaryPrefix)
             guard let content = CacheContent(ofFile: name), isTemporary || !name.hasPrefix(".") else { continue }
             var status = stat()
-            guard fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) == 0, status.st_mode & S_IFMT == S_IFREG else { continue }
+            guard fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) == 0, status.st_mode & S_IFMT == S_IFREG else {
+                continue
+            }
             entries.append(
                 Entry(
                     name: name, byteCount: Int(status.st_size), lastUse: Int(status.st_mtim.tv_sec), isFile: !isTemporary,
@@ -156,8 +158,8 @@ package struct CacheDirectory {
         return entries.sorted { $0.lastUse < $1.lastUse }
     }
 
-    /// Removes files that were used longest ago until what is left has at most `byteLimit` bytes; when there is too much, an eighth
-    /// less, so that not every program has to do it. Removes what dead processes left, too.
+    /// Removes files that were used longest ago until what is left has at most `byteLimit` bytes; when there is too much, an
+    /// eighth less, so that not every program has to do it. Removes what dead processes left, too.
     /// - Returns: how many files, and bytes, are gone.
     @discardableResult
     package func prune(to byteLimit: Int) -> (files: Int, bytes: Int) {

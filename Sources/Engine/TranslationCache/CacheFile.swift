@@ -48,19 +48,21 @@ final class CacheFile {
     /// nil when it is no file of ours with that content, damaged, or does not belong to `byteCount` bytes.
     init?(_ descriptor: Int32, _ byteCount: Int, _ content: CacheContent) {
         guard byteCount >= CacheFileHeader.byteCount, byteCount <= CacheFile.byteLimit,
-            let mapping = mmap(nil, byteCount, PROT_READ, CacheFile.flags(content, byteCount), descriptor, 0), mapping != MAP_FAILED
+            let mapping = mmap(nil, byteCount, PROT_READ, CacheFile.flags(content, byteCount), descriptor, 0),
+            mapping != MAP_FAILED
         else { return nil }
         var header = CacheFileHeader()
         let isRead = withUnsafeMutableBytes(of: &header) { mynah_copy($0.baseAddress!, mapping, $0.count) == 0 }
         guard isRead, header.magic == CacheFileHeader.magic, header.version == CacheFileHeader.version,
-            header.content == content.rawValue, header.digest == CacheFile.digest(of: header), header.byteCount == UInt64(byteCount),
-            header.unitCount <= CacheFile.unitLimit, header.refusalCount <= CacheFile.refusalLimit,
+            header.content == content.rawValue, header.digest == CacheFile.digest(of: header),
+            header.byteCount == UInt64(byteCount), header.unitCount <= CacheFile.unitLimit, header.refusalCount <= CacheFile.refusalLimit,
             CacheFileHeader.byteCount + header.tableByteCount <= byteCount
         else {
             munmap(mapping, byteCount)
             return nil
         }
-        let tableBytes = header.tableByteCount, table = UnsafeMutableRawPointer.allocate(byteCount: max(1, tableBytes), alignment: 16)
+        let tableBytes = header.tableByteCount
+        let table = UnsafeMutableRawPointer.allocate(byteCount: max(1, tableBytes), alignment: 16)
         guard mynah_copy(table, mapping + CacheFileHeader.byteCount, tableBytes) == 0,
             mynah_digest(table, tableBytes, header.digest) == header.tableDigest
         else {
@@ -111,23 +113,20 @@ final class CacheFile {
         return low ..< end
     }
 
-    /// The unit of the region at an address, counted from the guest file's first byte.
-    func region(at address: Int64, page: UInt32, mode: UInt32) -> Int? {
-        units(of: page).first { units[$0].address == address && units[$0].mode == mode }
-    }
+    /// The unit of a loop's region.
+    func region(_ loop: StoredLoop, page: UInt32) -> Int? { units(of: page).first { self.loop(of: $0) == loop } }
 
     func loop(of index: Int) -> StoredLoop { StoredLoop(address: unit(index).address, mode: unit(index).mode) }
 
     /// The bytes of a unit; nil when they are damaged. They are gone with the next.
     func bytes(of index: Int, into scratch: inout CacheScratch) -> UnsafeMutableRawBufferPointer? {
         let unit = unit(index), count = Int(unit.byteCount)
-        guard unit.offset <= UInt64(byteCount), count <= byteCount - Int(unit.offset), count >= MemoryLayout<CacheUnitHeader>.size else {
-            return nil
-        }
+        guard unit.offset <= UInt64(byteCount), count <= byteCount - Int(unit.offset), count >= MemoryLayout<CacheUnitHeader>.size
+        else { return nil }
         let bytes = scratch.reserve(count)
-        guard mynah_copy(bytes, mapping + Int(unit.offset), count) == 0, mynah_digest(bytes, count, UInt64(unit.page)) == unit.digest else {
-            return nil
-        }
+        guard mynah_copy(bytes, mapping + Int(unit.offset), count) == 0,
+            mynah_digest(bytes, count, UInt64(unit.page)) == unit.digest
+        else { return nil }
         return UnsafeMutableRawBufferPointer(start: bytes, count: count)
     }
 
@@ -182,7 +181,8 @@ struct CacheUnit {
             guard fits(block.code, block.byteCount, code), block.code & 15 == 0, block.loopEntry < max(1, block.byteCount),
                 fits(block.firstLink, block.linkCount, header.linkCount),
                 fits(block.positions, block.positionByteCount, header.positionByteCount),
-                fits(block.firstRange, block.rangeCount, header.rangeCount), fits(block.firstHome, block.homeCount, header.homeCount),
+                fits(block.firstRange, block.rangeCount, header.rangeCount),
+                fits(block.firstHome, block.homeCount, header.homeCount),
                 fits(block.firstDeferring, block.deferringCount, header.deferringCount),
                 fits(block.firstWrite, block.writeCount, header.writeCount)
             else { return false }

@@ -58,11 +58,14 @@ struct CacheFileWriter {
         header.digest = CacheFile.digest(of: header)
         bytes.withUnsafeMutableBytes { bytes in
             func put<Record>(_ records: [Record], at offset: Int) {
-                records.withUnsafeBytes { if !$0.isEmpty { UnsafeMutableRawBufferPointer(rebasing: bytes[offset...]).copyMemory(from: $0) } }
+                records.withUnsafeBytes { records in
+                    if !records.isEmpty { UnsafeMutableRawBufferPointer(rebasing: bytes[offset...]).copyMemory(from: records) }
+                }
             }
             put(units, at: CacheFileHeader.byteCount)
             put(refusals, at: CacheFileHeader.byteCount + header.unitTableByteCount)
-            header.tableDigest = mynah_digest(bytes.baseAddress! + CacheFileHeader.byteCount, header.tableByteCount, header.digest)
+            let table = bytes.baseAddress! + CacheFileHeader.byteCount
+            header.tableDigest = mynah_digest(table, header.tableByteCount, header.digest)
             bytes.storeBytes(of: header, as: CacheFileHeader.self)
         }
         return bytes

@@ -1,12 +1,13 @@
-// What a file of the translation cache holds: plain records, in the byte order and layout of this machine; a file is of one build.
+// What a file of the translation cache holds: plain records, in the byte order and layout of this machine; a file is of one
+// build.
 //
 //   header │ table of units, sorted by page │ refused loops │ units
 //   unit:  header │ blocks │ links │ inline caches │ positions │ deferring code │ deferred writes │ relocations │ ranges │ homes
 //          │ proofs │ proof bytes │ code
 //
-// A file has the translations of one file of the guest: either blocks, a unit for those that start in one page of it, or regions, a
-// unit for each. Addresses of the guest count from the file's first byte, offsets in code from the start of the unit's. The proofs are
-// the guest's bytes that the translations were made of: a unit is used only where the guest's memory holds the same.
+// A file has the translations of one file of the guest: either blocks, a unit for those that start in one page of it, or
+// regions, a unit for each. Addresses of the guest count from the file's first byte, offsets in code from the start of the unit's.
+// The proofs are the guest's bytes that the translations were made of: a unit is used only where the guest's memory holds the same.
 
 import X86Backend
 

@@ -70,7 +70,8 @@ extension Engine {
     func cacheIdentity() -> CacheIdentity? {
         guard let build = CacheIdentity.build else { return nil }
         let slots = isa.slots.flatMap { [UInt64(bitPattern: Int64($0.offset)), UInt64($0.type.rawValue)] }
-        let words = build + configuration.words + [UInt64(isa.stateByteCount), UInt64(stubs.byteCount), UInt64(slots.count)] + slots
+        let sizes = [UInt64(isa.stateByteCount), UInt64(stubs.byteCount), UInt64(slots.count)]
+        let words = build + configuration.words + sizes + slots
         return CacheIdentity(words, UnsafeRawBufferPointer(start: nil, count: 0))
     }
 }

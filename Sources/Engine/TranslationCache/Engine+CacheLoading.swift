@@ -24,7 +24,8 @@ extension Engine {
     func hasTranslation(_ address: UInt64, _ mode: TranslationMode) -> Bool {
         locked {
             let key = BlockKey(address: address, mode: mode)
-            return blockOfKey[key] != nil || cachedBlock(key) != nil || cache?.group(at: address, memory).map { $0.eagerCount > 0 } ?? false
+            if blockOfKey[key] != nil || cachedBlock(key) != nil { return true }
+            return cache?.group(at: address, memory).map { $0.eagerCount > 0 } ?? false
         }
     }
 
@@ -45,12 +46,13 @@ extension Engine {
         connectTaken(unit, places.firstLink)
     }
 
-    /// A unit that may be put into the code cache as it is; nil when it is damaged, of other code than the guest has, or too large.
-    /// The next one takes its place.
+    /// A unit that may be put into the code cache as it is; nil when it is damaged, of other code than the guest has, or too
+    /// large. The next one takes its place.
     func readyUnit(_ number: Int, of file: CacheFile, _ group: CodeGroup, _ cache: TranslationCache) -> CacheUnit? {
         guard let unit = file.read(number, into: &cache.scratch), unit.isConsistent,
             // Never empties the code cache for it.
-            code.byteCount - codeUsed >= Int(unit.header.codeByteCount) + 64 << 10, isProved(unit, group, cache), relocate(unit, group)
+            code.byteCount - codeUsed >= Int(unit.header.codeByteCount) + 64 << 10, isProved(unit, group, cache),
+            relocate(unit, group)
         else {
             counters.cacheRefusals += 1
             return nil
@@ -86,7 +88,8 @@ extension Engine {
                 let bytes = cache.guestBytes.reserve(Int(upper - start))
                 guard copyGuest(start, Int(upper - start), to: bytes) else { return false }
             }
-            guard memcmp(cache.guestBytes.bytes + Int(start - copied.lowerBound), proof, Int(range.byteCount)) == 0 else { return false }
+            let bytes = cache.guestBytes.bytes + Int(start - copied.lowerBound)
+            guard memcmp(bytes, proof, Int(range.byteCount)) == 0 else { return false }
             proof += Int(range.byteCount)
         }
         return true
@@ -95,7 +98,9 @@ extension Engine {
     /// Guest code as it is in memory; false when it cannot be read.
     func copyGuest(_ address: UInt64, _ byteCount: Int, to bytes: UnsafeMutableRawPointer) -> Bool {
         guard byteCount > 0 else { return true }
-        guard let window = memory.codeWindow(at: GuestAddress(address)), window.end - address >= UInt64(byteCount) else { return false }
+        guard let window = memory.codeWindow(at: GuestAddress(address)), window.end - address >= UInt64(byteCount) else {
+            return false
+        }
         return mynah_copy(bytes, window.host + Int(address - window.start), byteCount) == 0
     }
 
@@ -108,7 +113,9 @@ extension Engine {
         let linkNumber = UInt32(truncatingIfNeeded: links.count) << 3, cacheNumber = UInt32(truncatingIfNeeded: caches.count) << 3
         for relocation in unit.relocations {
             let offset = Int(relocation.bits >> StoredRelocation.kindBits)
-            guard let kind = Relocation.Kind(rawValue: UInt8(relocation.bits & 7)), UInt64(offset + kind.byteCount) <= count else { return false }
+            guard let kind = Relocation.Kind(rawValue: UInt8(relocation.bits & 7)), UInt64(offset + kind.byteCount) <= count else {
+                return false
+            }
             let field = bytes + offset
             switch kind {
             case .guestAddress: field.storeBytes(of: field.loadUnaligned(as: UInt64.self) &+ base, as: UInt64.self)
@@ -159,8 +166,8 @@ extension Engine {
         for cache in unit.caches {
             caches.append(
                 InlineCache(
-                    address: base &+ UInt64(bitPattern: cache.address), target: start + UInt64(cache.target), hit: start + UInt64(cache.hit),
-                    miss: start + UInt64(cache.miss), lookup: start + UInt64(cache.lookup)))
+                    address: base &+ UInt64(bitPattern: cache.address), target: start + UInt64(cache.target),
+                    hit: start + UInt64(cache.hit), miss: start + UInt64(cache.miss), lookup: start + UInt64(cache.lookup)))
         }
         for range in unit.ranges {
             let lower = base &+ UInt64(bitPattern: range.start)
@@ -171,13 +178,16 @@ extension Engine {
     }
 
     func block(_ stored: StoredBlock, _ key: BlockKey, of unit: CacheUnit, _ places: UnitPlaces) -> TranslatedBlock {
-        func range(_ first: UInt32, _ count: UInt32, from start: Int) -> Range<Int> { start + Int(first) ..< start + Int(first + count) }
+        func range(_ first: UInt32, _ count: UInt32, from start: Int) -> Range<Int> {
+            start + Int(first) ..< start + Int(first + count)
+        }
         let entry = places.code + UInt64(stored.code)
         var result = TranslatedBlock(
-            key: key, entry: entry, innerEntry: entry, loopEntry: entry + UInt64(stored.loopEntry), byteCount: Int(stored.byteCount),
-            ranges: range(stored.firstRange, stored.rangeCount, from: places.firstRange), firstLink: places.firstLink + Int(stored.firstLink),
-            linkCount: Int(stored.linkCount), positions: range(stored.positions, stored.positionByteCount, from: places.firstPosition),
-            homes: homes(of: stored, unit), deferringCode: range(stored.firstDeferring, stored.deferringCount, from: places.firstDeferring))
+            key: key, entry: entry, innerEntry: entry, loopEntry: entry + UInt64(stored.loopEntry),
+            byteCount: Int(stored.byteCount), ranges: range(stored.firstRange, stored.rangeCount, from: places.firstRange),
+            firstLink: places.firstLink + Int(stored.firstLink), linkCount: Int(stored.linkCount),
+            positions: range(stored.positions, stored.positionByteCount, from: places.firstPosition), homes: homes(of: stored, unit),
+            deferringCode: range(stored.firstDeferring, stored.deferringCount, from: places.firstDeferring))
         result.isStored = true
         result.firstStoredWrite = places.firstWrite + Int(stored.firstWrite)
         return result

@@ -1,5 +1,5 @@
-// Giving translations to the cache on disk: what is made is kept aside as it was before anything was patched, and written when the
-// program ends or executes another.
+// Giving translations to the cache on disk: what is made is kept aside as it was before anything was patched, and written when
+// the program ends or executes another.
 
 import CHost
 import Guest
@@ -31,7 +31,8 @@ extension Engine {
     ) -> Bool {
         guard let cache else { return false }
         let block = blocks[index]
-        let code = UnsafeRawBufferPointer(start: code.writable + Int(translation.entry - code.executable), count: translation.byteCount)
+        let start = code.writable + Int(translation.entry - code.executable)
+        let code = UnsafeRawBufferPointer(start: start, count: translation.byteCount)
         return builder.add(
             block.key, block.firstLink, caches.count - translation.caches.count, ranges, instructionCount, translation, code,
             revision: revision
@@ -87,9 +88,7 @@ extension Engine {
         var result: Set<BlockKey> = []
         for number in file.units(of: page) {
             guard let unit = file.read(number, into: &scratch) else { continue }
-            for block in unit.blocks {
-                result.insert(BlockKey(address: group.origin.base &+ UInt64(bitPattern: block.address), mode: .init(rawValue: block.mode)))
-            }
+            for block in unit.blocks { result.insert(key(of: block, group)) }
         }
         return result
     }

@@ -1,8 +1,8 @@
 // Regions between runs: a loop that turns out to be hot, at its first sample, gets the region that an earlier run made of it.
 //
-// Loops that do not get hot cost nothing so, however many there were in earlier runs. What a region does not have is what no earlier
-// run did there: when this one does, and comes back to the loop's start from outside of the region time and again, it is made anew,
-// from what all of them are known to do.
+// Loops that do not get hot cost nothing so, however many there were in earlier runs. What a region does not have is what no
+// earlier run did there: when this one does, and comes back to the loop's start from outside of the region time and again, it is
+// made anew, from what all of them are known to do.
 
 import Guest
 import X86Backend
@@ -17,14 +17,12 @@ extension Engine {
         let start = nanoseconds(), store = group.regions, loop = group.loop(key)
         defer { counters.cacheNanoseconds += nanoseconds() - start }
         store.open { cache.file(of: group.origin, .regions) }
-        guard let file = store.file, let number = file.region(at: loop.address, page: group.page(of: key.address), mode: loop.mode) else {
-            return false
-        }
+        guard let file = store.file, let number = file.region(loop, page: group.page(of: loop)) else { return false }
         // As its loops were aligned where it was made.
         codeUsed = (codeUsed + NewRegion.alignment - 1) & -NewRegion.alignment
-        guard let unit = readyUnit(number, of: file, group, cache), unit.blocks.count == 1, self.key(of: unit.blocks[0], group) == key else {
-            return false
-        }
+        guard let unit = readyUnit(number, of: file, group, cache), unit.blocks.count == 1,
+            self.key(of: unit.blocks[0], group) == key
+        else { return false }
         let places = addTables(of: unit, group), index = blocks.count
         blocks.append(block(unit.blocks[0], key, of: unit, places))
         blocks[index].isRegion = true
@@ -37,7 +35,8 @@ extension Engine {
         return true
     }
 
-    /// How many samples more than usual a loop takes until it is looked at whether a region pays: many when none did in an earlier run.
+    /// How many samples more than usual a loop takes until it is looked at whether a region pays: many when none did in an
+    /// earlier run.
     func patience(with key: BlockKey) -> Int {
         guard let cache, let group = cache.group(at: key.address, memory) else { return 0 }
         return group.regions.wasRefused(group.loop(key)) ? configuration.regionSamples * 16 : 0
@@ -45,8 +44,8 @@ extension Engine {
 
     // MARK: Renewing
 
-    /// A sample of a transfer to the start of an earlier run's region, from outside of it. After several of them the region is made
-    /// anew, when this run knows of ways there that no run before did.
+    /// A sample of a transfer to the start of an earlier run's region, from outside of it. After several of them the region is
+    /// made anew, when this run knows of ways there that no run before did.
     /// - Returns: whether more samples are wanted.
     func renewRegion(_ key: BlockKey, _ index: Int) -> Bool {
         guard let group = cache?.group(at: key.address, memory), group.regions.mayBeMadeAnew(key) else { return false }
@@ -58,8 +57,8 @@ extension Engine {
         return openWays(out: index) && makeRegion(key, replacing: index)
     }
 
-    /// Block translations in a region are not executed, and so are not seen to take ways that the region leaves by: has those of their links
-    /// that go where links of the region go lead there, too.
+    /// Block translations in a region are not executed, and so are not seen to take ways that the region leaves by: has those
+    /// of their links that go where links of the region go lead there, too.
     /// - Returns: whether there were any.
     private func openWays(out index: Int) -> Bool {
         let region = blocks[index], ranges = codeRanges[region.ranges]
@@ -108,18 +107,22 @@ extension Engine {
             room -= byteCount
             return true
         }
-        let added = store.pending.map { key, builder in (loop: group.loop(key), bytes: builder.finish { self.linkedTo[$0] >= 0 }) }
-            .filter { takesRoom($0.bytes.count) }
+        let pending = store.pending.map { key, builder in
+            (loop: group.loop(key), bytes: builder.finish { self.linkedTo[$0] >= 0 })
+        }
+        let added = pending.filter { takesRoom($0.bytes.count) }
         let replaced = Set(added.map(\.loop))
         let kept = unitsWorthKeeping(of: file, without: replaced, store).filter { takesRoom(Int(file?.unit($0).byteCount ?? 0)) }
         let known = replaced.union(kept.compactMap { file?.loop(of: $0) })
         let refusals = Set(file?.refusals.map { $0 } ?? []).union(refused).subtracting(known)
         var writer = CacheFileWriter(
-            .regions, unitCount: added.count + kept.count, unitByteCount: cache.options.regionByteLimit - room, refusals: Array(refusals))
+            .regions, unitCount: added.count + kept.count, unitByteCount: cache.options.regionByteLimit - room,
+            refusals: Array(refusals))
         if let file { for number in kept { writer.add(number, of: file, &cache.scratch) } }
         for (loop, bytes) in added {
             let unit = CacheFileUnit(
-                page: group.page(of: loop), blockCount: 1, offset: 0, byteCount: 0, mode: loop.mode, address: loop.address, digest: 0)
+                page: group.page(of: loop), blockCount: 1, offset: 0, byteCount: 0, mode: loop.mode, address: loop.address,
+                digest: 0)
             bytes.withUnsafeBytes { writer.add(unit, $0) }
         }
         guard let bytes = writer.finish(group.origin, cache.identity) else { return false }

@@ -1,5 +1,5 @@
-// What the cache has of the regions in a mapping: those of earlier runs, opened when the first of its loops turns out to be hot, and
-// what this run adds.
+// What the cache has of the regions in a mapping: those of earlier runs, opened when the first of its loops turns out to be hot,
+// and what this run adds.
 
 import X86Backend
 
@@ -41,7 +41,10 @@ final class RegionStore {
     /// Nothing more is expected of making the region anew in this run.
     func noteLookedAt(_ key: BlockKey) { lookedAt.insert(key) }
 
-    func mayBeMadeAnew(_ key: BlockKey) -> Bool { revisions[key].map { $0 < RegionStore.lastRevision && !lookedAt.contains(key) } ?? false }
+    func mayBeMadeAnew(_ key: BlockKey) -> Bool {
+        guard let revision = revisions[key] else { return false }
+        return revision < RegionStore.lastRevision && !lookedAt.contains(key)
+    }
 
     // MARK: Pending
 
