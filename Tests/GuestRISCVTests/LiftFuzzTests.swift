@@ -3,6 +3,7 @@
 import Guest
 import GuestRISCV
 import IR
+import TestSupport
 import Testing
 
 extension RISCVOpcode {
@@ -44,7 +45,7 @@ extension RISCVOpcode {
     static let start: UInt64 = 0x1000
 
     @Test func singleInstructions() {
-        var random = LiftRandom(seed: 7)
+        var random = SplitMix(seed: 7)
         let machine = LiftMachine()
         for row in RISCVInstructionTable.rows where !row.opcode.accessesControlRegister {
             for _ in 0 ..< 150 {
@@ -67,7 +68,7 @@ extension RISCVOpcode {
     }
 
     @Test func straightLines() {
-        var random = LiftRandom(seed: 11)
+        var random = SplitMix(seed: 11)
         let machine = LiftMachine()
         for _ in 0 ..< 1500 {
             let words = (0 ..< 30).map { _ in LiftFuzzTests.computation(&random) } + [Encode.ecall]
@@ -79,7 +80,7 @@ extension RISCVOpcode {
 
     /// Branches over one or two instructions, to either side of the exits that they make.
     @Test func branches() {
-        var random = LiftRandom(seed: 13)
+        var random = SplitMix(seed: 13)
         let machine = LiftMachine()
         for _ in 0 ..< 1000 {
             var words = (0 ..< 12).map { _ in LiftFuzzTests.computation(&random) } + [Encode.ecall]
@@ -96,7 +97,7 @@ extension RISCVOpcode {
 
     /// The compare-and-swap loop, with expected values that are equal, different, and equal in the low word only.
     @Test func compareAndSwap() {
-        var random = LiftRandom(seed: 17)
+        var random = SplitMix(seed: 17)
         let machine = LiftMachine()
         for index in 0 ..< 400 {
             let width: UInt32 = index % 2 == 0 ? 2 : 3
@@ -163,7 +164,7 @@ extension RISCVOpcode {
     }
 
     /// A random instruction that neither transfers control nor changes x8, through which memory is accessed.
-    static func computation(_ random: inout LiftRandom) -> UInt32 {
+    static func computation(_ random: inout SplitMix) -> UInt32 {
         while true {
             let row = RISCVInstructionTable.rows[Int(random.next() % UInt64(RISCVInstructionTable.rows.count))]
             guard row.byteCount == 4, !row.opcode.transfersControl, !row.opcode.accessesControlRegister,

@@ -1,5 +1,6 @@
 // Kernels and firmware as files: good ones, wrong ones with their messages, and thousands of damaged ones.
 
+import TestSupport
 import Testing
 
 @testable import Machine
