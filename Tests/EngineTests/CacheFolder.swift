@@ -2,6 +2,7 @@
 
 import CHost
 import Glibc
+import Testing
 
 @testable import Engine
 
@@ -50,6 +51,25 @@ final class CacheFolder {
         fwrite(bytes, 1, bytes.count, file)
         fclose(file)
         chmod(name, 0o600)
+    }
+
+    /// Makes one word after the other of the first unit nonsense, with a digest that is right; how often that is refused. Nothing of it
+    /// is run: what code does is as its digest says, it is only seen to lie in its place.
+    func refusedNonsense(_ content: CacheContent) throws -> Int {
+        let whole = bytes(content)
+        let unit = whole.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: CacheFileHeader.byteCount, as: CacheFileUnit.self) }
+        let header = whole.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: Int(unit.offset), as: CacheUnitHeader.self) }
+        var refused = 0, scratch = CacheScratch()
+        defer { scratch.deallocate() }
+        for place in stride(from: Int(unit.offset), to: Int(unit.offset) + CacheUnitLayout(header).proofs, by: 4) {
+            var bytes = whole
+            for index in 0 ..< 4 { bytes[place + index] = 0xff }
+            bytes.withUnsafeMutableBytes { $0.correctDigests(ofUnit: 0) }
+            replace(content, bytes)
+            let file = try #require(CacheDirectory(path: path).file(named: name(content)))
+            if file.read(0, into: &scratch)?.isConsistent != true { refused += 1 }
+        }
+        return refused
     }
 
     func engine(_ arena: GuestArena, _ change: @escaping (inout EngineConfiguration) -> Void = { _ in }) -> EngineExecutor {
