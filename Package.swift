@@ -45,16 +45,22 @@ let package = Package(
             linkerSettings: [
                 .unsafeFlags(["-static-stdlib", "-l_FoundationCollections", "-l_FoundationCShims", "-lswiftSynchronization"])
             ]),
+        // What tests of several rooms use.
+        .target(name: "TestSupport", path: "Tests/TestSupport"),
         .testTarget(name: "X86Tests", dependencies: ["X86"]),
         .testTarget(name: "IRTests", dependencies: ["IR", "Optimizer"], resources: [.copy("Cases")]),
-        .testTarget(name: "X86BackendTests", dependencies: ["X86Backend", "IR", "Optimizer", "Host"]),
-        .testTarget(name: "GuestRISCVTests", dependencies: ["GuestRISCV", "Guest", "IR", "CHost"], exclude: ["Vectors"]),
-        .testTarget(name: "EngineTests", dependencies: ["Engine", "GuestRISCV", "Guest", "IR", "Optimizer", "Host"], exclude: ["PinnedCode"]),
+        .testTarget(name: "X86BackendTests", dependencies: ["X86Backend", "IR", "Optimizer", "Host", "TestSupport"]),
+        .testTarget(name: "GuestRISCVTests", dependencies: ["GuestRISCV", "Guest", "IR", "CHost", "TestSupport"], exclude: ["Vectors"]),
+        .testTarget(
+            name: "EngineTests", dependencies: ["Engine", "GuestRISCV", "Guest", "IR", "Optimizer", "Host", "TestSupport"],
+            exclude: ["PinnedCode"]),
         .target(name: "CConfinement", path: "Tests/CConfinement"),
         .testTarget(name: "GDBStubTests", dependencies: ["GDBStub"]),
-        .testTarget(name: "LinuxUserTests", dependencies: ["LinuxUser", "Guest", "GuestRISCV", "CConfinement"]),
-        .testTarget(name: "MachineTests", dependencies: ["Machine", "Devices", "DeviceModel", "Engine", "GuestRISCV", "Guest", "CHost"]),
-        .testTarget(name: "DevicesTests", dependencies: ["Devices", "DeviceModel", "CHost"]),
+        .testTarget(name: "LinuxUserTests", dependencies: ["LinuxUser", "Guest", "GuestRISCV", "CConfinement", "TestSupport"]),
+        .testTarget(
+            name: "MachineTests",
+            dependencies: ["Machine", "Devices", "DeviceModel", "Engine", "GuestRISCV", "Guest", "CHost", "TestSupport"]),
+        .testTarget(name: "DevicesTests", dependencies: ["Devices", "DeviceModel", "CHost", "TestSupport"]),
         .testTarget(name: "MynahCLITests", dependencies: ["MynahCLI", "Mynah", "GDBStub"]),
     ],
     swiftLanguageModes: [.v5]

@@ -145,6 +145,16 @@ final class PageTable {
         recentHead = -1
     }
 
+    func blocks(of page: UInt64) -> [Int] {
+        settle()
+        var blocks: [Int] = [], entry = heads[page] ?? -1
+        while entry >= 0 {
+            blocks.append(Int(entries[Int(entry)].block))
+            entry = entries[Int(entry)].next
+        }
+        return blocks
+    }
+
     /// Forgets the blocks of the page and returns them.
     func take(_ page: UInt64) -> [Int] {
         settle()

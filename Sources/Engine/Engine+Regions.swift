@@ -12,10 +12,13 @@ extension Engine {
         let place = VirtualCPU.executionsPlace(address), step = configuration.regionSamples
         return locked {
             let key = BlockKey(address: address, mode: mode, page: page, secondPage: secondPage)
-            guard let replaced = blockOfKey[key], !blocks[replaced].isRegion, !refusedRegions.contains(key) else { return false }
+            guard let replaced = blockOfKey[key], !refusedRegions.contains(key) else { return false }
+            if blocks[replaced].isRegion { return blocks[replaced].isStored && renewRegion(key, replaced) }
             if let background, background.isUnderWay(key) { return true }
-            let count = (samples[key] ?? 0) + 1
+            if samples[key] == nil, installCachedRegion(key, replacing: replaced) { return true }
+            let count = (samples[key] ?? -patience(with: key)) + 1
             samples[key] = count
+            if count <= 0 { return false }
             if count == step {
                 entries[place] = 0
                 probe(key, replaced, place)
@@ -70,7 +73,7 @@ extension Engine {
     }
 
     /// Whoever comes to the one translation now comes to the other.
-    private func takeOver(from replaced: Int, _ index: Int) {
+    func takeOver(from replaced: Int, _ index: Int) {
         let entry = blocks[index].entry, address = blocks[index].key.address
         for link in takeIncoming(of: replaced) { direct(link, to: index) }
         for cache in blocks[replaced].incomingCaches { patch(caches[cache].hit, toJumpTo: entry) }
@@ -83,7 +86,7 @@ extension Engine {
     }
 
     /// Makes a region here and now, if one can be made.
-    private func makeRegion(_ key: BlockKey, replacing replaced: Int) -> Bool {
+    func makeRegion(_ key: BlockKey, replacing replaced: Int) -> Bool {
         guard counters.translations < configuration.translationLimit else { return false }
         regions.translator.counting = translator.counting
         defer {
@@ -105,8 +108,9 @@ extension Engine {
         maker.put(&region, at: code.writable + place, code.executable + UInt64(place), firstLink: links.count, firstCache: caches.count)
         let index = install(key, region.ranges, region.instructionCount, region.translation)
         blocks[index].isRegion = true
+        keepRegionForCache(index, region, maker.source)
         noteCounted(index, plan: region.plan, by: maker.translator)
-        replacedBlocks[key] = replaced
+        if blocks[replaced].isRegion { counters.cacheRegionsRenewed += 1 } else { replacedBlocks[key] = replaced }
         uncounted[key] = nil
         takeOver(from: replaced, index)
         counters.regions += 1

@@ -26,6 +26,11 @@ package struct EngineStatistics: Sendable {
     /// Translations taken from the cache on disk, and those that it could have had but lacked.
     package var cacheHits = 0
     package var cacheMisses = 0
+    /// Regions taken from the cache on disk, and written to it.
+    package var cacheRegions = 0
+    package var cacheRegionsSaved = 0
+    /// Regions of earlier runs that were made anew.
+    package var cacheRegionsRenewed = 0
     /// Pages' worth of translations that were loaded, and their bytes; those that were not what the guest has, or damaged.
     package var cacheUnits = 0
     package var cacheBytes = 0

@@ -16,6 +16,8 @@ struct NewRegion {
     var instructionCount: Int
     var plan: [SuperblockPlan]
     var translation: Translation
+    /// Of the guest's memory, before any of the code was read.
+    var codeVersion: UInt64
     /// Its IR, when somebody wants to see it.
     var text = ""
 }
@@ -88,7 +90,7 @@ final class RegionTranslator {
 
     /// The loop around the address as a region; nil when there is none, or it has no code. Its code is good until the next one is made.
     func translate(_ key: BlockKey) -> NewRegion? {
-        let start = Engine.nanoseconds(), optimizedBefore = stages.optimize
+        let start = Engine.nanoseconds(), optimizedBefore = stages.optimize, codeVersion = engine.memory.codeVersion
         let found = Region(around: key, by: self)
         let end = Engine.nanoseconds()
         // The superblocks were optimised one by one, as they were found.
@@ -103,7 +105,8 @@ final class RegionTranslator {
             executable: executable, capacity: RegionTranslator.bufferBytes)
         guard let translation else { return nil }
         var result = NewRegion(
-            key: key, ranges: region.ranges, instructionCount: region.instructionCount, plan: region.plan, translation: translation)
+            key: key, ranges: region.ranges, instructionCount: region.instructionCount, plan: region.plan, translation: translation,
+            codeVersion: codeVersion)
         if configuration.observer != nil {
             result.text = region.blocks.map { ($0.vectors.map { engine.text(of: $0) + "\n" } ?? "") + engine.text(of: $0.function) }
                 .joined(separator: "\n")

@@ -94,6 +94,7 @@ package final class VirtualCPU {
         header.pointee.code_end = engine.executableRange.upperBound
         header.pointee.stubs_end = engine.executableRange.lowerBound + UInt64(engine.stubs.byteCount)
         header.pointee.fault_exit = engine.stubs.faultExit
+        header.pointee.ticks = Int32(engine.configuration.samplePeriod - 1)
         header.pointee.call_exit = engine.stubs.callInterrupted
         header.pointee.owner = Unmanaged.passUnretained(self).toOpaque()
         if engine.cache != nil {

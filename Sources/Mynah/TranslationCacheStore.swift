@@ -11,6 +11,8 @@ public struct TranslationCacheStore: Sendable {
         public var lastUse: Int
         /// nil when the file is damaged, or of another version.
         public var translations: Int?
+        /// Its translations are regions; of the same guest file another one has the blocks.
+        public var hasRegions: Bool
     }
 
     public let path: String
@@ -34,7 +36,9 @@ public struct TranslationCacheStore: Sendable {
 
     private func files(_ describe: (String) -> CacheDirectory.Description?) -> [File] {
         directory.entries.filter(\.isFile).map {
-            File(name: $0.name, byteCount: $0.byteCount, lastUse: $0.lastUse, translations: describe($0.name)?.blocks)
+            File(
+                name: $0.name, byteCount: $0.byteCount, lastUse: $0.lastUse, translations: describe($0.name)?.blocks,
+                hasRegions: $0.hasRegions)
         }
     }
 

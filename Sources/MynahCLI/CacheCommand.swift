@@ -20,7 +20,8 @@ struct CacheCommand: ParsableCommand {
         func store() throws -> TranslationCacheStore {
             let choice = directory.map { TranslationCacheChoice(text: $0) } ?? .automatic
             guard let store = TranslationCacheStore(choice) else {
-                throw CommandFailure.usage("no cache: it is off, or there is no home directory; name a directory with '--cache DIR'")
+                throw CommandFailure.usage(
+                    "no cache: it is off, or there is no home directory; name a directory with '--cache DIR'")
             }
             return store
         }
@@ -50,12 +51,15 @@ struct CacheCommand: ParsableCommand {
         func run() throws {
             let store = try location.store(), files = store.objection == nil ? store.files : []
             let bytes = files.reduce(0) { $0 + $1.byteCount }, translations = files.reduce(0) { $0 + ($1.translations ?? 0) }
+            let withRegions = files.filter(\.hasRegions), regionBytes = withRegions.reduce(0) { $0 + $1.byteCount }
+            let regions = withRegions.reduce(0) { $0 + ($1.translations ?? 0) }
             let damaged = files.filter { $0.translations == nil }.count
             if json {
                 var fields: [(String, JSONValue)] = [
-                    ("directory", .string(store.path)), ("usable", .boolean(store.objection == nil)), ("files", .integer(files.count)),
-                    ("bytes", .integer(bytes)), ("byteLimit", .integer(TranslationCacheStore.byteLimit)),
-                    ("translations", .integer(translations)), ("damagedFiles", .integer(damaged)),
+                    ("directory", .string(store.path)), ("usable", .boolean(store.objection == nil)),
+                    ("files", .integer(files.count)), ("bytes", .integer(bytes)), ("byteLimit", .integer(TranslationCacheStore.byteLimit)),
+                    ("translations", .integer(translations)), ("regions", .integer(regions)),
+                    ("regionBytes", .integer(regionBytes)), ("damagedFiles", .integer(damaged)),
                 ]
                 if let objection = store.objection { fields.append(("objection", .string(objection))) }
                 if let last = files.last { fields.append(("lastUse", .integer(last.lastUse))) }
@@ -63,14 +67,17 @@ struct CacheCommand: ParsableCommand {
             }
             var text = "directory      \(store.path)\n"
             if let objection = store.objection { text += "not used       \(objection)\n" }
-            text += "size           \(amount(files.count, bytes)), of at most \(withMagnitude(Double(TranslationCacheStore.byteLimit)))B\n"
-            text += "translations   \(translations)\n"
+            let limit = withMagnitude(Double(TranslationCacheStore.byteLimit)), share = Self.share(regionBytes, of: bytes)
+            text += "size           \(amount(files.count, bytes)), of at most \(limit)B\n"
+            text += "translations   \(translations), \(regions) of them regions with \(share) % of the size\n"
             if damaged > 0 { text += "damaged        \(damaged); 'mynah cache verify --remove' removes them\n" }
             if let first = files.first, let last = files.last {
                 text += "last used      \(Self.age(last)) ago, the oldest \(Self.age(first)) ago\n"
             }
             Console.writeOutput(text)
         }
+
+        private static func share(_ part: Int, of whole: Int) -> Int { whole == 0 ? 0 : (part * 100 + whole / 2) / whole }
 
         private static func age(_ file: TranslationCacheStore.File) -> String {
             let hours = max(0, time(nil) - file.lastUse) / 3600
@@ -97,7 +104,9 @@ struct CacheCommand: ParsableCommand {
         func run() throws {
             var limit = TranslationCacheStore.byteLimit
             if let size {
-                do { limit = size == "0" ? 0 : try parseByteCount(size) } catch { throw CommandFailure.usage("'--size': \(error)") }
+                do { limit = size == "0" ? 0 : try parseByteCount(size) } catch {
+                    throw CommandFailure.usage("'--size': \(error)")
+                }
             }
             let removed = try location.usableStore().prune(to: limit)
             Console.writeOutput("removed \(amount(removed.files, removed.bytes))\n")
@@ -105,7 +114,8 @@ struct CacheCommand: ParsableCommand {
     }
 
     struct Verify: ParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "Read every file and say which are damaged; status 1 when some are.")
+        static let configuration = CommandConfiguration(
+            abstract: "Read every file and say which are damaged; status 1 when some are.")
         @OptionGroup var location: Location
         @Flag(help: "Remove the damaged ones.")
         var remove = false

@@ -34,8 +34,6 @@ extension Translator {
         let accesses = softBuffer == nil ? [] : VectorEmitter.accesses(plan)
         guard accesses.count <= VectorEmitter.mostAccesses else { return }
         vectorLoopCount += 1
-        // It refers to the stubs by address.
-        isTied = true
         pending = PendingFloats()
         deferredSlots = 0
         positions.append(GuestPosition(codeOffset: UInt32(truncatingIfNeeded: asm.offset), address: function.entry))
@@ -192,7 +190,7 @@ extension Translator {
 
     private func emitEpilogue(_ plan: VectorLoopPlan) {
         for vector in plan.borrowed { asm.movs(.double, vector, RegisterMap.saved(vector)) }
-        asm.movImmediate(.rdi, stubs.faultExit)
+        asm.lea(.quad, .rdi, asm.memory(at: stubs.faultExit))
         asm.mov(.quad, RegisterMap.header(\.fault_exit), .rdi)
     }
 }

@@ -3,6 +3,7 @@
 import DeviceModel
 import Devices
 import Glibc
+import TestSupport
 import Testing
 
 extension BlockBackend {

@@ -1,4 +1,4 @@
-// A host and a driver for tests: time that stands still, lines that remember, random numbers from a seed.
+// A host and a driver for tests: time that stands still, lines that remember.
 
 import DeviceModel
 import Glibc
@@ -7,23 +7,6 @@ final class ManualClock: Clock {
     var ticks: UInt64 = 0
     var wallStart: UInt64 = 1_700_000_000_000_000_000
     var wallNanoseconds: UInt64 { wallStart &+ ticks &* Timebase.nanosecondsPerTick }
-}
-
-struct SplitMix {
-    private var state: UInt64
-    init(seed: UInt64) { state = seed &* 0xd134_2543_de82_ef95 &+ 0x9e37_79b9_7f4a_7c15 }
-    mutating func next() -> UInt64 {
-        state = state &+ 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ (mixed >> 31)
-    }
-    mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(max(1, bound))) }
-    mutating func bytes(_ count: Int) -> [UInt8] {
-        let words = (0..<(count + 7) / 8).map { _ in next() }
-        return words.withUnsafeBytes { Array($0.prefix(count)) }
-    }
 }
 
 func setting(_ name: String, _ standard: Int) -> Int {

@@ -3,6 +3,7 @@
 
 import DeviceModel
 import Devices
+import TestSupport
 import Testing
 
 @Suite(.serialized) struct HostileDriverTests {

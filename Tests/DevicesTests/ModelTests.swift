@@ -2,6 +2,7 @@
 
 import DeviceModel
 import Devices
+import TestSupport
 import Testing
 
 @Suite struct BusTests {

@@ -3,6 +3,7 @@
 import DeviceModel
 import Devices
 import Glibc
+import TestSupport
 import Testing
 
 /// Field by field, as in the protocol's manual: size of the word, value.

@@ -3,6 +3,7 @@
 
 import DeviceModel
 import Glibc
+import TestSupport
 import Testing
 
 @testable import Devices

@@ -1,6 +1,7 @@
 // States as bytes: CBOR against the examples of RFC 8949, structs there and back, and bytes that nobody vouches for; packed blocks.
 
 import DeviceModel
+import TestSupport
 import Testing
 
 @Suite struct StateValueTests {

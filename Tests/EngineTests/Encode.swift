@@ -64,6 +64,9 @@ struct ItemList {
 
     mutating func jump(to target: Int) { items.append(ProgramItem(content: .jump(0x6f, target: target))) }
 
+    /// Bytes that are not executed.
+    mutating func gap(_ byteCount: Int) { items.append(ProgramItem(content: .padding(byteCount: byteCount))) }
+
     mutating func address(_ register: UInt32, of target: Int) {
         items.append(ProgramItem(content: .address(register: register, target: target)))
     }

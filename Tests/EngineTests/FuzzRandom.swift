@@ -1,22 +1,11 @@
 // Numbers that are the same in every run, and the values at which instructions tend to go wrong.
 
-/// SplitMix64.
+import TestSupport
+
 struct FuzzRandom: RandomNumberGenerator {
-    private var state: UInt64
-    init(seed: UInt64) { state = seed &* 0xd134_2543_de82_ef95 &+ 0x9e37_79b9_7f4a_7c15 }
-
-    mutating func next() -> UInt64 {
-        state = state &+ 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ (mixed >> 31)
-    }
-
-    /// A number below `bound`.
-    mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(bound)) }
-    mutating func chance(oneIn count: Int) -> Bool { below(count) == 0 }
-    mutating func pick<Element>(_ elements: [Element]) -> Element { elements[below(elements.count)] }
+    private var numbers: SplitMix
+    init(seed: UInt64) { numbers = SplitMix(seed: seed) }
+    mutating func next() -> UInt64 { numbers.next() }
 
     private static let integers: [UInt64] = [
         0, 1, ~0, 2, 31, 32, 63, 64, 0x7f, 0x80, 0xff, 0x7fff, 0xffff, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff,

@@ -9,7 +9,7 @@ import Optimizer
 import Synchronization
 import Testing
 
-/// Executors that make regions at once, and the one that they are compared with.
+/// Executors that make regions at once, and the one that they are compared with; and one that takes them from a cache on disk.
 struct RegionExecutors {
     let arena = GuestArena()
     let reference: EngineExecutor
@@ -49,14 +49,36 @@ struct RegionExecutors {
             let made = executor.engine.statistics.regions - before
             #expect(made >= regions, "\(executor.name) \(comment): \(made)", sourceLocation: location)
         }
+        compareFromCache(program, expected, comment, location)
         return expected
+    }
+
+    /// What one engine wrote, another one runs.
+    private func compareFromCache(_ program: GuestProgram, _ expected: Outcome, _ comment: String, _ location: SourceLocation) {
+        let folder = CacheFolder()
+        arena.inode = 1
+        defer { arena.inode = nil }
+        func make() -> EngineExecutor {
+            RegionExecutors.make("regions of an earlier run", arena) {
+                $0.translationCache = TranslationCacheOptions(directory: folder.path)
+            }
+        }
+        let writer = make(), reader = make()
+        _ = writer.run(program, arena)
+        writer.engine.saveTranslations()
+        let actual = reader.run(program, arena), saved = writer.engine.statistics, loaded = reader.engine.statistics.cacheRegions
+        let difference = actual.differences(from: expected)
+        #expect(actual == expected, "\(reader.name) \(comment): \(difference)", sourceLocation: location)
+        // What changed is not kept.
+        let isKept = saved.regions == 0 || saved.invalidations > 0 || saved.cacheRegionsSaved == saved.regions
+        #expect(isKept && (loaded > 0 || saved.cacheRegionsSaved == 0), "\(comment): \(saved)", sourceLocation: location)
     }
 }
 
 /// Two loops, one in the other, whose body branches: more registers than homes, counters x20 (inner) and x21 (outer).
-func nestedLoops(_ body: (inout ItemList) -> Void = { _ in }) -> ItemList {
+func nestedLoops(outer iterations: Int32 = 12, _ body: (inout ItemList) -> Void = { _ in }) -> ItemList {
     var list = ItemList()
-    list.words(Encode.addi(21, 0, 12))
+    list.words(Encode.addi(21, 0, iterations))
     let outer = list.here
     list.words(Encode.addi(20, 0, 9), Encode.addi(22, 22, 3))
     let inner = list.here

@@ -11,61 +11,6 @@ import X86Backend
 
 @testable import Engine
 
-/// A directory for a cache, which goes with the object.
-final class CacheFolder {
-    let path: String
-
-    init() {
-        var name = Array("/tmp/mynah-cache-XXXXXX".utf8CString)
-        path = name.withUnsafeMutableBufferPointer { String(cString: mkdtemp($0.baseAddress!)) }
-    }
-
-    deinit {
-        for name in names { unlink(path + "/" + name) }
-        rmdir(path)
-    }
-
-    var names: [String] {
-        guard let stream = opendir(path) else { return [] }
-        defer { closedir(stream) }
-        var names: [String] = []
-        while let entry = readdir(stream) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if name != "." && name != ".." { names.append(name) }
-        }
-        return names.sorted()
-    }
-
-    /// The only file.
-    var file: String { path + "/" + (names.first ?? "?") }
-
-    func bytes() -> [UInt8] {
-        guard let file = fopen(file, "r") else { return [] }
-        defer { fclose(file) }
-        var bytes = [UInt8](repeating: 0, count: 1 << 20)
-        bytes.removeLast(bytes.count - fread(&bytes, 1, bytes.count, file))
-        return bytes
-    }
-
-    func replace(_ bytes: [UInt8]) {
-        let name = file
-        let file = fopen(name, "w")!
-        fwrite(bytes, 1, bytes.count, file)
-        fclose(file)
-        chmod(name, 0o600)
-    }
-
-    func engine(_ arena: GuestArena, _ change: @escaping (inout EngineConfiguration) -> Void = { _ in }) -> EngineExecutor {
-        let path = path
-        return EngineExecutor("cached", arena) {
-            $0.translationCache = TranslationCacheOptions(directory: path)
-            change(&$0)
-        }
-    }
-}
-
 @Suite struct TranslationCacheTests {
     typealias Change = (inout EngineConfiguration) -> Void
 
@@ -100,7 +45,9 @@ final class CacheFolder {
         }
         let counts = reader.engine.statistics
         #expect(counts.cacheHits > 200 && writer.engine.statistics.cacheSaved > 200, "\(name): \(counts.cacheHits)")
-        if number < 4 { #expect(counts.cacheHits > counts.cacheMisses, "\(name): \(counts.cacheHits), \(counts.cacheMisses) missed") }
+        if number < 4 {
+            #expect(counts.cacheHits > counts.cacheMisses, "\(name): \(counts.cacheHits), \(counts.cacheMisses) missed")
+        }
     }
 
     /// Addresses of the code in comparisons, whose code is moved to align the jump behind it; and deferred, for exits.
@@ -176,16 +123,18 @@ final class CacheFolder {
     @Test func otherTranslatorsHaveFilesOfTheirOwn() {
         let folder = CacheFolder()
         run(folder, saving: true)
-        for change in [{ $0.features = [] }, { $0.optimizations = [] }, { $0.limits.instructions = 3 }, Self.regions] as [Change] {
-            #expect(run(folder, change: change).cacheHits == 0)
-        }
+        let others: [Change] = [{ $0.features = [] }, { $0.optimizations = [] }, { $0.limits.instructions = 3 }, Self.regions]
+        for change in others { #expect(run(folder, change: change).cacheHits == 0) }
         #expect(run(folder).cacheHits > 0)
     }
 
     @Test func whoeverLooksAtTranslationsMakesThem() {
         let folder = CacheFolder()
         run(folder, saving: true)
-        let observers: [Change] = [{ $0.observer = { _ in } }, { $0.translationLimit = 100 }, { $0.policy = .interpreter }, { $0.writesPerfMap = true }, { $0.countsExecutions = true }]
+        let observers: [Change] = [
+            { $0.observer = { _ in } }, { $0.translationLimit = 100 }, { $0.policy = .interpreter }, { $0.writesPerfMap = true },
+            { $0.countsExecutions = true },
+        ]
         for change in observers { #expect(run(folder, change: change).cacheHits == 0) }
     }
 
@@ -208,22 +157,23 @@ final class CacheFolder {
     @Test func damageIsNoticed() {
         let folder = CacheFolder()
         run(folder, saving: true)
-        let whole = folder.bytes()
+        let whole = folder.bytes(.blocks)
         #expect(run(folder).cacheHits > 0)
-        for count in Array(stride(from: 0, to: whole.count, by: max(1, whole.count / 60))) + [1, 8, 103, 104, 105, whole.count - 1] {
-            folder.replace(Array(whole.prefix(count)))
+        let head = CacheFileHeader.byteCount, few = [1, 8, head - 1, head, head + 1, whole.count - 1]
+        for count in Array(stride(from: 0, to: whole.count, by: max(1, whole.count / 60))) + few {
+            folder.replace(.blocks, Array(whole.prefix(count)))
             #expect(run(folder, "\(count) bytes").cacheHits == 0)
         }
-        folder.replace(whole + [0])
+        folder.replace(.blocks, whole + [0])
         #expect(run(folder, "a byte more").cacheHits == 0)
         for place in stride(from: 0, to: whole.count, by: max(1, whole.count / 150)) {
             var bytes = whole
             bytes[place] ^= 1 << UInt8(place % 8)
-            folder.replace(bytes)
+            folder.replace(.blocks, bytes)
             run(folder, "byte \(place)")
         }
         // The next run puts a right one there.
-        folder.replace(Array(whole.prefix(200)))
+        folder.replace(.blocks, Array(whole.prefix(200)))
         run(folder, saving: true)
         #expect(run(folder).cacheHits > 0)
     }
@@ -232,35 +182,7 @@ final class CacheFolder {
     @Test func nonsenseWithARightDigestIsNoticed() throws {
         let folder = CacheFolder()
         run(folder, saving: true)
-        let whole = folder.bytes(), table = CacheFileHeader.byteCount
-        let unit = whole.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: table, as: CacheFileUnit.self) }
-        let header = whole.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: Int(unit.offset), as: CacheUnitHeader.self) }
-        let end = Int(unit.offset) + CacheUnitLayout(header).proofs
-        var refused = 0
-        for place in stride(from: Int(unit.offset), to: end, by: 4) {
-            var bytes = whole
-            for index in 0 ..< 4 { bytes[place + index] = 0xff }
-            bytes.withUnsafeMutableBytes { buffer in
-                var changed = unit
-                changed.digest = mynah_digest(buffer.baseAddress! + Int(unit.offset), Int(unit.byteCount), UInt64(unit.page))
-                buffer.storeBytes(of: changed, toByteOffset: table, as: CacheFileUnit.self)
-                var file = buffer.loadUnaligned(as: CacheFileHeader.self)
-                let count = Int(file.unitCount) * MemoryLayout<CacheFileUnit>.stride
-                file.tableDigest = mynah_digest(buffer.baseAddress! + table, count, file.digest)
-                buffer.storeBytes(of: file, as: CacheFileHeader.self)
-            }
-            folder.replace(bytes)
-            // Not run: what the code does is as its digest says. It is only seen to lie in its place.
-            let name = try #require(folder.names.first)
-            var scratch = CacheScratch()
-            defer { scratch.deallocate() }
-            let file = try #require(CacheDirectory(path: folder.path).file(named: name))
-            guard let read = file.read(0, into: &scratch), read.isConsistent else {
-                refused += 1
-                continue
-            }
-        }
-        #expect(refused > 20)
+        #expect(try folder.refusedNonsense(.blocks) > 20)
     }
 
     // MARK: The directory
@@ -275,10 +197,10 @@ final class CacheFolder {
         }
         chmod(folder.path, 0o700)
         for mode in [0o666, 0o620, 0o602] as [mode_t] {
-            chmod(folder.file, mode)
+            chmod(folder.file(.blocks), mode)
             #expect(run(folder).cacheHits == 0)
         }
-        chmod(folder.file, 0o600)
+        chmod(folder.file(.blocks), 0o600)
         #expect(run(folder).cacheHits > 0)
         #expect(CacheDirectory(path: folder.path).objection == nil)
     }
@@ -288,9 +210,9 @@ final class CacheFolder {
         guard geteuid() == 0 else { return }
         let folder = CacheFolder()
         run(folder, saving: true)
-        chown(folder.file, 4321, 4321)
+        chown(folder.file(.blocks), 4321, 4321)
         #expect(run(folder).cacheHits == 0)
-        chown(folder.file, 0, 0)
+        chown(folder.file(.blocks), 0, 0)
         #expect(run(folder).cacheHits > 0)
         chown(folder.path, 4321, 4321)
         #expect(run(folder, saving: true).cacheHits == 0)
@@ -300,8 +222,8 @@ final class CacheFolder {
     @Test func linksAreNotFollowed() {
         let folder = CacheFolder(), other = CacheFolder()
         run(folder, saving: true)
-        let name = folder.names[0]
-        rename(folder.file, other.path + "/" + name)
+        let name = folder.name(.blocks)
+        rename(folder.file(.blocks), other.path + "/" + name)
         symlink(other.path + "/" + name, folder.path + "/" + name)
         #expect(run(folder).cacheHits == 0)
         #expect(run(other).cacheHits > 0)
@@ -327,14 +249,14 @@ final class CacheFolder {
         let folder = CacheFolder(), directory = CacheDirectory(path: folder.path)
         let content = [UInt8](repeating: 7, count: 1000)
         for number in 0 ..< 10 {
-            let name = "\(number)\(CacheDirectory.suffix)"
+            let name = "\(number)\(CacheContent.blocks.suffix)"
             #expect(content.withUnsafeBytes { directory.write($0, named: name) })
             var times = [timespec(tv_sec: 1000 + number, tv_nsec: 0), timespec(tv_sec: 1000 + number, tv_nsec: 0)]
             utimensat(AT_FDCWD, folder.path + "/" + name, &times, 0)
         }
         #expect(directory.prune(to: 10_000) == (0, 0))
         #expect(directory.prune(to: 8_000) == (3, 3000))
-        #expect(folder.names == (3 ..< 10).map { "\($0)\(CacheDirectory.suffix)" })
+        #expect(folder.names == (3 ..< 10).map { "\($0)\(CacheContent.blocks.suffix)" })
         #expect(directory.clear() == (7, 7000))
         #expect(folder.names.isEmpty)
     }
@@ -357,7 +279,8 @@ final class CacheFolder {
                 }
             }
         }
-        #expect(!folder.names.isEmpty && folder.names.allSatisfy { $0.hasSuffix(CacheDirectory.suffix) && !$0.hasPrefix(".") })
+        let suffix = CacheContent.blocks.suffix
+        #expect(!folder.names.isEmpty && folder.names.allSatisfy { $0.hasSuffix(suffix) && !$0.hasPrefix(".") })
         for name in folder.names { #expect(CacheDirectory(path: folder.path).verify(name) != nil) }
     }
 
@@ -370,7 +293,8 @@ final class CacheFolder {
             var address = start, code: UInt32 = 0
             let positions = (0 ..< 40).map { _ -> GuestPosition in
                 code += random.chance(oneIn: 8) ? UInt32(random.integer() & 0x3ff) : UInt32(random.integer() & 15)
-                address = random.chance(oneIn: 6) ? address &+ random.integer() & ~1 : address &+ (random.chance(oneIn: 2) ? 2 : 4)
+                let step = random.chance(oneIn: 6) ? random.integer() & ~1 : random.chance(oneIn: 2) ? 2 : 4
+                address &+= step
                 let isPending = random.chance(oneIn: 5)
                 let pending = PendingFloats(
                     canonicalNaNs: isPending ? UInt16(truncatingIfNeeded: random.integer()) : 0,
@@ -391,7 +315,8 @@ final class CacheFolder {
         let table = BlockTable(capacity: 16)
         var expected: [BlockKey: Int] = [:], random = FuzzRandom(seed: 4)
         for step in 0 ..< 20_000 {
-            let key = BlockKey(address: (random.integer() % 700) * 2, mode: TranslationMode(rawValue: UInt32(random.integer() & 1)))
+            let mode = TranslationMode(rawValue: UInt32(random.integer() & 1))
+            let key = BlockKey(address: (random.integer() % 700) * 2, mode: mode)
             let value = random.chance(oneIn: 3) ? nil : step
             table[key] = value
             expected[key] = value

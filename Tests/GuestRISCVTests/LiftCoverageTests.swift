@@ -4,24 +4,13 @@
 import Guest
 import GuestRISCV
 import IR
+import TestSupport
 import Testing
 
 /// Numbers that are the same in every run.
-struct LiftRandom: RandomNumberGenerator {
-    private var state: UInt64
-    init(seed: UInt64) { state = seed &+ 0x9e37_79b9_7f4a_7c15 }
-    mutating func next() -> UInt64 {
-        state = state &+ 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ (mixed >> 31)
-    }
-}
-
 extension InstructionRow {
     /// An encoding whose free bits are random; nil when the bits happen to belong to another row.
-    func randomEncoding(_ random: inout LiftRandom) -> UInt32? {
+    func randomEncoding(_ random: inout SplitMix) -> UInt32? {
         let width: UInt32 = byteCount == 2 ? 0xffff : ~0
         let bits = (UInt32(truncatingIfNeeded: random.next()) & ~fixedMask & width) | fixedBits
         return matches(bits) && RISCVDecoder.decode(bits).opcode == opcode ? bits : nil
@@ -35,7 +24,7 @@ extension InstructionRow {
     ]
 
     @Test func everyRowLifts() {
-        var random = LiftRandom(seed: 1)
+        var random = SplitMix(seed: 1)
         for row in RISCVInstructionTable.rows {
             for _ in 0 ..< 100 {
                 guard let bits = row.randomEncoding(&random) else { continue }

@@ -6,6 +6,7 @@ import Foundation
 import Guest
 import GuestRISCV
 import IR
+import TestSupport
 import Testing
 
 extension RISCVOpcode {
@@ -49,7 +50,7 @@ extension RISCVOpcode {
     private static let seed = ProcessInfo.processInfo.environment["MYNAH_FUZZ_SEED"].flatMap(UInt64.init) ?? 0
 
     /// The numbers of one test.
-    private static func random(_ test: UInt64) -> LiftRandom { LiftRandom(seed: seed &* 32 &+ test) }
+    private static func random(_ test: UInt64) -> SplitMix { SplitMix(seed: seed &* 32 &+ test) }
 
     @Test func singleInstructions() {
         var random = LiftFuzzTests.random(7)
@@ -171,7 +172,7 @@ extension RISCVOpcode {
     }
 
     /// A random instruction that neither transfers control nor changes x8, through which memory is accessed.
-    static func computation(_ random: inout LiftRandom) -> UInt32 {
+    static func computation(_ random: inout SplitMix) -> UInt32 {
         while true {
             let row = RISCVInstructionTable.rows[Int(random.next() % UInt64(RISCVInstructionTable.rows.count))]
             guard row.byteCount == 4, !row.opcode.transfersControl, !row.opcode.accessesControlRegister,

@@ -4,6 +4,7 @@ import CHost
 import Guest
 import GuestRISCV
 import IR
+import TestSupport
 
 /// Lets one interpreter run one piece of code after the other.
 private final class ChangingCode: CodeSource {
@@ -132,7 +133,7 @@ final class LiftMachine {
 
 extension LiftMachine.Situation {
     /// Registers and memory with a liking for the values where instructions differ.
-    static func random(at programCounter: UInt64, _ random: inout LiftRandom) -> LiftMachine.Situation {
+    static func random(at programCounter: UInt64, _ random: inout SplitMix) -> LiftMachine.Situation {
         var words = (0 ..< 32).map { _ in integer(&random) } + (0 ..< 32).map { _ in float(&random) }
         words[0] = 0
         words.append(programCounter)
@@ -141,7 +142,7 @@ extension LiftMachine.Situation {
 
     /// The same in all situations: filling it would take most of a test's time.
     private static let memory: [UInt8] = {
-        var random = LiftRandom(seed: 3)
+        var random = SplitMix(seed: 3)
         return (0 ..< LiftMachine.scratchBytes / 8).flatMap { _ in
             withUnsafeBytes(of: random.next() % 2 == 0 ? float(&random) : integer(&random)) { Array($0) }
         }
@@ -151,7 +152,7 @@ extension LiftMachine.Situation {
         0, 1, ~0, 2, 63, 64, 0x7f, 0x80, 0xffff, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff, 0xffff_ffff_8000_0000, 1 << 63, ~0 >> 1,
     ]
 
-    private static func integer(_ random: inout LiftRandom) -> UInt64 {
+    private static func integer(_ random: inout SplitMix) -> UInt64 {
         let bits = random.next()
         switch random.next() % 4 {
         case 0: return integers[Int(bits % UInt64(integers.count))]
@@ -171,7 +172,7 @@ extension LiftMachine.Situation {
         0x5f00_0000, 0xdf00_0000, 0x4f00_0000, 0x4f80_0000, 0x3f00_0000, 0x7f7f_ffff,
     ]
 
-    private static func float(_ random: inout LiftRandom) -> UInt64 {
+    private static func float(_ random: inout SplitMix) -> UInt64 {
         let bits = random.next()
         let box: UInt64 = 0xffff_ffff_0000_0000
         switch random.next() % 7 {

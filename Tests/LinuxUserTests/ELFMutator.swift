@@ -1,29 +1,13 @@
 // Damages ELF programs in the ways that get past the first checks: headers with values near a limit, program headers that
 // contradict each other, cut files, changed code. The same seed gives the same damage.
 
-/// SplitMix64.
-struct MutationRandom {
-    private var state: UInt64
-    init(seed: UInt64) { state = seed &* 0xd134_2543_de82_ef95 &+ 0x9e37_79b9_7f4a_7c15 }
-
-    mutating func next() -> UInt64 {
-        state = state &+ 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ (mixed >> 31)
-    }
-
-    /// A number below `bound`.
-    mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(max(1, bound))) }
-    mutating func pick<Element>(_ elements: [Element]) -> Element { elements[below(elements.count)] }
-}
+import TestSupport
 
 struct ELFMutator {
     private(set) var bytes: [UInt8]
     /// What was done, for the message of a failure.
     private(set) var description = ""
-    private var random: MutationRandom
+    private var random: SplitMix
     private let headerCount: Int
     private let code: Range<Int>
 
@@ -47,7 +31,7 @@ struct ELFMutator {
 
     init(_ original: [UInt8], seed: UInt64) {
         bytes = original
-        random = MutationRandom(seed: seed)
+        random = SplitMix(seed: seed)
         func field(_ offset: Int, _ width: Int) -> Int { (0..<width).reduce(0) { $0 | Int(original[offset + $1]) << (8 * $1) } }
         headerCount = field(56, 2)
         let segment = (0..<headerCount).map { 64 + 56 * $0 }.first { field($0, 4) == 1 && field($0 + 4, 4) & 1 != 0 } ?? 64

@@ -4,6 +4,7 @@ import DeviceModel
 import Engine
 import Glibc
 import GuestRISCV
+import TestSupport
 import Testing
 
 @testable import Machine

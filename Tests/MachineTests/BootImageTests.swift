@@ -1,6 +1,7 @@
 // Kernels and firmware as files: good ones, wrong ones with their messages, and thousands of damaged ones.
 
 import Glibc
+import TestSupport
 import Testing
 
 @testable import Machine

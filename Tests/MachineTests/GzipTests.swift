@@ -1,5 +1,6 @@
 // gzip data as other tools made it, and the same damaged in every way that fits.
 
+import TestSupport
 import Testing
 
 @testable import DeviceModel
@@ -95,18 +96,4 @@ func base64(_ text: String) -> [UInt8] {
         }
     }
     return bytes
-}
-
-struct SplitMix {
-    private var state: UInt64
-    init(seed: UInt64) { state = seed &* 0xd134_2543_de82_ef95 &+ 0x9e37_79b9_7f4a_7c15 }
-    mutating func next() -> UInt64 {
-        state = state &+ 0x9e37_79b9_7f4a_7c15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94d0_49bb_1331_11eb
-        return mixed ^ (mixed >> 31)
-    }
-    mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(max(1, bound))) }
-    mutating func pick<Element>(_ elements: [Element]) -> Element { elements[below(elements.count)] }
 }

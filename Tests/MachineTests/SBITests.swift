@@ -1,5 +1,6 @@
 // The SBI functions against a platform that records what they ask of it.
 
+import TestSupport
 import Testing
 
 @testable import Machine

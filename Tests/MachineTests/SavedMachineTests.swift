@@ -6,6 +6,7 @@ import Devices
 import Engine
 import Glibc
 import Guest
+import TestSupport
 import Testing
 
 @testable import GuestRISCV

@@ -4,6 +4,7 @@ import DeviceModel
 import Devices
 import Engine
 import Glibc
+import TestSupport
 import Testing
 
 @testable import Machine

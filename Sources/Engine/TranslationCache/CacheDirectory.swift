@@ -6,7 +6,6 @@ import Glibc
 
 package struct CacheDirectory {
     package let path: String
-    static let suffix = ".translations"
     private static let temporaryPrefix = ".new-"
     /// Temporary files older than this are left from processes that died.
     private static let abandonedSeconds = 3600
@@ -64,9 +63,9 @@ package struct CacheDirectory {
         guard descriptor >= 0 else { return nil }
         defer { close(descriptor) }
         var status = stat()
-        guard fstat(descriptor, &status) == 0, isSafe(status, S_IFREG), let file = CacheFile(descriptor, Int(status.st_size)) else {
-            return nil
-        }
+        guard let content = CacheContent(ofFile: name), fstat(descriptor, &status) == 0, isSafe(status, S_IFREG),
+            let file = CacheFile(descriptor, Int(status.st_size), content)
+        else { return nil }
         // The time of change is that of the last use, within an hour.
         if time(nil) - status.st_mtim.tv_sec > 3600 { futimens(descriptor, nil) }
         return file
@@ -111,6 +110,8 @@ package struct CacheDirectory {
         package var lastUse: Int
         /// Of the files in the cache; a temporary one is none of them.
         package var isFile: Bool
+        /// Its translations are regions.
+        package var hasRegions: Bool
     }
 
     /// Why the directory is not used; nil when it is, or may be made.
@@ -144,17 +145,21 @@ package struct CacheDirectory {
                 $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
             }
             let isTemporary = name.hasPrefix(temporaryPrefix)
-            guard name.hasSuffix(suffix), isTemporary || !name.hasPrefix(".") else { continue }
+            guard let content = CacheContent(ofFile: name), isTemporary || !name.hasPrefix(".") else { continue }
             var status = stat()
-            guard fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) == 0, status.st_mode & S_IFMT == S_IFREG else { continue }
+            guard fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) == 0, status.st_mode & S_IFMT == S_IFREG else {
+                continue
+            }
             entries.append(
-                Entry(name: name, byteCount: Int(status.st_size), lastUse: Int(status.st_mtim.tv_sec), isFile: !isTemporary))
+                Entry(
+                    name: name, byteCount: Int(status.st_size), lastUse: Int(status.st_mtim.tv_sec), isFile: !isTemporary,
+                    hasRegions: content == .regions))
         }
         return entries.sorted { $0.lastUse < $1.lastUse }
     }
 
-    /// Removes files that were used longest ago until what is left has at most `byteLimit` bytes; when there is too much, an eighth
-    /// less, so that not every program has to do it. Removes what dead processes left, too.
+    /// Removes files that were used longest ago until what is left has at most `byteLimit` bytes; when there is too much, an
+    /// eighth less, so that not every program has to do it. Removes what dead processes left, too.
     /// - Returns: how many files, and bytes, are gone.
     @discardableResult
     package func prune(to byteLimit: Int) -> (files: Int, bytes: Int) {

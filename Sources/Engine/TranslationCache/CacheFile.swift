@@ -30,47 +30,55 @@ struct CacheScratch {
 
 final class CacheFile {
     let header: CacheFileHeader
+    let content: CacheContent
     private let mapping: UnsafeMutableRawPointer
     private let byteCount: Int
-    // SAFETY: `unitCount` records, copied and checked by `init`.
-    private let units: UnsafeMutablePointer<CacheFileUnit>
+    // SAFETY: `unitCount` units and the refused loops, copied and checked by `init`.
+    private let table: UnsafeMutableRawPointer
+    private var units: UnsafeMutablePointer<CacheFileUnit> { table.assumingMemoryBound(to: CacheFileUnit.self) }
     var unitCount: Int { Int(header.unitCount) }
 
-    static let unitLimit = 1 << 20, byteLimit = 1 << 30
+    static let unitLimit = 1 << 20, refusalLimit = 1 << 16, byteLimit = 1 << 30
     /// Smaller files are mapped as a whole at once: a good part of them is used, and faults cost more.
     private static let populatedBytes = 16 << 20
+    private static func flags(_ content: CacheContent, _ byteCount: Int) -> Int32 {
+        MAP_PRIVATE | (content == .blocks && byteCount < CacheFile.populatedBytes ? MAP_POPULATE : 0)
+    }
 
-    /// nil when it is no file of ours, damaged, or does not belong to `byteCount` bytes.
-    init?(_ descriptor: Int32, _ byteCount: Int) {
+    /// nil when it is no file of ours with that content, damaged, or does not belong to `byteCount` bytes.
+    init?(_ descriptor: Int32, _ byteCount: Int, _ content: CacheContent) {
         guard byteCount >= CacheFileHeader.byteCount, byteCount <= CacheFile.byteLimit,
-            let mapping = mmap(nil, byteCount, PROT_READ, MAP_PRIVATE | (byteCount < CacheFile.populatedBytes ? MAP_POPULATE : 0), descriptor, 0), mapping != MAP_FAILED
+            let mapping = mmap(nil, byteCount, PROT_READ, CacheFile.flags(content, byteCount), descriptor, 0),
+            mapping != MAP_FAILED
         else { return nil }
         var header = CacheFileHeader()
         let isRead = withUnsafeMutableBytes(of: &header) { mynah_copy($0.baseAddress!, mapping, $0.count) == 0 }
-        let tableBytes = Int(header.unitCount) * MemoryLayout<CacheFileUnit>.stride
         guard isRead, header.magic == CacheFileHeader.magic, header.version == CacheFileHeader.version,
-            header.digest == CacheFile.digest(of: header), header.byteCount == UInt64(byteCount), header.unitCount <= CacheFile.unitLimit,
-            CacheFileHeader.byteCount + tableBytes <= byteCount
+            header.content == content.rawValue, header.digest == CacheFile.digest(of: header),
+            header.byteCount == UInt64(byteCount), header.unitCount <= CacheFile.unitLimit, header.refusalCount <= CacheFile.refusalLimit,
+            CacheFileHeader.byteCount + header.tableByteCount <= byteCount
         else {
             munmap(mapping, byteCount)
             return nil
         }
-        let units = UnsafeMutablePointer<CacheFileUnit>.allocate(capacity: max(1, Int(header.unitCount)))
-        guard mynah_copy(units, mapping + CacheFileHeader.byteCount, tableBytes) == 0,
-            mynah_digest(units, tableBytes, header.digest) == header.tableDigest
+        let tableBytes = header.tableByteCount
+        let table = UnsafeMutableRawPointer.allocate(byteCount: max(1, tableBytes), alignment: 16)
+        guard mynah_copy(table, mapping + CacheFileHeader.byteCount, tableBytes) == 0,
+            mynah_digest(table, tableBytes, header.digest) == header.tableDigest
         else {
-            units.deallocate()
+            table.deallocate()
             munmap(mapping, byteCount)
             return nil
         }
         self.header = header
-        self.units = units
+        self.content = content
+        self.table = table
         self.mapping = mapping
         self.byteCount = byteCount
     }
 
     deinit {
-        units.deallocate()
+        table.deallocate()
         munmap(mapping, byteCount)
     }
 
@@ -87,6 +95,12 @@ final class CacheFile {
         return units[index]
     }
 
+    /// Loops of which no region was made.
+    var refusals: UnsafeMutableBufferPointer<StoredLoop> {
+        UnsafeMutableBufferPointer(
+            start: (table + header.unitTableByteCount).assumingMemoryBound(to: StoredLoop.self), count: Int(header.refusalCount))
+    }
+
     /// The units of a page.
     func units(of page: UInt32) -> Range<Int> {
         var low = 0, high = unitCount
@@ -99,16 +113,20 @@ final class CacheFile {
         return low ..< end
     }
 
+    /// The unit of a loop's region.
+    func region(_ loop: StoredLoop, page: UInt32) -> Int? { units(of: page).first { self.loop(of: $0) == loop } }
+
+    func loop(of index: Int) -> StoredLoop { StoredLoop(address: unit(index).address, mode: unit(index).mode) }
+
     /// The bytes of a unit; nil when they are damaged. They are gone with the next.
     func bytes(of index: Int, into scratch: inout CacheScratch) -> UnsafeMutableRawBufferPointer? {
         let unit = unit(index), count = Int(unit.byteCount)
-        guard unit.offset <= UInt64(byteCount), count <= byteCount - Int(unit.offset), count >= MemoryLayout<CacheUnitHeader>.size else {
-            return nil
-        }
+        guard unit.offset <= UInt64(byteCount), count <= byteCount - Int(unit.offset), count >= MemoryLayout<CacheUnitHeader>.size
+        else { return nil }
         let bytes = scratch.reserve(count)
-        guard mynah_copy(bytes, mapping + Int(unit.offset), count) == 0, mynah_digest(bytes, count, UInt64(unit.page)) == unit.digest else {
-            return nil
-        }
+        guard mynah_copy(bytes, mapping + Int(unit.offset), count) == 0,
+            mynah_digest(bytes, count, UInt64(unit.page)) == unit.digest
+        else { return nil }
         return UnsafeMutableRawBufferPointer(start: bytes, count: count)
     }
 
@@ -163,7 +181,8 @@ struct CacheUnit {
             guard fits(block.code, block.byteCount, code), block.code & 15 == 0, block.loopEntry < max(1, block.byteCount),
                 fits(block.firstLink, block.linkCount, header.linkCount),
                 fits(block.positions, block.positionByteCount, header.positionByteCount),
-                fits(block.firstRange, block.rangeCount, header.rangeCount), fits(block.firstHome, block.homeCount, header.homeCount),
+                fits(block.firstRange, block.rangeCount, header.rangeCount),
+                fits(block.firstHome, block.homeCount, header.homeCount),
                 fits(block.firstDeferring, block.deferringCount, header.deferringCount),
                 fits(block.firstWrite, block.writeCount, header.writeCount)
             else { return false }

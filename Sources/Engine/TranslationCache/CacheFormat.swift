@@ -1,18 +1,19 @@
-// What a file of the translation cache holds: plain records, in the byte order and layout of this machine; a file is of one build.
+// What a file of the translation cache holds: plain records, in the byte order and layout of this machine; a file is of one
+// build.
 //
-//   header │ table of units, sorted by page │ units
+//   header │ table of units, sorted by page │ refused loops │ units
 //   unit:  header │ blocks │ links │ inline caches │ positions │ deferring code │ deferred writes │ relocations │ ranges │ homes
 //          │ proofs │ proof bytes │ code
 //
-// A file has the translations of one file of the guest; a unit has those that start in one page of it. Addresses of the guest
-// count from the file's first byte, offsets in code from the start of the unit's. The proofs are the guest's bytes that the
-// translations were made of: a unit is used only where the guest's memory holds the same.
+// A file has the translations of one file of the guest: either blocks, a unit for those that start in one page of it, or
+// regions, a unit for each. Addresses of the guest count from the file's first byte, offsets in code from the start of the unit's.
+// The proofs are the guest's bytes that the translations were made of: a unit is used only where the guest's memory holds the same.
 
 import X86Backend
 
 /// The head of a file.
 struct CacheFileHeader {
-    static let magic: UInt64 = 0x6568_6361_6368_796d, version: UInt32 = 1
+    static let magic: UInt64 = 0x6568_6361_6368_796d, version: UInt32 = 2
 
     var magic = CacheFileHeader.magic
     var version = CacheFileHeader.version
@@ -27,12 +28,37 @@ struct CacheFileHeader {
     /// Bytes of this file.
     var byteCount: UInt64 = 0
     var blockCount: UInt64 = 0
-    /// Of the table of units.
+    var content = CacheContent.blocks.rawValue
+    var refusalCount: UInt64 = 0
+    /// Of the table of units, and what follows it.
     var tableDigest: UInt64 = 0
     /// Of the fields before.
     var digest: UInt64 = 0
 
     static let byteCount = MemoryLayout<CacheFileHeader>.stride
+    /// Of the table of units, and of the refused loops.
+    var unitTableByteCount: Int { Int(unitCount) * MemoryLayout<CacheFileUnit>.stride }
+    var tableByteCount: Int { unitTableByteCount + Int(refusalCount) * MemoryLayout<StoredLoop>.stride }
+}
+
+/// What a file has.
+enum CacheContent: UInt64, CaseIterable {
+    case blocks = 0, regions
+
+    /// How the file's name ends.
+    var suffix: String { self == .blocks ? ".translations" : ".regions" }
+
+    init?(ofFile name: String) {
+        guard let content = CacheContent.allCases.first(where: { name.hasSuffix($0.suffix) }) else { return nil }
+        self = content
+    }
+}
+
+/// Where a loop starts.
+struct StoredLoop: Hashable {
+    var address: Int64
+    var mode: UInt32
+    var unused: UInt32 = 0
 }
 
 /// One unit in the table.
@@ -42,7 +68,9 @@ struct CacheFileUnit {
     var blockCount: UInt32
     var offset: UInt64
     var byteCount: UInt32
-    var unused: UInt32 = 0
+    /// Of a region, with its address.
+    var mode: UInt32 = 0
+    var address: Int64 = 0
     var digest: UInt64
 }
 
@@ -84,7 +112,8 @@ struct StoredBlock {
     var deferringCount: UInt32
     var firstWrite: UInt32
     var writeCount: UInt32
-    var unused: UInt32 = 0
+    /// How often a region was made anew, as it lacked ways that were taken.
+    var revision: UInt32 = 0
 }
 
 /// Code, from the start of the block's, in which a fault finds writes deferred.
@@ -140,7 +169,8 @@ struct StoredRelocation {
 
 /// Where the parts of a unit are.
 struct CacheUnitLayout {
-    var blocks = 0, links = 0, caches = 0, positions = 0, deferring = 0, writes = 0, relocations = 0, ranges = 0, homes = 0, proofs = 0, proofBytes = 0, code = 0
+    var blocks = 0, links = 0, caches = 0, positions = 0, deferring = 0, writes = 0, relocations = 0, ranges = 0, homes = 0
+    var proofs = 0, proofBytes = 0, code = 0
     var byteCount = 0
 
     init(_ header: CacheUnitHeader) {

@@ -14,6 +14,8 @@ package struct TranslationCacheOptions: Sendable {
     /// Translations that must be new for a file to be written again: one of so many that it has, and at least `leastNew`.
     package var growth = 50
     package var leastNew = 4
+    /// Bytes of regions that are kept for one file of the guest.
+    package var regionByteLimit = 32 << 20
 
     package init(directory: String, byteLimit: Int = TranslationCacheOptions.defaultByteLimit) {
         self.directory = directory
@@ -68,7 +70,8 @@ extension Engine {
     func cacheIdentity() -> CacheIdentity? {
         guard let build = CacheIdentity.build else { return nil }
         let slots = isa.slots.flatMap { [UInt64(bitPattern: Int64($0.offset)), UInt64($0.type.rawValue)] }
-        let words = build + configuration.words + [UInt64(isa.stateByteCount), UInt64(stubs.byteCount), UInt64(slots.count)] + slots
+        let sizes = [UInt64(isa.stateByteCount), UInt64(stubs.byteCount), UInt64(slots.count)]
+        let words = build + configuration.words + sizes + slots
         return CacheIdentity(words, UnsafeRawBufferPointer(start: nil, count: 0))
     }
 }

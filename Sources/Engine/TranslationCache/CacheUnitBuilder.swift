@@ -37,36 +37,40 @@ final class CacheUnitBuilder {
     /// - Parameters:
     ///   - firstLink: the number of its first link in the engine; `firstCache` is that of its first inline cache.
     ///   - bytes: the code as it was made.
+    ///   - revision: see `StoredBlock.revision`.
     ///   - guest: puts the bytes of a range of guest code behind others; false when that is not possible.
     /// - Returns: false when it was not added.
     func add(
         _ key: BlockKey, _ firstLink: Int, _ firstCache: Int, _ guestRanges: [Range<UInt64>], _ instructionCount: Int,
-        _ translation: Translation, _ bytes: UnsafeRawBufferPointer, guest: (Range<UInt64>, inout [UInt8]) -> Bool
+        _ translation: Translation, _ bytes: UnsafeRawBufferPointer, revision: UInt32 = 0,
+        guest: (Range<UInt64>, inout [UInt8]) -> Bool
     ) -> Bool {
         let guestCount = guestBytes.count
         for range in guestRanges where !guest(range, &guestBytes) {
             guestBytes.removeSubrange(guestCount...)
             return false
         }
-        let start = UInt32(code.count), ownLink = UInt32(links.count), ownCache = UInt32(caches.count), block = UInt32(blocks.count)
+        let start = UInt32(code.count), ownLink = UInt32(links.count), ownCache = UInt32(caches.count)
+        let block = UInt32(blocks.count)
         let entry = translation.entry
         code.append(contentsOf: bytes)
         while code.count & 15 != 0 { code.append(0xcc) }
         relocate(
             translation.relocations, start, stubs: UInt32(truncatingIfNeeded: entry &- codeStart),
-            links: (UInt32(truncatingIfNeeded: firstLink) &- ownLink) << 3, caches: (UInt32(truncatingIfNeeded: firstCache) &- ownCache) << 3)
+            links: (UInt32(truncatingIfNeeded: firstLink) &- ownLink) << 3,
+            caches: (UInt32(truncatingIfNeeded: firstCache) &- ownCache) << 3)
         @inline(__always) func offset(_ address: UInt64) -> UInt32 { start &+ UInt32(truncatingIfNeeded: address &- entry) }
         for link in translation.links {
             links.append(
                 StoredLink(
-                    target: distance(link.target), field: link.field == 0 ? StoredLink.noField : offset(link.field), stub: offset(link.stub),
-                    kind: link.kind.rawValue, isBackward: link.isBackward ? 1 : 0, isTaken: 0, block: block))
+                    target: distance(link.target), field: link.field == 0 ? StoredLink.noField : offset(link.field),
+                    stub: offset(link.stub), kind: link.kind.rawValue, isBackward: link.isBackward ? 1 : 0, isTaken: 0, block: block))
         }
         for cache in translation.caches {
             caches.append(
                 StoredCache(
-                    address: distance(cache.address), target: offset(cache.target), hit: offset(cache.hit), miss: offset(cache.miss),
-                    lookup: offset(cache.lookup)))
+                    address: distance(cache.address), target: offset(cache.target), hit: offset(cache.hit),
+                    miss: offset(cache.miss), lookup: offset(cache.lookup)))
         }
         let firstPosition = positions.count, firstRange = ranges.count, firstHome = homes.count
         EncodedPositions.append(translation.positions, of: key.address, to: &positions)
@@ -93,7 +97,7 @@ final class CacheUnitBuilder {
                 rangeCount: UInt32(guestRanges.count), homeCount: UInt32(homes.count - firstHome), firstHome: UInt32(firstHome),
                 instructionCount: UInt32(instructionCount), firstDeferring: UInt32(firstDeferring),
                 deferringCount: UInt32(deferringCode.count - firstDeferring), firstWrite: UInt32(firstWrite),
-                writeCount: UInt32(deferredWrites.count - firstWrite)))
+                writeCount: UInt32(deferredWrites.count - firstWrite), revision: revision))
         keys.append(key)
         firstLinks.append(firstLink)
         return true
@@ -115,8 +119,8 @@ final class CacheUnitBuilder {
             }
         }
         for relocation in list {
-            relocations.append(
-                StoredRelocation(bits: (start + relocation.offset) << StoredRelocation.kindBits | UInt32(relocation.kind.rawValue)))
+            let place = (start + relocation.offset) << StoredRelocation.kindBits
+            relocations.append(StoredRelocation(bits: place | UInt32(relocation.kind.rawValue)))
         }
     }
 
@@ -160,15 +164,17 @@ final class CacheUnitBuilder {
         let header = CacheUnitHeader(
             blockCount: UInt32(blocks.count), linkCount: UInt32(links.count), cacheCount: UInt32(caches.count),
             positionByteCount: UInt32(positions.count), deferringCount: UInt32(deferringCode.count),
-            writeCount: UInt32(deferredWrites.count), relocationCount: UInt32(relocations.count), rangeCount: UInt32(ranges.count),
-            homeCount: UInt32(homes.count), proofCount: UInt32(proofs.ranges.count), proofByteCount: UInt32(proofs.bytes.count),
+            writeCount: UInt32(deferredWrites.count), relocationCount: UInt32(relocations.count),
+            rangeCount: UInt32(ranges.count), homeCount: UInt32(homes.count), proofCount: UInt32(proofs.ranges.count), proofByteCount: UInt32(proofs.bytes.count),
             codeByteCount: UInt32(code.count))
         let layout = CacheUnitLayout(header)
         var result = [UInt8](repeating: 0, count: layout.byteCount)
         result.withUnsafeMutableBytes { bytes in
             bytes.storeBytes(of: header, as: CacheUnitHeader.self)
             func put<Record>(_ records: [Record], at offset: Int) {
-                records.withUnsafeBytes { if !$0.isEmpty { UnsafeMutableRawBufferPointer(rebasing: bytes[offset...]).copyMemory(from: $0) } }
+                records.withUnsafeBytes { records in
+                    if !records.isEmpty { UnsafeMutableRawBufferPointer(rebasing: bytes[offset...]).copyMemory(from: records) }
+                }
             }
             put(blocks, at: layout.blocks)
             put(links, at: layout.links)

@@ -24,7 +24,8 @@ extension Engine {
     func hasTranslation(_ address: UInt64, _ mode: TranslationMode) -> Bool {
         locked {
             let key = BlockKey(address: address, mode: mode)
-            return blockOfKey[key] != nil || cachedBlock(key) != nil || cache?.group(at: address, memory).map { $0.eagerCount > 0 } ?? false
+            if blockOfKey[key] != nil || cachedBlock(key) != nil { return true }
+            return cache?.group(at: address, memory).map { $0.eagerCount > 0 } ?? false
         }
     }
 
@@ -32,19 +33,36 @@ extension Engine {
     func isWanted(_ address: UInt64) -> Bool { cache?.group(at: address, memory)?.spendEager() ?? false }
 
     private func load(_ number: Int, of file: CacheFile, _ group: CodeGroup, _ cache: TranslationCache) {
-        guard let unit = file.read(number, into: &cache.scratch), unit.isConsistent else {
-            counters.cacheRefusals += 1
-            return
+        guard let unit = readyUnit(number, of: file, group, cache) else { return }
+        let places = addTables(of: unit, group)
+        for stored in unit.blocks {
+            let key = key(of: stored, group), index = blocks.count, isNew = blockOfKey[key] == nil
+            blocks.append(block(stored, key, of: unit, places))
+            blocks[index].isValid = isNew
+            guard isNew else { continue }
+            noteStored(index)
+            counters.cacheHits += 1
         }
-        // Never empties the code cache for it.
-        guard code.byteCount - codeUsed >= Int(unit.header.codeByteCount) + 64 << 10, isProved(unit, group, cache), relocate(unit, group)
+        connectTaken(unit, places.firstLink)
+    }
+
+    /// A unit that may be put into the code cache as it is; nil when it is damaged, of other code than the guest has, or too
+    /// large. The next one takes its place.
+    func readyUnit(_ number: Int, of file: CacheFile, _ group: CodeGroup, _ cache: TranslationCache) -> CacheUnit? {
+        guard let unit = file.read(number, into: &cache.scratch), unit.isConsistent,
+            // Never empties the code cache for it.
+            code.byteCount - codeUsed >= Int(unit.header.codeByteCount) + 64 << 10, isProved(unit, group, cache),
+            relocate(unit, group)
         else {
             counters.cacheRefusals += 1
-            return
+            return nil
         }
-        install(unit, group)
-        counters.cacheUnits += 1
         counters.cacheBytes += Int(file.unit(number).byteCount)
+        return unit
+    }
+
+    func key(of stored: StoredBlock, _ group: CodeGroup) -> BlockKey {
+        BlockKey(address: group.origin.base &+ UInt64(bitPattern: stored.address), mode: TranslationMode(rawValue: stored.mode))
     }
 
     // MARK: Guest bytes
@@ -70,17 +88,25 @@ extension Engine {
                 let bytes = cache.guestBytes.reserve(Int(upper - start))
                 guard copyGuest(start, Int(upper - start), to: bytes) else { return false }
             }
-            guard memcmp(cache.guestBytes.bytes + Int(start - copied.lowerBound), proof, Int(range.byteCount)) == 0 else { return false }
+            let bytes = cache.guestBytes.bytes + Int(start - copied.lowerBound)
+            guard memcmp(bytes, proof, Int(range.byteCount)) == 0 else { return false }
             proof += Int(range.byteCount)
         }
         return true
     }
 
     /// Guest code as it is in memory; false when it cannot be read.
-    func copyGuest(_ address: UInt64, _ byteCount: Int, to bytes: UnsafeMutableRawPointer) -> Bool {
-        guard byteCount > 0 else { return true }
-        guard let window = memory.codeWindow(at: GuestAddress(address)), window.end - address >= UInt64(byteCount) else { return false }
-        return mynah_copy(bytes, window.host + Int(address - window.start), byteCount) == 0
+    /// - Parameter source: where the code is read, if not in the guest's memory: see `CodeSnapshot`.
+    func copyGuest(_ address: UInt64, _ byteCount: Int, from source: CodeSource? = nil, to bytes: UnsafeMutableRawPointer) -> Bool {
+        var done = 0
+        while done < byteCount {
+            let place = address + UInt64(done)
+            guard let window = (source ?? memory).codeWindow(at: GuestAddress(place)), window.end > place else { return false }
+            let count = Int(min(window.end - place, UInt64(byteCount - done)))
+            guard mynah_copy(bytes + done, window.host + Int(place - window.start), count) == 0 else { return false }
+            done += count
+        }
+        return true
     }
 
     // MARK: Code
@@ -92,7 +118,9 @@ extension Engine {
         let linkNumber = UInt32(truncatingIfNeeded: links.count) << 3, cacheNumber = UInt32(truncatingIfNeeded: caches.count) << 3
         for relocation in unit.relocations {
             let offset = Int(relocation.bits >> StoredRelocation.kindBits)
-            guard let kind = Relocation.Kind(rawValue: UInt8(relocation.bits & 7)), UInt64(offset + kind.byteCount) <= count else { return false }
+            guard let kind = Relocation.Kind(rawValue: UInt8(relocation.bits & 7)), UInt64(offset + kind.byteCount) <= count else {
+                return false
+            }
             let field = bytes + offset
             switch kind {
             case .guestAddress: field.storeBytes(of: field.loadUnaligned(as: UInt64.self) &+ base, as: UInt64.self)
@@ -107,15 +135,28 @@ extension Engine {
 
     // MARK: Tables
 
-    private func install(_ unit: CacheUnit, _ group: CodeGroup) {
+    /// Where what a unit has went.
+    struct UnitPlaces {
+        /// Executable address of its code.
+        var code: UInt64
+        var firstLink: Int
+        var firstRange: Int
+        var firstPosition: Int
+        var firstDeferring: Int
+        var firstWrite: Int
+    }
+
+    /// Puts the unit's code, and all that its translations refer to, behind what is there.
+    func addTables(of unit: CacheUnit, _ group: CodeGroup) -> UnitPlaces {
         let base = group.origin.base
         let start = code.executable + UInt64(codeUsed)
-        let firstLink = links.count, firstRange = codeRanges.count, firstPosition = stored.positions.count
-        let firstDeferring = stored.deferringCode.count, firstWrite = stored.deferredWrites.count
+        let places = UnitPlaces(
+            code: start, firstLink: links.count, firstRange: codeRanges.count, firstPosition: stored.positions.count,
+            firstDeferring: stored.deferringCode.count, firstWrite: stored.deferredWrites.count)
         stored.positions.append(contentsOf: unit.positions)
         stored.deferringCode.append(contentsOf: unit.deferringCode)
         stored.deferredWrites.append(contentsOf: unit.deferredWrites)
-        // SAFETY: `load` has seen that there is room.
+        // SAFETY: `readyUnit` has seen that there is room.
         (code.writable + codeUsed).copyMemory(from: unit.code, byteCount: Int(unit.header.codeByteCount))
         codeUsed += (Int(unit.header.codeByteCount) + 15) & ~15
         for link in unit.links {
@@ -130,33 +171,37 @@ extension Engine {
         for cache in unit.caches {
             caches.append(
                 InlineCache(
-                    address: base &+ UInt64(bitPattern: cache.address), target: start + UInt64(cache.target), hit: start + UInt64(cache.hit),
-                    miss: start + UInt64(cache.miss), lookup: start + UInt64(cache.lookup)))
+                    address: base &+ UInt64(bitPattern: cache.address), target: start + UInt64(cache.target),
+                    hit: start + UInt64(cache.hit), miss: start + UInt64(cache.miss), lookup: start + UInt64(cache.lookup)))
         }
         for range in unit.ranges {
             let lower = base &+ UInt64(bitPattern: range.start)
             codeRanges.append(lower ..< lower &+ UInt64(range.byteCount))
         }
-        for block in unit.blocks {
-            let key = BlockKey(address: base &+ UInt64(bitPattern: block.address), mode: TranslationMode(rawValue: block.mode))
-            let entry = start + UInt64(block.code), index = blocks.count, isNew = blockOfKey[key] == nil
-            let range = firstRange + Int(block.firstRange) ..< firstRange + Int(block.firstRange + block.rangeCount)
-            var translated = TranslatedBlock(
-                key: key, entry: entry, innerEntry: entry, loopEntry: entry + UInt64(block.loopEntry), byteCount: Int(block.byteCount), ranges: range,
-                firstLink: firstLink + Int(block.firstLink), linkCount: Int(block.linkCount),
-                positions: firstPosition + Int(block.positions) ..< firstPosition + Int(block.positions + block.positionByteCount),
-                homes: homes(of: block, unit),
-                deferringCode: firstDeferring + Int(block.firstDeferring) ..< firstDeferring + Int(block.firstDeferring + block.deferringCount))
-            translated.isStored = true
-            translated.firstStoredWrite = firstWrite + Int(block.firstWrite)
-            translated.isValid = isNew
-            blocks.append(translated)
-            guard isNew else { continue }
-            blockOfKey[key] = index
-            for range in codeRanges[range] { note(range, of: index) }
-            counters.cacheHits += 1
+        counters.cacheUnits += 1
+        return places
+    }
+
+    func block(_ stored: StoredBlock, _ key: BlockKey, of unit: CacheUnit, _ places: UnitPlaces) -> TranslatedBlock {
+        func range(_ first: UInt32, _ count: UInt32, from start: Int) -> Range<Int> {
+            start + Int(first) ..< start + Int(first + count)
         }
-        connectTaken(unit, firstLink)
+        let entry = places.code + UInt64(stored.code)
+        var result = TranslatedBlock(
+            key: key, entry: entry, innerEntry: entry, loopEntry: entry + UInt64(stored.loopEntry),
+            byteCount: Int(stored.byteCount), ranges: range(stored.firstRange, stored.rangeCount, from: places.firstRange),
+            firstLink: places.firstLink + Int(stored.firstLink), linkCount: Int(stored.linkCount),
+            positions: range(stored.positions, stored.positionByteCount, from: places.firstPosition), homes: homes(of: stored, unit),
+            deferringCode: range(stored.firstDeferring, stored.deferringCount, from: places.firstDeferring))
+        result.isStored = true
+        result.firstStoredWrite = places.firstWrite + Int(stored.firstWrite)
+        return result
+    }
+
+    /// The block is what runs at its key from now on, until its guest code changes.
+    func noteStored(_ index: Int) {
+        blockOfKey[blocks[index].key] = index
+        for range in codeRanges[blocks[index].ranges] { note(range, of: index) }
     }
 
     private func homes(of block: StoredBlock, _ unit: CacheUnit) -> [Home] {
@@ -167,7 +212,7 @@ extension Engine {
     }
 
     /// Ways that an earlier run took are open from the start, as far as what they lead to is here.
-    private func connectTaken(_ unit: CacheUnit, _ firstLink: Int) {
+    func connectTaken(_ unit: CacheUnit, _ firstLink: Int) {
         let stored = unit.links, owners = unit.blocks
         for number in stored.indices where stored[number].isTaken != 0 {
             let link = firstLink + number, mode = TranslationMode(rawValue: owners[Int(stored[number].block)].mode)

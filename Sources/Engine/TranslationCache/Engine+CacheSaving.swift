@@ -1,5 +1,5 @@
-// Giving translations to the cache on disk: what is made is kept aside as it was before anything was patched, and written when the
-// program ends or executes another.
+// Giving translations to the cache on disk: what is made is kept aside as it was before anything was patched, and written when
+// the program ends or executes another.
 
 import CHost
 import Guest
@@ -11,23 +11,38 @@ extension Engine {
     func keepForCache(
         _ index: Int, _ ranges: [Range<UInt64>], _ instructionCount: Int, _ translation: Translation, _ version: UInt64
     ) {
-        guard let cache, !translation.isTied, !ranges.isEmpty else { return }
-        let block = blocks[index]
-        guard let group = cache.group(at: block.key.address, memory) else { return }
-        let mapping = group.origin.range
-        for range in ranges where range.isEmpty || range.lowerBound < mapping.lowerBound || range.upperBound > mapping.upperBound { return }
+        guard let group = groupToKeep(index, ranges, translation) else { return }
         counters.cacheMisses += 1
-        let code = UnsafeRawBufferPointer(start: code.writable + Int(translation.entry - code.executable), count: translation.byteCount)
-        let isAdded = group.builder(for: group.page(of: block.key.address), codeStart: self.code.executable).add(
-            block.key, block.firstLink, caches.count - translation.caches.count, ranges, instructionCount, translation, code
+        let builder = group.builder(for: group.page(of: blocks[index].key.address), codeStart: code.executable)
+        if keep(index, ranges, instructionCount, translation, version, in: builder, of: group) { group.notePending() }
+    }
+
+    /// What the cache has to do with a new translation; nil when nothing. Holds the lock.
+    func groupToKeep(_ index: Int, _ ranges: [Range<UInt64>], _ translation: Translation) -> CodeGroup? {
+        guard let cache, !translation.isTied, !ranges.isEmpty else { return nil }
+        guard let group = cache.group(at: blocks[index].key.address, memory) else { return nil }
+        return ranges.allSatisfy(group.contains) ? group : nil
+    }
+
+    /// Puts a new translation into what becomes a unit; false when the guest's code is not what it was made of. Holds the lock.
+    func keep(
+        _ index: Int, _ ranges: [Range<UInt64>], _ instructionCount: Int, _ translation: Translation, _ version: UInt64,
+        in builder: CacheUnitBuilder, of group: CodeGroup, revision: UInt32 = 0, from source: CodeSource? = nil
+    ) -> Bool {
+        guard let cache else { return false }
+        let block = blocks[index]
+        let start = code.writable + Int(translation.entry - code.executable)
+        let code = UnsafeRawBufferPointer(start: start, count: translation.byteCount)
+        return builder.add(
+            block.key, block.firstLink, caches.count - translation.caches.count, ranges, instructionCount, translation, code,
+            revision: revision
         ) { range, bytes in
             let place = cache.guestBytes.reserve(range.count)
-            guard copyGuest(range.lowerBound, range.count, to: place) else { return false }
+            guard copyGuest(range.lowerBound, range.count, from: source, to: place) else { return false }
             bytes.append(contentsOf: UnsafeRawBufferPointer(start: place, count: range.count))
             // What was lifted and what was copied are the same: nobody could write there in between.
             return memory.codeVersion == version && memory.codeOrigin(at: range.lowerBound) == group.origin
         }
-        if isAdded { group.notePending() }
     }
 
     /// Writes to the cache what this run added to it, if it is worth it. Nothing happens when that is not possible.
@@ -36,9 +51,12 @@ extension Engine {
         locked {
             guard let cache else { return }
             var isChanged = false
-            for group in cache.groups where isWorthSaving(group, cache.options) {
-                isChanged = save(group, cache) || isChanged
-                group.dropPending()
+            for group in cache.groups {
+                if isWorthSaving(group, cache.options) {
+                    isChanged = save(group, cache) || isChanged
+                    group.dropPending()
+                }
+                isChanged = saveRegions(group, cache) || isChanged
             }
             if isChanged { cache.directory.prune(to: cache.options.byteLimit) }
         }
@@ -51,7 +69,7 @@ extension Engine {
 
     private func save(_ group: CodeGroup, _ cache: TranslationCache) -> Bool {
         // Another process may have written since.
-        let file = cache.file(of: group.origin, group.name)
+        let file = cache.file(of: group.origin, .blocks)
         var added: [NewUnit] = []
         for (page, builder) in group.pending where builder.blockCount > 0 {
             let known = file.map { keys(in: $0, page, group, &cache.scratch) } ?? []
@@ -60,7 +78,8 @@ extension Engine {
             added.append(NewUnit(page: page, blockCount: builder.blockCount, bytes: builder.finish { self.linkedTo[$0] >= 0 }))
         }
         guard !added.isEmpty, let bytes = contents(file, added, group, cache) else { return false }
-        guard bytes.withUnsafeBytes({ cache.directory.write($0, named: group.name) }) else { return false }
+        let name = cache.name(of: group.origin, .blocks)
+        guard bytes.withUnsafeBytes({ cache.directory.write($0, named: name) }) else { return false }
         counters.cacheSaved += added.reduce(0) { $0 + $1.blockCount }
         return true
     }
@@ -69,54 +88,21 @@ extension Engine {
         var result: Set<BlockKey> = []
         for number in file.units(of: page) {
             guard let unit = file.read(number, into: &scratch) else { continue }
-            for block in unit.blocks {
-                result.insert(BlockKey(address: group.origin.base &+ UInt64(bitPattern: block.address), mode: .init(rawValue: block.mode)))
-            }
+            for block in unit.blocks { result.insert(key(of: block, group)) }
         }
         return result
     }
 
     /// A file of the old units that are whole, and the new ones.
     private func contents(_ old: CacheFile?, _ added: [NewUnit], _ group: CodeGroup, _ cache: TranslationCache) -> [UInt8]? {
-        let unitCount = (old?.unitCount ?? 0) + added.count
-        let bodyStart = (CacheFileHeader.byteCount + unitCount * MemoryLayout<CacheFileUnit>.stride + 15) & ~15
-        var units: [CacheFileUnit] = []
-        var result = [UInt8](repeating: 0, count: bodyStart)
-        result.reserveCapacity(Int(old?.header.byteCount ?? 0) + bodyStart + added.reduce(0) { $0 + $1.bytes.count })
-        func add(_ page: UInt32, _ blocks: UInt32, _ digest: UInt64, _ bytes: UnsafeRawBufferPointer) {
-            units.append(
-                CacheFileUnit(page: page, blockCount: blocks, offset: UInt64(result.count), byteCount: UInt32(bytes.count), digest: digest))
-            result.append(contentsOf: bytes)
-        }
-        for number in 0 ..< (old?.unitCount ?? 0) {
-            guard let old, let bytes = old.bytes(of: number, into: &cache.scratch) else { continue }
-            let unit = old.unit(number)
-            add(unit.page, unit.blockCount, unit.digest, UnsafeRawBufferPointer(bytes))
-        }
+        let oldCount = old?.unitCount ?? 0, byteCount = Int(old?.header.byteCount ?? 0) + added.reduce(0) { $0 + $1.bytes.count }
+        var writer = CacheFileWriter(.blocks, unitCount: oldCount + added.count, unitByteCount: byteCount)
+        if let old { for number in 0 ..< oldCount { writer.add(number, of: old, &cache.scratch) } }
         for unit in added {
-            unit.bytes.withUnsafeBytes {
-                add(unit.page, UInt32(unit.blockCount), mynah_digest($0.baseAddress!, $0.count, UInt64(unit.page)), $0)
-            }
+            let entry = CacheFileUnit(page: unit.page, blockCount: UInt32(unit.blockCount), offset: 0, byteCount: 0, digest: 0)
+            unit.bytes.withUnsafeBytes { writer.add(entry, $0) }
         }
-        guard units.count <= CacheFile.unitLimit, result.count <= CacheFile.byteLimit else { return nil }
-        units.sort { $0.page < $1.page }
-        var header = CacheFileHeader()
-        header.unitCount = UInt32(units.count)
-        header.identity = cache.identity
-        header.device = group.origin.device
-        header.inode = group.origin.inode
-        header.sourceByteCount = group.origin.byteCount
-        header.sourceModified = group.origin.modified
-        header.base = CodeGroup.fixedBase(of: group.origin)
-        header.byteCount = UInt64(result.count)
-        header.blockCount = units.reduce(0) { $0 + UInt64($1.blockCount) }
-        header.digest = CacheFile.digest(of: header)
-        header.tableDigest = units.withUnsafeBytes { mynah_digest($0.baseAddress!, $0.count, header.digest) }
-        result.withUnsafeMutableBytes { bytes in
-            withUnsafeBytes(of: header) { bytes.copyMemory(from: $0) }
-            units.withUnsafeBytes { UnsafeMutableRawBufferPointer(rebasing: bytes[CacheFileHeader.byteCount...]).copyMemory(from: $0) }
-        }
-        return result
+        return writer.finish(group.origin, cache.identity)
     }
 }
 

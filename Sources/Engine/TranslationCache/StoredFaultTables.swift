@@ -24,6 +24,7 @@ struct StoredFaultTables {
             return (guest, block.homes, [])
         }
         let first = block.firstStoredWrite + Int(code.firstWrite)
-        return (guest, block.homes, deferredWrites[first ..< first + Int(code.writeCount)].compactMap { $0.write(of: address) }[...])
+        let writes = deferredWrites[first ..< first + Int(code.writeCount)].compactMap { $0.write(of: address) }
+        return (guest, block.homes, writes[...])
     }
 }

@@ -8,7 +8,7 @@ import X86Backend
 /// A mapping of a file of the guest, and what the cache has for it.
 final class CodeGroup {
     let origin: CodeOrigin
-    let name: String
+    let regions = RegionStore()
     private(set) var file: CacheFile?
     /// A bit for each page of the mapping whose units were looked for.
     private var tried: [UInt64]
@@ -19,9 +19,8 @@ final class CodeGroup {
     /// and a part of it more each time becomes what the cache has.
     private(set) var eagerCount: Int
 
-    init(_ origin: CodeOrigin, name: String, file: CacheFile?) {
+    init(_ origin: CodeOrigin, file: CacheFile?) {
         self.origin = origin
-        self.name = name
         self.file = file
         let known = Int(file?.header.blockCount ?? 0)
         eagerCount = known == 0 ? 0 : max(CodeGroup.leastEager, known / CodeGroup.eagerPart)
@@ -63,10 +62,22 @@ final class CodeGroup {
     func reset() {
         for index in tried.indices { tried[index] = 0 }
         dropPending()
+        regions.reset()
+    }
+
+    /// Whether code in the range is of this mapping.
+    func contains(_ range: Range<UInt64>) -> Bool {
+        !range.isEmpty && range.lowerBound >= origin.range.lowerBound && range.upperBound <= origin.range.upperBound
+    }
+
+    func loop(_ key: BlockKey) -> StoredLoop {
+        StoredLoop(address: Int64(bitPattern: key.address &- origin.base), mode: key.mode.rawValue)
     }
 
     /// Number of the address's page in the guest's file.
-    func page(of address: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: (address &- origin.base) >> 12) }
+    func page(of address: UInt64) -> UInt32 { page(of: Int64(bitPattern: address &- origin.base)) }
+    func page(of loop: StoredLoop) -> UInt32 { page(of: loop.address) }
+    private func page(of distance: Int64) -> UInt32 { UInt32(truncatingIfNeeded: distance >> 12) }
 
     /// Where code must be that has addresses in it which do not say so; 0 for anywhere. See `Function.isMovable`.
     static func fixedBase(of origin: CodeOrigin) -> UInt64 {
@@ -107,27 +118,26 @@ final class TranslationCache {
             return known
         }
         guard let origin = memory.codeOrigin(at: address) else { return nil }
-        let name = name(of: origin)
-        guard departures[name, default: 0] < TranslationCache.departureLimit else { return nil }
-        let group = CodeGroup(origin, name: name, file: file(of: origin, name))
+        guard departures[name(of: origin, .blocks), default: 0] < TranslationCache.departureLimit else { return nil }
+        let group = CodeGroup(origin, file: file(of: origin, .blocks))
         groups.append(group)
         recent = group
         return group
     }
 
-    private func name(of origin: CodeOrigin) -> String {
+    func name(of origin: CodeOrigin, _ content: CacheContent) -> String {
         let words = [origin.device, origin.inode, origin.byteCount, origin.modified, CodeGroup.fixedBase(of: origin)]
         let digest = CacheIdentity(words + [identity.low, identity.high], UnsafeRawBufferPointer(start: nil, count: 0))
         let digits = [digest.high, digest.low].map { word in
             let text = String(word, radix: 16)
             return String(repeating: "0", count: 16 - text.utf8.count) + text
         }
-        return digits.joined() + CacheDirectory.suffix
+        return digits.joined() + content.suffix
     }
 
     /// The file that is there now, when it is the right one.
-    func file(of origin: CodeOrigin, _ name: String) -> CacheFile? {
-        guard let file = directory.file(named: name) else { return nil }
+    func file(of origin: CodeOrigin, _ content: CacheContent) -> CacheFile? {
+        guard let file = directory.file(named: name(of: origin, content)) else { return nil }
         let header = file.header
         let isRight = header.identity == identity && header.device == origin.device && header.inode == origin.inode
             && header.sourceByteCount == origin.byteCount && header.sourceModified == origin.modified
@@ -140,7 +150,7 @@ final class TranslationCache {
         recent = nil
         groups.removeAll { group in
             guard group.origin.range.overlaps(range) else { return false }
-            departures[group.name, default: 0] += 1
+            departures[name(of: group.origin, .blocks), default: 0] += 1
             return true
         }
     }
@@ -152,6 +162,9 @@ final class TranslationCache {
 
     /// A child process leaves to its parent what the parent translated.
     func dropPending() {
-        for group in groups { group.dropPending() }
+        for group in groups {
+            group.dropPending()
+            group.regions.dropPending()
+        }
     }
 }
