@@ -14,15 +14,20 @@ import X86Backend
             slots: slots, hotIntegers: Array(0 ..< 10), hotFloats: Array(RandomBlock.integerSlots ..< RandomBlock.integerSlots + 8),
             programCounterOffset: Int32(RandomBlock.slotTypes.count * 8))
         let code = try ExecutableMemory(byteCount: 1 << 20)
+        let ranges = SoftRangeLayout(
+            slots: 2048, slotCount: 8, records: 1040, epoch: 1048, fills: 1056, low: 0, starts8: 8, starts256: 16, starts4096: 24,
+            distance: 32, host: 40, readEpoch: 48, writeEpoch: 52, patience: 56)
+        let buffer = SoftBuffer(
+            dataTable: 1024, codePages: 1032, entryCount: 256, codePageCount: 64, readTag: 0, writeTag: 8, host: 16, ranges: ranges)
         let stubs = CodeStubs(
             writable: code.writable, executable: code.executable, capacity: 8192, map: map, interpretOneFunction: 0x1234_5678_9abc,
-            fillBufferFunction: 0x1234_5678_0000)
+            softMemory: SoftMemoryFunctions(buffer: buffer, fillBuffer: 0x1234_5678_0000, fillRange: 0x1234_5678_1000))
         let translator = Translator(map: map, stubs: stubs, features: .host)
         translator.recordsRelocations = true
         if isSoft {
-            translator.softBuffer = SoftBuffer(
-                dataTable: 1024, codePages: 1032, entryCount: 256, codePageCount: 64, readTag: 0, writeTag: 8, host: 16)
+            translator.softBuffer = buffer
             translator.codePage = 77
+            translator.looksAtRanges = isRegion
         }
         let scratch = UnsafeMutableRawPointer.allocate(byteCount: 1 << 19, alignment: 64)
         defer { scratch.deallocate() }
