@@ -176,6 +176,8 @@ struct CacheUnit {
     /// Every number in it names something in it: a digest can be made right by whoever wants to.
     var isConsistent: Bool {
         let code = header.codeByteCount
+        /// A displacement that can be patched lies within an aligned quadword.
+        func isPatchable(_ field: UInt32) -> Bool { fits(field, 4, code) && field & 7 <= 4 }
         func fits(_ first: UInt32, _ count: UInt32, _ whole: UInt32) -> Bool { UInt64(first) + UInt64(count) <= UInt64(whole) }
         for block in blocks {
             guard fits(block.code, block.byteCount, code), block.code & 15 == 0, block.loopEntry < max(1, block.byteCount),
@@ -191,13 +193,12 @@ struct CacheUnit {
             }
         }
         for link in links {
-            guard link.field == StoredLink.noField || fits(link.field, 4, code) && link.field & 3 == 0, link.stub < code,
-                link.block < header.blockCount
-            else { return false }
+            guard link.field == StoredLink.noField || isPatchable(link.field), link.stub < code, link.block < header.blockCount else {
+                return false
+            }
         }
         for cache in caches {
-            guard fits(cache.target, 8, code), cache.target & 7 == 0, fits(cache.hit, 4, code), fits(cache.miss, 4, code),
-                cache.lookup < code, (cache.hit | cache.miss) & 3 == 0
+            guard fits(cache.target, 8, code), cache.target & 7 == 0, isPatchable(cache.hit), isPatchable(cache.miss), cache.lookup < code
             else { return false }
         }
         var proved: UInt64 = 0
