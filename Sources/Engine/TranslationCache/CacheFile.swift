@@ -176,6 +176,8 @@ struct CacheUnit {
     /// Every number in it names something in it: a digest can be made right by whoever wants to.
     var isConsistent: Bool {
         let code = header.codeByteCount
+        /// A displacement that can be patched lies within an aligned quadword.
+        func isPatchable(_ field: UInt32) -> Bool { fits(field, 4, code) && field & 7 <= 4 }
         func fits(_ first: UInt32, _ count: UInt32, _ whole: UInt32) -> Bool { UInt64(first) + UInt64(count) <= UInt64(whole) }
         for block in blocks {
             guard fits(block.code, block.byteCount, code), block.code & 15 == 0, block.loopEntry < max(1, block.byteCount),
