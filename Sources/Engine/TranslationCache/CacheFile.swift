@@ -192,8 +192,6 @@ struct CacheUnit {
                 guard fits(code.firstWrite, code.writeCount, block.writeCount) else { return false }
             }
         }
-        // Displacements are within the code, and within an aligned quadword each.
-        func isPatchable(_ field: UInt32) -> Bool { fits(field, 4, code) && field & 7 <= 4 }
         for link in links {
             guard link.field == StoredLink.noField || isPatchable(link.field), link.stub < code, link.block < header.blockCount else {
                 return false
