@@ -44,12 +44,13 @@ static void leave(sigjmp_buf *place, const ucontext_t *context) {
     siglongjmp(*place, 1);
 }
 
-// Whether the code at pc is a call of other translated code, and not of a stub.
-static int is_guest_call(const mynah_cpu *cpu, uint64_t pc) {
+// The opcode of the call of other translated code, and not of a stub, at pc; 0 when there is none. It may be padded with prefixes.
+static uint64_t guest_call(const mynah_cpu *cpu, uint64_t pc) {
     int32_t displacement;
+    while (*(const uint8_t *)pc == 0x26) pc++;
     if (*(const uint8_t *)pc != 0xe8) return 0;
     memcpy(&displacement, (const char *)pc + 1, sizeof displacement);
-    return pc + 5 + (uint64_t)(int64_t)displacement >= cpu->stubs_end;
+    return pc + 5 + (uint64_t)(int64_t)displacement >= cpu->stubs_end ? pc : 0;
 }
 
 static void handle(int signal_number, siginfo_t *info, void *raw_context) {
@@ -65,8 +66,9 @@ static void handle(int signal_number, siginfo_t *info, void *raw_context) {
             // SAFETY: entries are predictions only; forgetting them costs time, never correctness.
             registers[REG_RSP] = (greg_t)cpu->return_stack_base;
             // Endless calls do not poll otherwise.
-            if (cpu->interrupt_pending && is_guest_call(cpu, pc)) {
-                cpu->fault_host_pc = pc;
+            uint64_t call = cpu->interrupt_pending ? guest_call(cpu, pc) : 0;
+            if (call) {
+                cpu->fault_host_pc = call;
                 registers[REG_RIP] = (greg_t)cpu->call_exit;
             }
             errno = saved_errno;
