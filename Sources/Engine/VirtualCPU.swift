@@ -196,7 +196,7 @@ package final class VirtualCPU {
         if mode != self.mode {
             self.mode = mode
             // In machine mode entries check the number of their page, in which the mode is.
-            if !isMachine { clearJumpTable() }
+            if !isMachine { resetPredictions() }
         }
         if let lockstep = engine.lockstep, lockstep.isActive { return runInLockstep(lockstep) }
         return runTranslated()
