@@ -26,7 +26,7 @@ int main_hart(u64 hart, const void *tree) {
     csr_set(mie, 1 << MACHINE_EXTERNAL);
     csr_set(mstatus, 8);
     print("echo: ready\n");
-    while (status < 0) wait_for_interrupt();
+    sleep_until(mstatus, 8, status >= 0);
     print("\necho: done\n");
     return status;
 }

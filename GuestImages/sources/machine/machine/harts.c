@@ -35,7 +35,7 @@ static void work(u64 hart) {
     csr_set(mie, 1 << MACHINE_SOFTWARE);
     csr_set(mstatus, 8);
     __atomic_add_fetch(&arrived, 1, __ATOMIC_SEQ_CST);
-    while (!go) wait_for_interrupt();
+    sleep_until(mstatus, 8, go);
     contend();
     // Passing a value back and forth, which only works when stores become visible in order.
     if (hart == 1) {

@@ -16,6 +16,18 @@ typedef long i64;
 #define csr_set(csr, bits) ({ asm volatile("csrs " NAME_OF(csr) ", %0" : : "rK"((u64)(bits)) : "memory"); })
 #define csr_clear(csr, bits) ({ asm volatile("csrc " NAME_OF(csr) ", %0" : : "rK"((u64)(bits)) : "memory"); })
 #define wait_for_interrupt() asm volatile("wfi" : : : "memory")
+// Sleeps until the condition holds, which an interrupt makes true. Between the look at it and the sleep interrupts are off: one that was
+// taken there would be slept over, but one that is pending ends the sleep. `csr` and `bit` turn them on, as they are before and afterwards.
+#define sleep_until(csr, bit, condition) \
+    do { \
+        csr_clear(csr, bit); \
+        while (!(condition)) { \
+            wait_for_interrupt(); \
+            csr_set(csr, bit); \
+            csr_clear(csr, bit); \
+        } \
+        csr_set(csr, bit); \
+    } while (0)
 #define pause_hart() asm volatile(".insn i 0x0f, 0, x0, x0, 0x010" : : : "memory")
 #define full_fence() asm volatile("fence rw, rw" : : : "memory")
 

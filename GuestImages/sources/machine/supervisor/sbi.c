@@ -77,7 +77,7 @@ int main_hart(u64 hart, const void *tree) {
     wait_for(&timers, 1);
     EXPECT(timers == 1);
     sbi_call(TIME, 0, now() + 20000, 0, 0, 0, 0);
-    while (timers < 2) wait_for_interrupt();
+    sleep_until(sstatus, XIE_BIT, timers >= 2);
     EXPECT(timers == 2);
     csr_clear(sstatus, XIE_BIT);
     sbi_call(TIME, 0, 0, 0, 0, 0, 0);
