@@ -424,7 +424,7 @@ package final class Engine: @unchecked Sendable {
             translator.firstCache = caches.count
             translator.codePage = key.page
             translator.secondCodePage = key.secondPage
-            translator.looksAtRanges = isa.hasRanges(key.mode)
+            translator.looksAtRanges = configuration.looksAtRangesInBlocks && isa.hasRanges(key.mode)
             translator.leavesOnReturn = key.mode.isSplit
             defer { translator.leavesOnReturn = false }
             let translation = translator.translate(

@@ -38,6 +38,8 @@ package struct EngineConfiguration: Sendable {
     package var regionIterations = 6
     /// Superblocks and guest instructions in a region, at most.
     package var regionBlocks = 40, regionInstructions = 1200
+    /// Block translations look at ranges as regions do (`GuestISA.hasRanges`): where few regions are made, and ranges are to be tested.
+    package var looksAtRangesInBlocks = false
     /// Make regions on a thread of their own. When they are there depends on the host's scheduling then: not where runs are to be repeated.
     package var backgroundTranslation = false
     /// Have translations count what they do, for `Engine.executionProfile`. Costs time where they run; nothing when it is off.

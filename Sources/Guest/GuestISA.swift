@@ -251,7 +251,8 @@ package protocol GuestISA: AnyObject, Sendable {
     /// Brings the look-aside buffer to where an access of so many bytes hits; false when it cannot: then the interpreter executes
     /// the instruction.
     func fillBuffer(_ state: UnsafeMutableRawPointer, address: UInt64, byteCount: UInt64, isWrite: Bool, isSpeculative: Bool) -> Bool
-    /// Whether translations in a mode look at ranges of addresses first, see `SoftRanges`.
+    /// Whether regions in a mode look at ranges of addresses first, see `SoftRanges`. Their slots are for few pointers that are used
+    /// much: in flat code they would only be one more thing that the host's caches have to hold.
     func hasRanges(_ mode: TranslationMode) -> Bool
     /// Puts the range around an address, which was just looked up, into a slot.
     func fillRange(_ state: UnsafeMutableRawPointer, address: UInt64, slot: Int)

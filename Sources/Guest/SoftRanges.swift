@@ -76,11 +76,12 @@ package final class SoftRanges: @unchecked Sendable {
     private var superpages: Set<UInt64> = []
     /// Fills of slots that make windows worth while. Tests want them sooner.
     package var fillsToOpen: Int32 = 2048
-    private static let mostReluctance = 4
+    private static let mostReluctance = 7
     /// How often windows were opened.
     package private(set) var openings = 0
-    /// Faults in windows that are not too many, whatever the time, and the nanoseconds for each of the others.
-    private static let freeFaults: UInt64 = 1024, nanosecondsOfFault: UInt64 = 30_000
+    /// Faults in windows that are not too many, whatever the time, and the nanoseconds for each of the others: one costs a quarter of
+    /// that with all that follows, and windows save less than half of the time.
+    private static let freeFaults: UInt64 = 1024, nanosecondsOfFault: UInt64 = 400_000
     private static let superpageBytes: UInt64 = 1 << 21
     private var isEmpty = true
     /// Host memory that some range for writing may hold; read by others.

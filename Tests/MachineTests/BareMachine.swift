@@ -31,12 +31,16 @@ final class BareMachine {
     /// Regions are made at the first transfer backwards, by this thread or by one of their own.
     enum RegionChoice { case late, atOnce, inBackground }
 
-    init(_ policy: ExecutionPolicy, harts: Int = 1, isDeterministic: Bool = false, regions: RegionChoice = .late) throws {
+    init(
+        _ policy: ExecutionPolicy, harts: Int = 1, isDeterministic: Bool = false, regions: RegionChoice = .late,
+        looksAtRangesInBlocks: Bool = false
+    ) throws {
         try memory.addRAM(at: BareMachine.ram, byteCount: 4 << 20)
         memory.bus = bus
         var options = ProcessorOptions()
         options.engine.policy = policy
         options.engine.codeCacheBytes = 4 << 20
+        options.engine.looksAtRangesInBlocks = looksAtRangesInBlocks
         options.isDeterministic = isDeterministic
         if regions != .late {
             options.engine.samplePeriod = 1

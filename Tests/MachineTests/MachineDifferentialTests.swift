@@ -115,7 +115,7 @@ import Testing
     /// again, whenever something traps.
     private func userOutcome(_ seed: UInt64, _ policy: ExecutionPolicy, counts: Bool = false) throws -> (Outcome, openings: Int)? {
         var random = Random(state: seed)
-        let machine = try BareMachine(policy, isDeterministic: counts), root = machine.newTable()
+        let machine = try BareMachine(policy, isDeterministic: counts, looksAtRangesInBlocks: true), root = machine.newTable()
         let ranges = machine.processor.harts[0].core.ranges
         ranges.fillsToOpen = 0
         for offset in [0, 0x1000, 0x6000] as [UInt64] { machine.map(root: root, 0x8000_0000 + offset, to: 0x8000_0000 + offset, Self.leaf) }
