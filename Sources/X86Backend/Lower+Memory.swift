@@ -76,9 +76,13 @@ extension Translator {
     private func lowerSoftStore(_ i: Instruction, _ width: Width, _ buffer: SoftBuffer) {
         if looksAtRanges { return lowerRangeStore(i, width, buffer) }
         let address = softAddress(i)
-        func look() -> Memory {
+        store(i, width) {
             lookUp(SoftAccess(address: address, temporary: allocate(), byteCount: Int32(i.access.bytes), isWrite: true), buffer)
         }
+    }
+
+    /// Stores the value of a store where `look` finds the place, after everything that the value needs.
+    func store(_ i: Instruction, _ width: Width, at look: () -> Memory) {
         if i.type.isFloat {
             let value = useVector(i.c)
             asm.movs(i.access.bytes == 4 ? .single : .double, look(), value)

@@ -196,18 +196,7 @@ extension Translator {
 
     func lowerRangeStore(_ i: Instruction, _ width: Width, _ buffer: SoftBuffer) {
         let layout = buffer.ranges, address = rangeAddress(i)
-        func look() -> Memory { lookUpRange(address, rangeMiss(i, address, isWrite: true, layout), allocate(), layout) }
-        if i.type.isFloat {
-            let value = useVector(i.c)
-            asm.movs(i.access.bytes == 4 ? .single : .double, look(), value)
-        } else if let number = immediate(i.c) {
-            asm.mov(width, look(), imm: number)
-        } else if let number = constant(i.c), width != .quad {
-            asm.mov(width, look(), imm: Int32(truncatingIfNeeded: number))
-        } else {
-            let value = use(i.c)
-            asm.mov(width, look(), value)
-        }
+        store(i, width) { lookUpRange(address, rangeMiss(i, address, isWrite: true, layout), allocate(), layout) }
     }
 
     /// A `hostAddress`.
