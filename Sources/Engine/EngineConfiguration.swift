@@ -31,9 +31,11 @@ package struct EngineConfiguration: Sendable {
     /// Executions of a block in the interpreter before it is translated (policy `auto`).
     package var translationThreshold: UInt8 = 32
     /// The same, of executions that came from translated code: what it leads to is likely to be hot soon.
-    package var visitThreshold: UInt8 = 4
+    package var visitThreshold: UInt8 = 2
     /// Transfers backwards from one sample to the next, and samples of an address until something is done about it, twice.
-    package var samplePeriod = 1024, regionSamples = 4
+    package var samplePeriod = 8192, regionSamples = 4
+    /// How many times as long a sample is waited for where everything is known already, at most.
+    package var longestSamplePeriods = 4
     /// Iterations per entry that make a loop worth a region.
     package var regionIterations = 6
     /// Superblocks and guest instructions in a region, at most.

@@ -275,13 +275,13 @@ package final class VirtualCPU {
     }
 
     private func takeSample(_ target: UInt64) {
-        let shortest = engine.configuration.samplePeriod
+        let shortest = engine.configuration.samplePeriod, longest = shortest * engine.configuration.longestSamplePeriods
         if isMachine {
             guard case .page(let number) = admit(target) else { return }
             page = number
         }
         // Where everything is known already, ask less often.
-        samplePeriod = engine.sample(target, mode, page: page, secondPage: secondPage, executions) ? shortest : min(samplePeriod * 2, shortest * 32)
+        samplePeriod = engine.sample(target, mode, page: page, secondPage: secondPage, executions) ? shortest : min(samplePeriod * 2, longest)
         header.pointee.ticks = Int32(samplePeriod - 1)
     }
 
