@@ -37,12 +37,17 @@ static void forks(void) {
     }
     EXPECT(good == 20, "children of children");
     EXPECT(waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD, "no child is left");
+    int gate[2];
+    char byte;
+    if (pipe(gate)) perror("pipe");
     child = fork();
     if (child == 0) {
-        usleep(50000);
-        _exit(3);
+        close(gate[1]);
+        _exit(read(gate[0], &byte, 1) == 0 ? 3 : 4);
     }
+    close(gate[0]);
     EXPECT(waitpid(child, NULL, WNOHANG) == 0, "WNOHANG does not wait");
+    close(gate[1]);
     siginfo_t info = {0};
     EXPECT(waitid(P_PID, (id_t)child, &info, WEXITED) == 0 && info.si_status == 3 && info.si_pid == child, "waitid");
 }

@@ -149,7 +149,7 @@ static void waiting(void) {
     fd_set set;
     FD_ZERO(&set);
     FD_SET(event, &set);
-    struct timeval limit = {5, 0};
+    struct timeval limit = {300, 0};
     EXPECT(select(event + 1, &set, NULL, NULL, &limit) == 1 && FD_ISSET(event, &set), "select waits for another thread");
     pthread_join(thread, NULL);
     int queue = epoll_create1(EPOLL_CLOEXEC), ends[2];

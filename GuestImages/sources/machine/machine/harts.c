@@ -58,8 +58,7 @@ int main_hart(u64 hart, const void *tree) {
     }
     interrupt_handler = on_interrupt;
     start_hart(1, work);
-    u64 end = now() + 100000000;
-    while (arrived < others && now() < end) pause_hart();
+    await(arrived >= others);
     EXPECT(arrived == others);
     go = 1;
     full_fence();
@@ -71,8 +70,7 @@ int main_hart(u64 hart, const void *tree) {
         while (__atomic_load_n(&mailbox_full, __ATOMIC_ACQUIRE)) pause_hart();
         if (mailbox != 2 * turn + 1) EXPECT(mailbox == 2 * turn + 1);
     }
-    end = now() + 300000000;
-    while (finished < others && now() < end) pause_hart();
+    await(finished >= others);
     EXPECT(finished == others);
     EXPECT(reserved == machine.harts * ROUNDS);
     EXPECT(added == machine.harts * ROUNDS * 3);

@@ -37,11 +37,6 @@ __attribute__((naked, aligned(256))) static void vectors(void) {
 }
 volatile u64 vectored_seen;
 
-static void wait_until(volatile u64 *counter, u64 value) {
-    u64 end = now() + 20000000; // two seconds
-    while (*counter < value && now() < end) pause_hart();
-}
-
 int main_hart(u64 hart, const void *tree) {
     (void)tree;
     interrupt_handler = on_interrupt;
@@ -69,30 +64,35 @@ int main_hart(u64 hart, const void *tree) {
     csr_set(mstatus, MIE);
     EXPECT(software_count == 1 && read32(MSIP(hart)) == 0);
 
-    for (int round = 1; round <= 5; round++) {
+    // A busy host may be late, but not always.
+    u64 early = 0, lateness = -1ul, rounds = 0;
+    for (; rounds < 5 || (rounds < 100 && lateness >= 10000000); rounds++) {
         u64 deadline = now() + 20000;
         write64(MTIMECMP(hart), deadline);
-        sleep_until(mstatus, MIE, timer_count >= (u64)round);
-        if (round == 5) EXPECT(now() >= deadline && now() - deadline < 10000000);
+        sleep_until(mstatus, MIE, timer_count > rounds);
+        u64 end = now();
+        early += end < deadline;
+        if (end - deadline < lateness) lateness = end - deadline;
     }
-    EXPECT(timer_count == 5);
+    EXPECT(early == 0 && lateness < 10000000);
+    EXPECT(timer_count == rounds);
 
     // A loop without any system instruction is interrupted too.
     write64(MTIMECMP(hart), now() + 20000);
     u64 spins = 0;
     for (u64 seen = timer_count; timer_count == seen && spins < 4000000000ul; spins++) asm volatile("" : : : "memory");
-    EXPECT(timer_count == 6);
+    EXPECT(timer_count == rounds + 1);
 
     // wfi goes on behind itself when interrupts are off but one that is enabled is pending.
     csr_clear(mstatus, MIE);
     write64(MTIMECMP(hart), now() + 1000);
     wait_for_interrupt();
     while (!(csr_read(mip) & 1 << MACHINE_TIMER)) wait_for_interrupt();
-    EXPECT(timer_count == 6);
+    EXPECT(timer_count == rounds + 1);
     csr_write(mtvec, (u64)vectors | 1);
     csr_set(mstatus, MIE);
-    wait_until(&timer_count, 7);
-    EXPECT(timer_count == 7 && vectored_seen != 0);
+    await(timer_count >= rounds + 2);
+    EXPECT(timer_count == rounds + 2 && vectored_seen != 0);
     EXPECT(CAUSE_OF(asm volatile("ebreak")) == BREAKPOINT); // exceptions go to the base
 
     u64 cycles = csr_read(mcycle), instructions = csr_read(minstret);

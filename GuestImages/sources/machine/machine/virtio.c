@@ -31,8 +31,7 @@ static int transfer(u32 type, u64 sector, u32 bytes) {
     __atomic_store_n(&available.index, available.index + 1, __ATOMIC_RELEASE);
     full_fence();
     write32(device + NOTIFY, 0);
-    u64 end = now() + 50000000;
-    while (used.index == answered && now() < end) pause_hart();
+    await(used.index != answered);
     if (used.index == answered) return -1;
     answered++;
     full_fence();

@@ -29,6 +29,12 @@ typedef long i64;
         csr_set(csr, bit); \
     } while (0)
 #define pause_hart() asm volatile(".insn i 0x0f, 0, x0, x0, 0x010" : : : "memory")
+// The condition, waited for as long as even a host with much else to do may take: ten minutes of the machine's time.
+#define await(condition) \
+    do { \
+        u64 end_ = now() + 6000000000ul; \
+        while (!(condition) && now() < end_) pause_hart(); \
+    } while (0)
 #define full_fence() asm volatile("fence rw, rw" : : : "memory")
 
 #define INTERRUPT (1ul << 63)
