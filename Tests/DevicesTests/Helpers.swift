@@ -33,7 +33,7 @@ extension Device {
     func write8(_ offset: UInt64, _ value: UInt8) { _ = write(offset, byteCount: 1, value: UInt64(value)) }
 }
 
-func waitUntil(seconds: Double = 10, _ condition: () -> Bool) -> Bool {
+func waitUntil(seconds: Double = 120, _ condition: () -> Bool) -> Bool {
     let end = HostClock.monotonicNanoseconds + UInt64(seconds * 1e9)
     while HostClock.monotonicNanoseconds < end {
         if condition() { return true }

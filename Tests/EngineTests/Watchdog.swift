@@ -6,8 +6,8 @@ import Synchronization
 
 final class Watchdog: Sendable {
     static let shared = Watchdog()
-    /// Seconds that a program may run.
-    private static let limit = 5
+    /// Seconds that a program may run: far more than it needs on a host with much else to do.
+    private static let limit = 120
 
     private struct Watched {
         // Only asked for an interrupt, which any thread may do.

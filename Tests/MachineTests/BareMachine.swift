@@ -83,7 +83,7 @@ final class BareMachine {
     }
 
     /// Runs hart 0 (and the others, when `all`) in supervisor mode until an `ecall`; false when that takes too long.
-    func run(at address: UInt64, all: Bool = false, seconds: Int = 60) throws -> Bool {
+    func run(at address: UInt64, all: Bool = false, seconds: Int = 300) throws -> Bool {
         for hart in processor.harts where all || hart.id == 0 {
             _ = hart.start(at: address, opaque: BareMachine.constants, isSupervisor: true)
         }

@@ -184,7 +184,7 @@ private let images = String(#filePath.dropLast("Tests/MachineTests/BoardTests.sw
         return (try MachineSession(board: try Board(configuration, console: console), startsPaused: isPaused), console)
     }
 
-    private func watched<Result>(_ session: MachineSession, seconds: Int = 60, _ body: () throws -> Result) throws -> Result {
+    private func watched<Result>(_ session: MachineSession, seconds: Int = 300, _ body: () throws -> Result) throws -> Result {
         let done = Monitor()
         var isDone = false
         let watch = try HostThread {

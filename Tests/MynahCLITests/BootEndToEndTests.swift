@@ -12,7 +12,7 @@ private let images = Files.parent(of: Files.parent(of: Files.parent(of: #filePat
 
 @Suite struct BootEndToEndTests {
     private func run(_ arguments: String...) throws -> (status: Int32, output: String, errors: String) {
-        let result = try ChildProcess.run([mynah] + arguments, timeLimit: 60)
+        let result = try ChildProcess.run([mynah] + arguments, timeLimit: 600)
         return (result.status, String(decoding: result.output, as: UTF8.self), result.errorText)
     }
 
@@ -26,7 +26,7 @@ private let images = Files.parent(of: Files.parent(of: Files.parent(of: #filePat
             (["--load", "/no/file", "--dump-dtb", "-"], 2, "give what is booted"),
             (["--kernel", images + "/supervisor/sbi", "--drive", "/no/disk"], 126, "/no/disk"), (["--firmware", images + "/machine/hello", "--net", "x"], 2, "no network"),
         ] as [([String], Int32, String)] {
-            let result = try ChildProcess.run([mynah, "boot"] + arguments, timeLimit: 60)
+            let result = try ChildProcess.run([mynah, "boot"] + arguments, timeLimit: 600)
             #expect(result.status == status && result.output.isEmpty && result.errorText.contains(words), "\(arguments): \(result.status) \(result.errorText)")
         }
     }
@@ -37,11 +37,11 @@ private let images = Files.parent(of: Files.parent(of: Files.parent(of: #filePat
         #expect(mkfifo(pipe, 0o600) == 0)
         defer { unlink(pipe) }
         for arguments in [["--kernel", pipe], ["--firmware", echo, "--dtb", pipe], ["--firmware", echo, "--drive", pipe + ",readonly"], ["--load", pipe]] {
-            let result = try ChildProcess.run([mynah, "boot"] + arguments, timeLimit: 60)
+            let result = try ChildProcess.run([mynah, "boot"] + arguments, timeLimit: 600)
             let says = ["no regular file", "neither a file nor"].contains { result.errorText.contains($0) }
             #expect(result.status == 126 && says, "\(arguments): \(result)")
         }
-        #expect(try run("boot", "--firmware", echo, "--save", pipe, "--timeout", "50").errors.contains("'\(pipe)' is no regular file"))
+        #expect(try run("boot", "--firmware", echo, "--save", pipe, "--timeout", "500").errors.contains("'\(pipe)' is no regular file"))
         #expect(try run("inspect", pipe).errors.contains("no regular file"))
     }
 
@@ -51,7 +51,7 @@ private let images = Files.parent(of: Files.parent(of: Files.parent(of: #filePat
     }
 
     @Test func expectedTextEndsTheRun() throws {
-        #expect(try run("boot", "--firmware", images + "/machine/echo", "-m", "32M", "--expect", "o: ready", "--timeout", "50").status == 0)
+        #expect(try run("boot", "--firmware", images + "/machine/echo", "-m", "32M", "--expect", "o: ready", "--timeout", "500").status == 0)
         let missed = try run("boot", "--firmware", images + "/machine/hello", "-m", "32M", "--expect", "Goodbye")
         #expect(missed.status == 1 && missed.errors.contains("'Goodbye' was not shown"))
         let late = try run("boot", "--firmware", images + "/machine/echo", "-m", "32M", "--timeout", "0.5")
@@ -64,7 +64,7 @@ private let images = Files.parent(of: Files.parent(of: Files.parent(of: #filePat
         unlink(link)
         defer { unlink(link) }
         #expect(symlink(mynah, link) == 0)
-        let result = try ChildProcess.run([link, "-M", "virt", "-nographic", "-bios", "none", "-kernel", images + "/machine/hello", "-smp", "1"], timeLimit: 60)
+        let result = try ChildProcess.run([link, "-M", "virt", "-nographic", "-bios", "none", "-kernel", images + "/machine/hello", "-smp", "1"], timeLimit: 600)
         #expect(result.status == 0 && String(decoding: result.output, as: UTF8.self).contains("1 harts, 128 MiB"))
         #expect(try ChildProcess.run([link, "-M", "sifive_u"]).errorText.contains("there is virt"))
     }
@@ -82,9 +82,9 @@ private let images = Files.parent(of: Files.parent(of: Files.parent(of: #filePat
             rmdir(directory)
         }
         let echo = ["boot", "--firmware", images + "/machine/echo", "-m", "32M"]
-        let saved = try ChildProcess.run([mynah] + echo + ["--expect", "echo: ready", "--save", file, "--timeout", "50"], timeLimit: 60)
+        let saved = try ChildProcess.run([mynah] + echo + ["--expect", "echo: ready", "--save", file, "--timeout", "500"], timeLimit: 600)
         #expect(saved.status == 0 && saved.errorText.contains("it goes on with --load '\(file)'"))
-        let byTime = try ChildProcess.run([mynah] + echo + ["--deterministic", "--save-at", "0.01", "--save", file], timeLimit: 60)
+        let byTime = try ChildProcess.run([mynah] + echo + ["--deterministic", "--save-at", "0.01", "--save", file], timeLimit: 600)
         #expect(byTime.status == 0 && byTime.errorText.contains("was saved"))
         #expect(try run("boot", "--load", file, "--timeout", "0.2", "--save", file).status == 124)
         let tooLate = try run("boot", "--firmware", images + "/machine/hello", "-m", "32M", "--save-at", "5", "--save", file + "2")
@@ -96,7 +96,7 @@ private let images = Files.parent(of: Files.parent(of: Files.parent(of: #filePat
             (["--load", file, "--drive", file], 2, "no drive, and this machine has 1"), (["--load", file, "--net", "none", "--share", "/tmp"], 2, "a shared directory"),
             (["--firmware", images + "/machine/echo", "--save", "/no/directory/f", "--expect", "ready"], 2, "'--save': cannot write '/no/directory/f'"),
         ] as [([String], Int32, String)] {
-            let result = try ChildProcess.run([mynah, "boot"] + arguments, timeLimit: 60)
+            let result = try ChildProcess.run([mynah, "boot"] + arguments, timeLimit: 600)
             #expect(result.status == status && result.errorText.contains(words), "\(arguments): \(result.status) \(result.errorText)")
         }
     }
@@ -105,14 +105,21 @@ private let images = Files.parent(of: Files.parent(of: Files.parent(of: #filePat
     @Test func twoSignalsAtOnceSave() throws {
         let file = "/tmp/mynah-test-\(getpid())-twice"
         defer { unlink(file) }
-        let child = try TerminalChild([mynah, "boot", "--firmware", images + "/machine/echo", "-m", "32M", "--save", file])
-        #expect(child.waits(for: "echo: ready"))
-        for _ in 0..<3 {
-            kill(child.identifier, SIGTERM)
-            usleep(300)
+        for _ in 0..<100 {
+            let child = try TerminalChild([mynah, "boot", "--firmware", images + "/machine/echo", "-m", "32M", "--save", file])
+            #expect(child.waits(for: "echo: ready"))
+            let start = monotonicSeconds()
+            for _ in 0..<3 {
+                kill(child.identifier, SIGTERM)
+                usleep(300)
+            }
+            // When something held this process up between them, they were not sent at once.
+            let isAtOnce = monotonicSeconds() - start < 0.5
+            #expect(child.waitForEnd() & 0x7f == SIGTERM)
+            guard isAtOnce else { continue }
+            return #expect(access(file, F_OK) == 0)
         }
-        #expect(child.waitForEnd() & 0x7f == SIGTERM)
-        #expect(access(file, F_OK) == 0)
+        Issue.record("this host does not come to send two signals at once")
     }
 
     @Test func statisticsAreJSON() throws {
@@ -161,9 +168,9 @@ private final class TerminalChild {
 
     func type(_ text: String) { _ = Array(text.utf8).withUnsafeBytes { write(master, $0.baseAddress, $0.count) } }
 
-    /// Reads until the text is shown; false after half a minute without it.
+    /// Reads until the text is shown; false after two minutes without it.
     func waits(for text: String) -> Bool {
-        let end = time(nil) + 30
+        let end = time(nil) + 120
         while time(nil) < end {
             if String(decoding: shown, as: UTF8.self).contains(text) { return true }
             var poll = pollfd(fd: master, events: Int16(POLLIN), revents: 0)
@@ -178,7 +185,7 @@ private final class TerminalChild {
     /// The status as waitpid(2) has it.
     func waitForEnd() -> Int32 {
         var status: Int32 = 0
-        let end = time(nil) + 30
+        let end = time(nil) + 120
         while waitpid(identifier, &status, WNOHANG) == 0 {
             if time(nil) > end { kill(identifier, SIGKILL) }
             usleep(10000)
@@ -224,8 +231,6 @@ private final class TerminalChild {
         #expect(second.waits(for: "MORE"))
         second.type("\u{1}cload \(file)\rload /no/file\r\u{1}clate")
         #expect(second.waits(for: "there is no saved machine '/no/file'") && second.waits(for: "LATE"))
-        // The guest sleeps by now, and a digit is not between its look at the status and its sleep.
-        usleep(100_000)
         second.type("3")
         #expect(second.waitForEnd() == 3 << 8 && second.attributes == before)
     }

@@ -23,7 +23,7 @@ import Testing
     }
 
     private func run(_ arguments: [String]) throws -> (status: Int32, output: String, errors: String) {
-        let result = try ChildProcess.run([Self.mynah] + arguments, timeLimit: 60)
+        let result = try ChildProcess.run([Self.mynah] + arguments, timeLimit: 600)
         return (result.status, String(decoding: result.output, as: UTF8.self), result.errorText)
     }
 
@@ -53,7 +53,7 @@ import Testing
         let folder = Folder(), image = Self.images + "/sieve"
         for limit in ["0", "1"] {
             let command = "ulimit -f \(limit); exec '\(Self.mynah)' run --cache '\(folder.path)' '\(image)' 1"
-            let result = try ChildProcess.run(["/bin/sh", "-c", command], timeLimit: 60)
+            let result = try ChildProcess.run(["/bin/sh", "-c", command], timeLimit: 600)
             #expect(result.status == 0)
             #expect(TranslationCacheStore(.directory(folder.path))?.files.isEmpty == true)
         }
@@ -65,7 +65,7 @@ import Testing
         let folder = Folder(), other = Folder(), sieve = Self.images + "/sieve"
         // Not by setenv: other tests run programs meanwhile.
         func run(_ arguments: [String]) throws -> Int32 {
-            try ChildProcess.run(["/usr/bin/env", "MYNAH_CACHE=\(folder.path)", Self.mynah] + arguments, timeLimit: 60).status
+            try ChildProcess.run(["/usr/bin/env", "MYNAH_CACHE=\(folder.path)", Self.mynah] + arguments, timeLimit: 600).status
         }
         #expect(try run(["run", sieve, "1"]) == 0)
         #expect(TranslationCacheStore(.directory(folder.path))?.files.isEmpty == false)

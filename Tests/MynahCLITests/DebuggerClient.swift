@@ -36,7 +36,7 @@ final class DebuggerClient {
         let words = [directory + "/mynah", command, "--gdb", (byPort ? "0" : name) + (waits ? "" : ",nowait")] + arguments
         process = try Self.spawn(words, output: output, errors: errors)
         var found: Int32 = -1
-        for _ in 0 ..< 1000 where found < 0 {
+        for _ in 0 ..< 12_000 where found < 0 {
             if let text = Files.readText(errors), text.hasSuffix("\n") {
                 found = byPort ? Self.connect(port: text) : Self.connect(path: name)
             }
@@ -140,7 +140,7 @@ final class DebuggerClient {
     func send(_ text: String) { sendRaw(PacketEncoder.packet(Array(text.utf8))) }
 
     /// The next packet's bytes; acknowledges nothing, as the session is not to wait for that.
-    func receive(seconds: Int32 = 30) throws -> [UInt8] {
+    func receive(seconds: Int32 = 120) throws -> [UInt8] {
         while packets.isEmpty {
             var poller = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
             guard poll(&poller, 1, seconds * 1000) > 0 else { throw DebuggerClientError(text: "no answer in \(seconds) s") }
@@ -167,6 +167,21 @@ final class DebuggerClient {
     func isSilent(milliseconds: Int32) -> Bool {
         var poller = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
         return packets.isEmpty && poll(&poller, 1, milliseconds) == 0
+    }
+
+    /// Lets the guest go on and interrupts it, again and again until the condition holds: how far it gets in a while is the host's affair.
+    /// - Returns: the last stop.
+    @discardableResult
+    func goOn(_ packet: String = "vCont;c", until isDone: () throws -> Bool) throws -> String {
+        for _ in 0 ..< 1000 {
+            send(packet)
+            // It does not stop by itself.
+            guard isSilent(milliseconds: 50) else { throw DebuggerClientError(text: "stopped: \(String(decoding: try receive(), as: UTF8.self))") }
+            let stop = try interrupt()
+            guard stop.hasPrefix("T02") else { throw DebuggerClientError(text: "interrupted: \(stop)") }
+            if try isDone() { return stop }
+        }
+        throw DebuggerClientError(text: "the guest does not get there")
     }
 
     func disconnect() { shutdown(descriptor, Int32(SHUT_RDWR)) }
@@ -238,7 +253,7 @@ final class DebuggerClient {
     // MARK: The end
 
     /// Waits for the end of the guest: its status as a shell says it, and what it printed.
-    func finish(seconds: Int = 30) throws -> (status: Int32, output: String, errors: String) {
+    func finish(seconds: Int = 120) throws -> (status: Int32, output: String, errors: String) {
         for _ in 0 ..< seconds * 100 {
             var raw: Int32 = 0
             if waitpid(process, &raw, WNOHANG) == process {

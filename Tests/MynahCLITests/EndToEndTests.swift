@@ -14,7 +14,7 @@ import Testing
     init() { setenv("MYNAH_CACHE", "off", 0) }
 
     private func run(_ arguments: String...) throws -> (status: Int32, output: String, errors: String) {
-        let result = try ChildProcess.run([Self.mynah] + arguments, timeLimit: 60)
+        let result = try ChildProcess.run([Self.mynah] + arguments, timeLimit: 600)
         return (result.status, String(decoding: result.output, as: UTF8.self), result.errorText)
     }
 
@@ -58,7 +58,7 @@ import Testing
             (["inspect", hello, "--stage", "foo"], "'foo' is none of"), (["inspect", hello, "--at", "0xzz"], "neither a symbol"),
             (["isa", "--bogus"], "Unknown option '--bogus'"), (["verify", "--every", "x", hello], "'x'"),
         ] {
-            let result = try ChildProcess.run([Self.mynah] + arguments, timeLimit: 60)
+            let result = try ChildProcess.run([Self.mynah] + arguments, timeLimit: 600)
             #expect(result.status == 2 && result.output.isEmpty, "\(arguments): \(result.status)")
             #expect(result.errorText.hasPrefix("mynah: ") && result.errorText.contains(words), "\(arguments): \(result.errorText)")
             #expect(result.errorText.contains("Try 'mynah"), "\(arguments): \(result.errorText)")

@@ -13,7 +13,7 @@ import Testing
     private let sieve = images + "/sieve"
 
     private func run(_ arguments: [String]) throws -> (status: Int32, output: String, errors: String) {
-        let result = try ChildProcess.run([Self.mynah] + arguments, timeLimit: 120)
+        let result = try ChildProcess.run([Self.mynah] + arguments, timeLimit: 600)
         return (result.status, String(decoding: result.output, as: UTF8.self), result.errorText)
     }
 
@@ -61,8 +61,13 @@ import Testing
     }
 
     @Test func timeEndsAProgram() throws {
-        let start = try ChildProcess.run([Self.mynah, "inspect", "--region", "--time", "0.5", Self.images + "/sieve", "--", "100000"], timeLimit: 60)
-        #expect(start.status == 0 && String(decoding: start.output, as: UTF8.self).contains("guest instructions"))
+        // The first may be over before a slow host has started the program.
+        for seconds in ["0.5", "5", "50"] {
+            let result = try run(["inspect", "--region", "--time", seconds, sieve, "--", "10000000"])
+            #expect(result.status == 0)
+            if result.output.contains("guest instructions") { return }
+        }
+        Issue.record("there is no report")
     }
 
     @Test func errorsSayWhatToDo() throws {
@@ -78,9 +83,9 @@ import Testing
 
     /// Of translations that are made here and now.
     @Test func statisticsAreByTier() throws {
-        let text = try run(["run", "--cache", "off", "--stats", sieve]).errors
+        let text = try run(["run", "--cache", "off", "--background", "off", "--stats", sieve]).errors
         #expect(text.contains("ns for a guest instruction") && text.contains("\nregion ") && text.contains("processor time"))
-        let json = try run(["run", "--cache", "off", "--stats=json", sieve]).errors
+        let json = try run(["run", "--cache", "off", "--background", "off", "--stats=json", sieve]).errors
         let found = json.firstRange(of: "\"region\": {")
         let regions = String(json[try #require(found).upperBound...])
         #expect((number("instructions", regions) ?? 0) > 0 && (number("nanosecondsPerInstruction", regions) ?? 0) > 0)
