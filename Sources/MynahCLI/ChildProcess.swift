@@ -68,7 +68,7 @@ enum ChildProcess {
     }
 
     private static func temporaryFile() throws -> Int32 {
-        let directory = Console.environmentVariable("TMPDIR") ?? "/tmp"
+        let directory = TemporaryDirectory.parent
         var path = Array("\(directory)/mynah-XXXXXX".utf8CString)
         let descriptor = mkstemp(&path)
         guard descriptor >= 0 else {

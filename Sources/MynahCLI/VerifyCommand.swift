@@ -126,9 +126,11 @@ struct Verification {
     private func limit(_ reference: Observation) -> Double { reference.result.wallSeconds * 3 + patience }
 
     private func observe(_ engine: EngineChoice, timeLimit: Double? = nil, _ options: [String] = []) throws -> Observation {
-        let path = "\(Console.environmentVariable("TMPDIR") ?? "/tmp")/mynah-verify-\(getpid())-\(UInt32.random(in: 0 ... .max)).txt"
-        defer { unlink(path) }
-        let command = [executable, "run", "--cache", "off", "--background", "off", "--engine", engine.rawValue, "--strace", "--stats=json", "-o", path] + options + ["--"] + guest
+        let directory = try TemporaryDirectory(), path = directory.file("trace")
+        defer { directory.remove() }
+        let command =
+            [executable, "run", "--cache", "off", "--background", "off", "--engine", engine.rawValue, "--strace", "--stats=json"]
+            + ["-o", path] + options + ["--"] + guest
         let result = try ChildProcess.run(command, timeLimit: timeLimit)
         let text = Files.readText(path) ?? ""
         let calls = text.split(separator: "\n").compactMap { line -> String? in

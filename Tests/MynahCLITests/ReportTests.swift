@@ -131,11 +131,22 @@ import Testing
     }
 
     @Test func timeLimits() throws {
-        let result = try ChildProcess.run(["/bin/sleep", "30"], timeLimit: 0.05)
-        #expect(result.status == 128 + 9 && result.wallSeconds < 10)
+        let result = try ChildProcess.run(["/bin/sleep", "600"], timeLimit: 0.05)
+        #expect(result.status == 128 + 9 && result.wallSeconds < 300)
     }
 
     @Test func missingProgramsAreFailures() {
         #expect(throws: CommandFailure.self) { try ChildProcess.run(["/no/such/program"]) }
+    }
+}
+
+@Suite struct TemporaryDirectoryTests {
+    @Test func itIsItsOwnersAloneAndGoes() throws {
+        let directory = try TemporaryDirectory()
+        var status = stat()
+        #expect(stat(directory.path, &status) == 0 && status.st_mode & 0o777 == 0o700)
+        try Files.write("text", to: directory.file("file"))
+        directory.remove()
+        #expect(!Files.exists(directory.path))
     }
 }

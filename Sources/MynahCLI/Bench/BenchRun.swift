@@ -34,8 +34,9 @@ struct BenchRun {
     }
 
     private func measure(_ executor: Executor, into result: inout GuestResult) throws {
-        let statistics = executor == .engine(.interpreter) ? "/tmp/mynah-bench-\(getpid()).json" : nil
-        defer { if let statistics { unlink(statistics) } }
+        let directory = executor == .engine(.interpreter) ? try TemporaryDirectory() : nil
+        defer { directory?.remove() }
+        let statistics = directory?.file("statistics.json")
         guard let command = executor.command(for: result.guest, statisticsFile: statistics) else { return }
         let child = try ChildProcess.run(command)
         if let statistics, let text = Files.readText(statistics) { result.instructions = number("instructions", in: text) }

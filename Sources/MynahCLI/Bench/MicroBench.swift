@@ -51,8 +51,8 @@ extension BenchCommand {
     }
 
     private func microResult(_ guest: BenchGuest) throws -> MicroResult {
-        let path = "/tmp/mynah-micro-\(getpid()).json"
-        defer { unlink(path) }
+        let directory = try TemporaryDirectory(), path = directory.file("statistics.json")
+        defer { directory.remove() }
         let command = Executor.engine(.block).command(for: guest, statisticsFile: path)!
         let child = try ChildProcess.run(command)
         guard child.status == 0, let text = Files.readText(path) else {
