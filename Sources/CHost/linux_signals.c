@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -249,8 +250,15 @@ int mynah_start_thread(void (*body)(void *), void *context, size_t stack_bytes) 
     return error;
 }
 
-int mynah_fork(void) {
-    pid_t child = fork();
+int mynah_fork(int exit_signal) {
+    pid_t child = -1;
+    int *number = NULL;
+    // The C library's fork has SIGCHLD only. What it does beside the call is for processes with threads, whose locks it takes, and
+    // has the child's number written where the library keeps it: the kernel knows where that is.
+    if (exit_signal == SIGCHLD || prctl(PR_GET_TID_ADDRESS, &number) != 0 || !number)
+        child = fork();
+    else
+        child = (pid_t)syscall(SYS_clone, CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | (unsigned)exit_signal, NULL, NULL, number, NULL);
     return child < 0 ? -errno : child;
 }
 
@@ -260,12 +268,12 @@ static int run_vfork_child(void *raw_start) {
     _exit(127);
 }
 
-int mynah_vfork(void (*body)(void *), void *context) {
+int mynah_vfork(void (*body)(void *), void *context, int exit_signal) {
     const size_t size = 1 << 20;
     char *stack = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
     if (stack == MAP_FAILED) return -ENOMEM;
     struct thread_start start = { body, context };
-    int child = clone(run_vfork_child, stack + size, CLONE_VM | CLONE_VFORK | SIGCHLD, &start);
+    int child = clone(run_vfork_child, stack + size, CLONE_VM | CLONE_VFORK | exit_signal, &start);
     int error = errno;
     munmap(stack, size);
     return child < 0 ? -error : child;

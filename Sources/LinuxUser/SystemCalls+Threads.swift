@@ -38,7 +38,7 @@ extension SystemCallTable {
 
 enum CloneFlag {
     static let sharesMemory: UInt64 = 0x100, sharesHandlers: UInt64 = 0x800, pidfd: UInt64 = 0x1000, vfork: UInt64 = 0x4000
-    static let thread: UInt64 = 0x1_0000, setsThreadPointer: UInt64 = 0x8_0000
+    static let sharesParent: UInt64 = 0x8000, thread: UInt64 = 0x1_0000, setsThreadPointer: UInt64 = 0x8_0000
     static let parentSetsID: UInt64 = 0x10_0000, childClearsID: UInt64 = 0x20_0000, childSetsID: UInt64 = 0x100_0000
     static let newTimeNamespace: UInt64 = 0x80, newNamespaces: UInt64 = 0x7e02_0000 | newTimeNamespace
     static let clearsHandlers: UInt64 = 0x1_0000_0000, intoCgroup: UInt64 = 0x2_0000_0000
@@ -62,6 +62,8 @@ extension LinuxThread {
         if extra[1] != 0 || words.0 & CloneFlag.intoCgroup != 0 { return Errno.EPERM.result }
         // An exit signal among the flags is of the older call.
         if words.0 & 0xff & ~CloneFlag.newTimeNamespace != 0 || words.4 > 64 { return Errno.EINVAL.result }
+        // Threads have none, and a sibling has its parent's.
+        if words.0 & (CloneFlag.thread | CloneFlag.sharesParent) != 0 && words.4 != 0 { return Errno.EINVAL.result }
         if (words.5 == 0) != (words.6 == 0) { return Errno.EINVAL.result }
         result = CloneArguments(
             flags: words.0, exitSignal: words.4, stackPointer: words.5 == 0 ? 0 : words.5 &+ words.6, threadPointer: words.7,
@@ -121,15 +123,16 @@ extension LinuxThread {
     // MARK: Processes
 
     private func fork(_ arguments: CloneArguments) -> Int64 {
+        let engine = process.engine!, exitSignal = exitSignal(arguments)
+        if exitSignal != SIGCHLD { engine.endOwnThread() }
         let before = mynah_set_host_mask(~0)
-        let engine = process.engine!
         // The engine's lock comes before ours everywhere.
         engine.prepareForFork()
         process.memory.lock.lock()
         process.threadsLock.lock()
         signals.lock.lock()
         let handover = ForkHandover()
-        let child = mynah_fork()
+        let child = mynah_fork(exitSignal)
         signals.lock.unlock()
         process.threadsLock.unlock()
         process.memory.lock.unlock()
@@ -151,6 +154,13 @@ extension LinuxThread {
         becomeChild(arguments)
         prepare(state, arguments)
         return 0
+    }
+
+    /// The signal that tells the end of a child. Where other threads may hold the C library's locks, which only its own fork takes, that is
+    /// SIGCHLD: such a child must be able to allocate memory.
+    private func exitSignal(_ arguments: CloneArguments) -> Int32 {
+        let isAlone = process.debugger == nil && process.threadsLock.locked { process.threads.count == 1 }
+        return isAlone ? Int32(truncatingIfNeeded: arguments.exitSignal) : SIGCHLD
     }
 
     private func finishForkInParent(_ child: Int32, _ arguments: CloneArguments) -> Int64 {
@@ -192,7 +202,7 @@ extension LinuxThread {
         let before = mynah_set_host_mask(~0)
         let number = mynah_vfork(
             { Unmanaged<ThreadStart>.fromOpaque($0!).takeUnretainedValue().runVforked() },
-            Unmanaged.passUnretained(start).toOpaque())
+            Unmanaged.passUnretained(start).toOpaque(), Int32(truncatingIfNeeded: arguments.exitSignal))
         mynah_set_signal_record(record)
         mynah_set_current_cpu(cpu.header)
         state.copyMemory(from: saved, byteCount: stateBytes)

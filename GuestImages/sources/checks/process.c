@@ -1,6 +1,8 @@
 // Processes: fork, vfork, execve of itself, waiting, pipes, exit values, inherited and closed descriptors.
 #include "check.h"
 #include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -50,6 +52,85 @@ static void forks(void) {
     close(gate[1]);
     siginfo_t info = {0};
     EXPECT(waitid(P_PID, (id_t)child, &info, WEXITED) == 0 && info.si_status == 3 && info.si_pid == child, "waitid");
+}
+
+static volatile int told, children;
+static siginfo_t what;
+static void tell(int number, siginfo_t *info, void *context) {
+    (void)context;
+    what = *info;
+    if (number == SIGCHLD) children++;
+    told = number;
+}
+
+static int end_at_once(void *value) { _exit((int)(long)value); }
+
+struct clone3_arguments { uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls; };
+static long clone3(uint64_t flags, uint64_t exit_signal) {
+    struct clone3_arguments arguments = {.flags = flags, .exit_signal = exit_signal};
+    return syscall(SYS_clone3, &arguments, sizeof arguments);
+}
+
+// Waits with and without a kind of children; the value of the child that only ends up in the second wait.
+static int wait_as(pid_t child, int wrong, int right) {
+    int status = 0;
+    if (waitpid(child, &status, wrong | WNOHANG) != -1 || errno != ECHILD) return -1;
+    return waitpid(child, &status, right) == child && WIFEXITED(status) ? WEXITSTATUS(status) : -2;
+}
+
+// Children whose end is told by another signal than SIGCHLD, or by none.
+static void exit_signals(void) {
+    const int signals[] = {SIGUSR1, SIGUSR2, SIGRTMIN + 3, SIGCHLD};
+    struct sigaction action = {.sa_sigaction = tell, .sa_flags = SA_SIGINFO};
+    for (unsigned i = 0; i < sizeof signals / sizeof *signals; i++) sigaction(signals[i], &action, NULL);
+    for (int i = 0; i < 3; i++) {
+        told = children = 0;
+        pid_t child = (pid_t)syscall(SYS_clone, signals[i], 0, 0, 0, 0);
+        if (child == 0) {
+            // It is a whole process, with memory of its own.
+            char *block = malloc(1 << 20);
+            _exit(block && getppid() > 0 && getpid() == syscall(SYS_gettid) ? 30 + i : 1);
+        }
+        while (!told) usleep(1000);
+        EXPECT(told == signals[i] && what.si_code == CLD_EXITED && what.si_status == 30 + i && what.si_pid == child, "clone names the signal of its end");
+        EXPECT(wait_as(child, 0, __WCLONE) == 30 + i && children == 0, "such a child is waited for with __WCLONE");
+    }
+    told = 0;
+    pid_t child = (pid_t)syscall(SYS_clone, 0, 0, 0, 0, 0);
+    if (child == 0) _exit(40);
+    siginfo_t info = {0};
+    EXPECT(waitid(P_ALL, 0, &info, WEXITED | __WALL) == 0 && info.si_pid == child && info.si_status == 40 && !told, "or without a signal with __WALL");
+    child = fork();
+    if (child == 0) _exit(41);
+    EXPECT(wait_as(child, __WCLONE, __WALL) == 41 && children == 1, "a forked child is none for __WCLONE");
+    // One that a child of such a child runs is told to that one.
+    told = 0;
+    child = (pid_t)syscall(SYS_clone, SIGUSR2, 0, 0, 0, 0);
+    if (child == 0) {
+        pid_t inner = fork();
+        if (inner == 0) _exit(5);
+        _exit(wait_value(inner) + 38);
+    }
+    EXPECT(wait_as(child, 0, __WALL) == 43, "it has children itself");
+    static char stack[65536] __attribute__((aligned(16)));
+    told = 0;
+    child = clone(end_at_once, stack + sizeof stack, CLONE_VM | CLONE_VFORK | SIGUSR1, (void *)44L);
+    EXPECT(wait_as(child, 0, __WCLONE) == 44 && told == SIGUSR1, "the same with shared memory");
+    child = (pid_t)clone3(0, SIGUSR2);
+    if (child == 0) _exit(45);
+    EXPECT(child == -1 && errno == ENOSYS ? 1 : wait_as(child, 0, __WCLONE) == 45 && told == SIGUSR2, "clone3 takes it as a number");
+    EXPECT(clone3(0, 65) == -1 && clone3(CLONE_PARENT, SIGCHLD) == -1, "but none that there is not, and none for a sibling");
+    // Another program has the usual one.
+    char *const arguments[] = {"renamed", "arguments", "two words", "", NULL}, *const none[] = {NULL};
+    child = (pid_t)syscall(SYS_clone, SIGUSR1, 0, 0, 0, 0);
+    if (child == 0) {
+        execve("/proc/self/exe", arguments, none);
+        _exit(126);
+    }
+    told = 0;
+    while (!told) usleep(1000);
+    EXPECT(told == SIGCHLD && wait_as(child, __WCLONE, 0) == 21, "after execve it is SIGCHLD");
+    for (unsigned i = 0; i < sizeof signals / sizeof *signals; i++) signal(signals[i], SIG_DFL);
 }
 
 static void pipes(void) {
@@ -171,6 +252,7 @@ int main(int count, char **arguments) {
     if (count > 1) return run_role(count, arguments);
     identities();
     forks();
+    exit_signals();
     pipes();
     executions();
     atexit(at_end);

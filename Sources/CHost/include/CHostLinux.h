@@ -55,9 +55,10 @@ long mynah_safe_syscall(mynah_signal_record *_Nonnull record, const uint64_t *_N
 // Starts a detached thread with all signals blocked. Returns 0 or an errno.
 int mynah_start_thread(void (*_Nonnull body)(void *_Nullable), void *_Nullable context, size_t stack_bytes);
 // fork(2) and vfork(2): returns the child's number to the parent, 0 in the child of a fork. The child of a vfork runs
-// body(context), which must not return, in this address space on a stack of its own while the calling thread waits.
-int mynah_fork(void);
-int mynah_vfork(void (*_Nonnull body)(void *_Nullable), void *_Nullable context);
+// body(context), which must not return, in this address space on a stack of its own while the calling thread waits. The child's end is told
+// by `exit_signal`, 0 for none (clone(2)). With another one than SIGCHLD, a fork is for processes of one thread.
+int mynah_fork(int exit_signal);
+int mynah_vfork(void (*_Nonnull body)(void *_Nullable), void *_Nullable context, int exit_signal);
 int mynah_thread_id(void);
 // Frees the alternate signal stack of a thread that ends.
 void mynah_release_alternate_stack(void);
