@@ -238,7 +238,7 @@ import Testing
         let executor = folder.engine(arena, Self.regions()), state = RISCVState(executor.cpu.state)
         counting(to: 0).load(into: arena, state)
         let running = RunningCPUs([executor.cpu])
-        for _ in 0 ..< 2000 where executor.engine.statistics.cacheRegions == 0 { usleep(1000) }
+        for _ in 0 ..< 120_000 where executor.engine.statistics.cacheRegions == 0 { usleep(1000) }
         #expect(executor.engine.statistics.cacheRegions == 1)
         usleep(5000)
         _ = arena.releaseWatch(at: arena.start)
@@ -299,39 +299,6 @@ import Testing
     }
 
     // MARK: Files
-
-    @Test func damageIsNoticed() {
-        let folder = CacheFolder()
-        run(folder, saving: true)
-        let whole = folder.bytes(.regions), head = CacheFileHeader.byteCount
-        #expect(run(folder).cacheRegions > 0)
-        let few = [1, head - 1, head, head + 1, whole.count - 1]
-        for count in Array(stride(from: 0, to: whole.count, by: max(1, whole.count / 40))) + few {
-            folder.replace(.regions, Array(whole.prefix(count)))
-            let result = run(folder, comment: "\(count) bytes")
-            #expect(result.cacheRegions == 0 && result.cacheHits > 0)
-        }
-        for place in stride(from: 0, to: whole.count, by: max(1, whole.count / 300)) {
-            var bytes = whole
-            bytes[place] ^= 1 << UInt8(place % 8)
-            folder.replace(.regions, bytes)
-            run(folder, comment: "byte \(place)")
-        }
-        // A file of blocks is none of regions.
-        folder.replace(.regions, folder.bytes(.blocks))
-        #expect(run(folder).cacheRegions == 0)
-        // The next run puts a right one there.
-        folder.replace(.regions, Array(whole.prefix(200)))
-        run(folder, saving: true)
-        #expect(run(folder).cacheRegions > 0)
-    }
-
-    /// Numbers in a unit that name nothing, with a digest that is right.
-    @Test func nonsenseWithARightDigestIsNoticed() throws {
-        let folder = CacheFolder()
-        run(folder, saving: true)
-        #expect(try folder.refusedNonsense(.regions) > 20)
-    }
 
     /// The table says that the unit is of another loop than it is.
     @Test func regionsOfOtherLoopsAreRefused() {

@@ -154,37 +154,6 @@ import X86Backend
         #expect(engine.engine.statistics.cacheHits == 0 || engine.engine.statistics.translations == 0)
     }
 
-    @Test func damageIsNoticed() {
-        let folder = CacheFolder()
-        run(folder, saving: true)
-        let whole = folder.bytes(.blocks)
-        #expect(run(folder).cacheHits > 0)
-        let head = CacheFileHeader.byteCount, few = [1, 8, head - 1, head, head + 1, whole.count - 1]
-        for count in Array(stride(from: 0, to: whole.count, by: max(1, whole.count / 60))) + few {
-            folder.replace(.blocks, Array(whole.prefix(count)))
-            #expect(run(folder, "\(count) bytes").cacheHits == 0)
-        }
-        folder.replace(.blocks, whole + [0])
-        #expect(run(folder, "a byte more").cacheHits == 0)
-        for place in stride(from: 0, to: whole.count, by: max(1, whole.count / 150)) {
-            var bytes = whole
-            bytes[place] ^= 1 << UInt8(place % 8)
-            folder.replace(.blocks, bytes)
-            run(folder, "byte \(place)")
-        }
-        // The next run puts a right one there.
-        folder.replace(.blocks, Array(whole.prefix(200)))
-        run(folder, saving: true)
-        #expect(run(folder).cacheHits > 0)
-    }
-
-    /// Numbers in a unit that name nothing, with a digest that is right.
-    @Test func nonsenseWithARightDigestIsNoticed() throws {
-        let folder = CacheFolder()
-        run(folder, saving: true)
-        #expect(try folder.refusedNonsense(.blocks) > 20)
-    }
-
     // MARK: The directory
 
     @Test func whatOthersMayWriteIsNotUsed() {
