@@ -105,16 +105,26 @@ package final class HostEntropy: EntropyBackend {
 
 /// Random bytes from a seed, for runs that can be repeated.
 package final class SeededEntropy: EntropyBackend {
+    // Harts and devices ask for them.
+    private let monitor = Monitor()
+    private var next: UInt64
     /// What the next bytes follow from.
-    package var state: UInt64
+    package var state: UInt64 {
+        get { monitor.locked { next } }
+        set { monitor.locked { next = newValue } }
+    }
 
-    package init(seed: UInt64) { state = seed }
+    package init(seed: UInt64) { next = seed }
 
     package func fill(_ bytes: UnsafeMutableRawBufferPointer) {
+        monitor.locked { fillLocked(bytes) }
+    }
+
+    private func fillLocked(_ bytes: UnsafeMutableRawBufferPointer) {
         for index in bytes.indices {
             // SplitMix64, its highest byte.
-            state &+= 0x9e37_79b9_7f4a_7c15
-            var word = state
+            next &+= 0x9e37_79b9_7f4a_7c15
+            var word = next
             word = (word ^ (word >> 30)) &* 0xbf58_476d_1ce4_e5b9
             word = (word ^ (word >> 27)) &* 0x94d0_49bb_1331_11eb
             bytes[index] = UInt8(truncatingIfNeeded: (word ^ (word >> 31)) >> 56)

@@ -102,6 +102,7 @@ package enum RISCVDisassembler {
         case 0x001: "fflags"
         case 0x002: "frm"
         case 0x003: "fcsr"
+        case 0x015: "seed"
         case 0xc00: "cycle"
         case 0xc01: "time"
         case 0xc02: "instret"

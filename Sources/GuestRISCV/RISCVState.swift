@@ -88,6 +88,7 @@ enum ControlRegister {
     static let flags: Int32 = 0x001
     static let roundingMode: Int32 = 0x002
     static let floatControl: Int32 = 0x003
+    static let seed: Int32 = 0x015
     static let cycle: Int32 = 0xc00
     static let time: Int32 = 0xc01
     static let retired: Int32 = 0xc02

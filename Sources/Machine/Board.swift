@@ -55,6 +55,13 @@ package final class Board {
         processor = try Processor(memory: memory, hartCount: configuration.hartCount, options: configuration.processor)
         entropy = configuration.seed.map { SeededEntropy(seed: $0) } ?? HostEntropy()
         let harts = processor.harts
+        for hart in harts {
+            hart.core.entropy = { [entropy] in
+                var bits: UInt16 = 0
+                withUnsafeMutableBytes(of: &bits) { entropy.fill($0) }
+                return bits
+            }
+        }
         let line = { (hart: Hart, bit: UInt64) in
             InterruptLine { [unowned hart] level in if level { hart.raise(bit) } else { hart.lower(bit) } }
         }

@@ -41,6 +41,8 @@ import Testing
     @Test(arguments: [
         (0x0000_0073, InterpreterExit.systemCall, 4), (0x0010_0073, .breakpoint, 4), (0x9002, .breakpoint, 4),
         (0x0000, .illegalInstruction, 4), (0x3420_2573, .illegalInstruction, 4), (0xc000_1073, .illegalInstruction, 4),
+        // The entropy source, which Linux leaves to machine and supervisor mode.
+        (0x0150_1573, .illegalInstruction, 4),
         (0x0000_100f, .codeChanged, 8), (0x0020_d073, .modeChanged, 8),
     ] as [(UInt32, InterpreterExit, UInt64)])
     func exits(encoding: UInt32, exit: InterpreterExit, distance: UInt64) {

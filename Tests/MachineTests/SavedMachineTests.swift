@@ -114,6 +114,7 @@ private func message(_ body: () throws -> Void) -> String {
         #expect(problem { $0.registers.removeLast() } != nil && problem { $0.registers[0] = 1 } != nil && problem { $0.programCounter = 1 } != nil)
         #expect(problem { $0.pmpAddresses.removeLast() } != nil && problem { $0.pmpConfigurations[3] = 2 } != nil && problem { $0.pmpAddresses[0] = .max } != nil)
         #expect(problem { $0.mideleg = .max } != nil && problem { $0.medeleg = .max } != nil && problem { $0.mepc = 3 } != nil && problem { $0.stvec = 2 } != nil)
+        #expect(problem { $0.mseccfg = 1 } != nil)
         #expect(problem { $0.softwarePending = HartInterrupt.machineTimer } != nil && problem { $0.fcsr = 256 } != nil && problem { $0.menvcfg = 2 << 4 } != nil)
     }
 }

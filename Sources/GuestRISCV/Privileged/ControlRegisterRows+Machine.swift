@@ -37,8 +37,14 @@ extension ControlRegisterRows {
             hart.contextChanged()
             return .context
         }
+        word(0x747, "mseccfg", \.mseccfg, mask: SecurityConfiguration.writable)
         word(0x306, "mcounteren", \.mcounteren, mask: ControlRegisterMask.counters)
         word(0x320, "mcountinhibit", \.mcountinhibit, mask: ControlRegisterMask.counters & ~2)
+    }
+
+    /// Zkr. Whoever only looks at the registers sees nothing of it, and uses nothing up.
+    mutating func addEntropySource() {
+        csr(Int(ControlRegister.seed), "seed", accessible: { $0.mayReadSeed }, { _ in 0 }, write: { _, _ in .none })
     }
 
     mutating func addProtection() {
@@ -80,6 +86,19 @@ extension ControlRegisterRows {
 }
 
 extension RISCVHart {
+    /// Whether the present mode may read `seed`, where there is a source at all.
+    var mayReadSeed: Bool {
+        guard entropy != nil else { return false }
+        return switch privilege {
+        case .machine: true
+        case .supervisor: mseccfg & SecurityConfiguration.supervisorSeed != 0
+        case .user: mseccfg & SecurityConfiguration.userSeed != 0
+        }
+    }
+
+    /// The next value of `seed`.
+    var nextSeed: UInt64 { Seed.ready | UInt64(entropy?() ?? 0) }
+
     /// Bits of `mip` that machine mode writes; see `modifyPending` in the interpreter.
     var machineWritablePending: UInt64 {
         let software = HartInterrupt.supervisorSoftware | HartInterrupt.supervisorExternal

@@ -76,6 +76,7 @@ enum ControlRegisters {
         table.addMachineCounters()
         table.addSupervisor()
         table.addUserCounters()
+        table.addEntropySource()
         return table.rows
     }()
 
@@ -97,6 +98,8 @@ enum ControlRegisters {
         let lowest = UInt8(truncatingIfNeeded: number >> 8 & 3)
         if hart.privilege.rawValue < lowest { return nil }
         if writes && number >> 10 & 3 == 3 { return nil }
+        // What is read is used up.
+        if !writes && number == ControlRegister.seed { return nil }
         return row.isAccessible(hart) ? row : nil
     }
 }

@@ -77,7 +77,7 @@ extension RISCVInterpreter {
         let alwaysWrites = i.opcode == .csrrw || i.opcode == .csrrwi
         let writes = alwaysWrites || i.rs1 != 0
         guard let row = ControlRegisters.row(Int(i.immediate), for: hart, writes: writes) else { return illegal(record, hart) }
-        let old = row.read(hart)
+        let old = i.immediate == ControlRegister.seed ? hart.nextSeed : row.read(hart)
         var effect = ControlRegisterEffect.none
         if writes && (row.number == 0x344 || row.number == 0x144) {
             modifyPending(row.number, i.opcode, operand, hart)

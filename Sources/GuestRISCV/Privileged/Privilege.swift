@@ -64,6 +64,18 @@ enum Status {
     static let supervisorVisible = supervisorWritable | 3 << 32 | sd
 }
 
+/// Bits of `mseccfg`: who may use `seed` beside machine mode.
+enum SecurityConfiguration {
+    static let userSeed: UInt64 = 1 << 8
+    static let supervisorSeed: UInt64 = 1 << 9
+    static let writable = userSeed | supervisorSeed
+}
+
+/// What `seed` shows: a status and, with `ready`, 16 random bits. Cryptography Extensions Volume I, 4.1.
+enum Seed {
+    static let ready: UInt64 = 2 << 30
+}
+
 /// Bits of `menvcfg` and `senvcfg`.
 enum EnvironmentConfiguration {
     static let fiom: UInt64 = 1

@@ -18,7 +18,7 @@ package struct RISCVHartState: Codable, Equatable, Sendable {
 
     package var mstatus: UInt64, mie: UInt64, medeleg: UInt64, mideleg: UInt64
     package var mtvec: UInt64, mscratch: UInt64, mepc: UInt64, mcause: UInt64, mtval: UInt64
-    package var mcounteren: UInt64, menvcfg: UInt64, mcountinhibit: UInt64
+    package var mcounteren: UInt64, menvcfg: UInt64, mseccfg: UInt64, mcountinhibit: UInt64
     package var stvec: UInt64, sscratch: UInt64, sepc: UInt64, scause: UInt64, stval: UInt64
     package var scounteren: UInt64, senvcfg: UInt64, satp: UInt64, stimecmp: UInt64
     package var pmpConfigurations: [UInt8]
@@ -38,8 +38,8 @@ extension RISCVHart {
                 registers: (0..<64).map { file.words[$0] }, programCounter: file.programCounter, fcsr: file.fcsr,
                 reservationAddress: tail.reservationAddress, reservationValue: tail.reservationValue, privilege: privilege.rawValue,
                 mstatus: mstatus, mie: mie, medeleg: medeleg, mideleg: mideleg, mtvec: mtvec, mscratch: mscratch, mepc: mepc, mcause: mcause,
-                mtval: mtval, mcounteren: mcounteren, menvcfg: menvcfg, mcountinhibit: mcountinhibit, stvec: stvec, sscratch: sscratch, sepc: sepc,
-                scause: scause, stval: stval, scounteren: scounteren, senvcfg: senvcfg, satp: satp, stimecmp: stimecmp,
+                mtval: mtval, mcounteren: mcounteren, menvcfg: menvcfg, mseccfg: mseccfg, mcountinhibit: mcountinhibit,
+                stvec: stvec, sscratch: sscratch, sepc: sepc, scause: scause, stval: stval, scounteren: scounteren, senvcfg: senvcfg, satp: satp, stimecmp: stimecmp,
                 pmpConfigurations: protection.configurations, pmpAddresses: protection.addresses, cycles: cycles, retired: retired,
                 softwarePending: softwarePending | (linesRaised & HartInterrupt.supervisorSoftware))
         }
@@ -53,7 +53,8 @@ extension RISCVHart {
             privilege = PrivilegeMode(rawValue: newValue.privilege) ?? .machine
             (mstatus, mie, medeleg, mideleg) = (newValue.mstatus, newValue.mie, newValue.medeleg, newValue.mideleg)
             (mtvec, mscratch, mepc, mcause, mtval) = (newValue.mtvec, newValue.mscratch, newValue.mepc, newValue.mcause, newValue.mtval)
-            (mcounteren, menvcfg, mcountinhibit) = (newValue.mcounteren, newValue.menvcfg, newValue.mcountinhibit)
+            (mcounteren, menvcfg, mseccfg) = (newValue.mcounteren, newValue.menvcfg, newValue.mseccfg)
+            mcountinhibit = newValue.mcountinhibit
             (stvec, sscratch, sepc, scause, stval) = (newValue.stvec, newValue.sscratch, newValue.sepc, newValue.scause, newValue.stval)
             (scounteren, senvcfg, satp) = (newValue.scounteren, newValue.senvcfg, newValue.satp)
             protection = PhysicalMemoryProtection(addresses: newValue.pmpAddresses, configurations: newValue.pmpConfigurations)
@@ -84,7 +85,7 @@ extension RISCVHart {
             ("mcounteren", state.mcounteren, ControlRegisterMask.counters), ("scounteren", state.scounteren, ControlRegisterMask.counters),
             ("mcountinhibit", state.mcountinhibit, ControlRegisterMask.counters & ~2),
             ("menvcfg", state.menvcfg, EnvironmentConfiguration.machineWritable), ("senvcfg", state.senvcfg, EnvironmentConfiguration.supervisorWritable),
-            ("mip", state.softwarePending, HartInterrupt.supervisor),
+            ("mseccfg", state.mseccfg, SecurityConfiguration.writable), ("mip", state.softwarePending, HartInterrupt.supervisor),
         ]
         for (name, value, mask) in masked where value & ~mask != 0 { return "a value of \(name) that it cannot hold" }
         guard state.mstatus & Status.widths == Status.widths, state.mstatus >> Status.mppShift & 3 != 2 else { return "a value of mstatus that it cannot hold" }

@@ -26,6 +26,8 @@ package final class RISCVHart {
     package var countedInstructions: (() -> UInt64)?
     /// Accesses to devices do nothing but note that there was one, and end as if they faulted.
     var leavesDevices = false, hasLeftDevice = false
+    /// Random bits for `seed`; nil where there is no such register. On the hart's thread.
+    package var entropy: (() -> UInt16)?
     /// Translated code counts no instructions: then the counters follow the host's.
     package var countsHostCycles = false
 
@@ -37,7 +39,7 @@ package final class RISCVHart {
     var softwarePending: UInt64 = 0
     var medeleg: UInt64 = 0, mideleg: UInt64 = 0
     var mtvec: UInt64 = 0, mscratch: UInt64 = 0, mepc: UInt64 = 0, mcause: UInt64 = 0, mtval: UInt64 = 0
-    var mcounteren: UInt64 = 0, menvcfg: UInt64 = 0, mcountinhibit: UInt64 = 0
+    var mcounteren: UInt64 = 0, menvcfg: UInt64 = 0, mseccfg: UInt64 = 0, mcountinhibit: UInt64 = 0
     var cycleOffset: UInt64 = 0, retiredOffset: UInt64 = 0
     var stvec: UInt64 = 0, sscratch: UInt64 = 0, sepc: UInt64 = 0, scause: UInt64 = 0, stval: UInt64 = 0
     var scounteren: UInt64 = 0, senvcfg: UInt64 = 0, satp: UInt64 = 0, stimecmp = UInt64.max
@@ -117,7 +119,7 @@ package final class RISCVHart {
         medeleg = 0
         mideleg = 0
         (mtvec, mscratch, mepc, mcause, mtval) = (0, 0, 0, 0, 0)
-        (mcounteren, menvcfg, mcountinhibit) = (0, 0, 0)
+        (mcounteren, menvcfg, mseccfg, mcountinhibit) = (0, 0, 0, 0)
         (stvec, sscratch, sepc, scause, stval) = (0, 0, 0, 0, 0)
         (scounteren, senvcfg, satp, stimecmp) = (0, 0, 0, .max)
         protection = PhysicalMemoryProtection()
@@ -137,6 +139,7 @@ package final class RISCVHart {
         mideleg = HartInterrupt.supervisor
         mcounteren = 0xffff_ffff
         menvcfg = EnvironmentConfiguration.machineWritable & ~EnvironmentConfiguration.cbie | 1 << 4
+        mseccfg = SecurityConfiguration.supervisorSeed
         // User mode reads the counters, as behind every firmware: clocks of C libraries do so without a system call.
         scounteren = 7
         satp = 0

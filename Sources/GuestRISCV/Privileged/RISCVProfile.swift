@@ -5,7 +5,7 @@ package enum RISCVProfile {
     package static let extensions = [
         "zicbom", "zicbop", "zicboz", "zicntr", "zicond", "zicsr", "zifencei", "zihintntl", "zihintpause", "zihpm", "zimop",
         "zawrs", "zfa", "zca", "zcb", "zcd", "zcmop", "zba", "zbb", "zbc",
-        "zbkb", "zbkc", "zbkx", "zbs", "zknd", "zkne", "zknh", "zksed", "zksh",
+        "zbkb", "zbkc", "zbkx", "zbs", "zknd", "zkne", "zknh", "zkr", "zksed", "zksh",
         "sstc", "svadu", "svinval", "svnapot", "svpbmt",
     ]
     package static let baseISA = "rv64i"

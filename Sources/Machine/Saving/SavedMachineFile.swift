@@ -18,7 +18,7 @@ import DeviceModel
 import Glibc
 
 package enum SavedMachineFile {
-    package static let version: UInt32 = 1
+    package static let version: UInt32 = 2
     package static let magic: UInt64 = 0x1a4d_5648_414e_594d
 
     package enum Section: UInt32, Sendable {

@@ -12,7 +12,7 @@ import Testing
         (0x302, 0xb3ff, 0), (0x303, 0x222, 0), (0x304, 0xaaa, 0), (0x306, 0xffff_ffff, 0), (0x30a, 0xe000_0000_0000_00f1, 0),
         (0x320, 0xffff_fffd, 0), (0x340, .max, 0), (0x341, .max - 1, 0), (0x342, .max, 0), (0x343, .max, 0), (0x344, 0x222, 0),
         (0x3b0, 0x003f_ffff_ffff_ffff, 0), (0x3bf, 0x003f_ffff_ffff_ffff, 0), (0x106, 0xffff_ffff, 0), (0x10a, 0xf1, 0), (0x140, .max, 0),
-        (0x141, .max - 1, 0), (0x142, .max, 0), (0x143, .max, 0), (0x14d, .max, 0), (0x323, 0, 0), (0xb03, 0, 0), (0xf11, 0, 0),
+        (0x141, .max - 1, 0), (0x142, .max, 0), (0x143, .max, 0), (0x14d, .max, 0), (0x747, 0x300, 0), (0x323, 0, 0), (0xb03, 0, 0), (0xf11, 0, 0),
     ]
 
     @Test(arguments: masks) func holds(number: UInt32, ones: UInt64, zeros: UInt64) {
@@ -28,8 +28,8 @@ import Testing
 
     @Test func whatIsAbsentIsIllegal() {
         let bench = HartBench()
-        // mseccfg, pmpcfg1 (odd), pmpcfg4, pmpaddr16, mstatush, tselect, dcsr, AIA, mstateen0, scountovf, vsatp, vstart, seed.
-        for number: UInt32 in [0x747, 0x3a1, 0x3a4, 0x3c0, 0x310, 0x7a0, 0x7b0, 0x350, 0x150, 0x30c, 0xda0, 0x280, 0x008, 0x015, 0xcc0] {
+        // pmpcfg1 (odd), pmpcfg4, pmpaddr16, mstatush, tselect, dcsr, AIA, mstateen0, scountovf, vsatp, vstart, seed to be read only.
+        for number: UInt32 in [0x3a1, 0x3a4, 0x3c0, 0x310, 0x7a0, 0x7b0, 0x350, 0x150, 0x30c, 0xda0, 0x280, 0x008, 0x015, 0xcc0] {
             #expect(bench.cause(Code.csrrs(5, number, 0)) == TrapCause.illegalInstruction)
             #expect(bench.hart.trapValue == UInt64(Code.csrrs(5, number, 0)))
         }
@@ -42,10 +42,41 @@ import Testing
             bench.hart.contextChanged()
             for row in ControlRegisters.rows where row.number & 0xc00 != 0xc00 || row.number >> 8 == 0xf {
                 let number = UInt32(row.number)
-                if row.number == 0x14d { continue }
+                if row.number == 0x14d || row.number == 0x015 { continue }
                 let allowed = mode.rawValue >= UInt8(number >> 8 & 3)
                 #expect((bench.cause(Code.csrrs(5, number, 0)) == nil) == allowed, "\(row.name) in \(mode)")
             }
+        }
+    }
+
+    /// Zkr: machine mode always may, the others as `mseccfg` says, and all by instructions that write.
+    @Test func entropyIsGated() {
+        let bench = HartBench(), hart = bench.hart, seed: UInt32 = 0x015
+        #expect(bench.cause(Code.csrrw(5, seed, 0)) == TrapCause.illegalInstruction, "there is no source")
+        var drawn: UInt16 = 0xfff0
+        hart.entropy = {
+            drawn &+= 1
+            return drawn
+        }
+        for (mode, configuration, allowed) in [
+            (PrivilegeMode.machine, 0, true), (.supervisor, 0x100, false), (.supervisor, 0x200, true), (.user, 0x200, false), (.user, 0x100, true),
+        ] as [(PrivilegeMode, UInt64, Bool)] {
+            hart.privilege = mode
+            hart.mseccfg = configuration
+            hart.contextChanged()
+            bench.x[6] = .max
+            for encoding in [Code.csrrw(5, seed, 0), Code.csrrs(5, seed, 6), Code.csrrc(5, seed, 6), seed << 20 | 1 << 15 | 6 << 12 | 5 << 7 | 0x73] {
+                bench.x[5] = 0
+                let before = drawn
+                #expect(bench.cause(encoding) == (allowed ? nil : TrapCause.illegalInstruction))
+                #expect(drawn == (allowed ? before &+ 1 : before))
+                if allowed { #expect(bench.x[5] == 2 << 30 | UInt64(drawn)) }
+            }
+            let before = drawn
+            for encoding in [Code.csrrs(5, seed, 0), Code.csrrc(5, seed, 0), seed << 20 | 6 << 12 | 5 << 7 | 0x73] {
+                #expect(bench.cause(encoding) == TrapCause.illegalInstruction)
+            }
+            #expect(hart.controlRegisters.contains { $0.name == "seed" } && drawn == before, "looking at it uses nothing up")
         }
     }
 

@@ -67,6 +67,7 @@ LOWER(returns_from_supervisor, asm volatile("sret"))
 LOWER(returns_from_machine, asm volatile("mret"))
 LOWER(calls, asm volatile("li a7, 1\necall" : : : "a7"))
 LOWER(reads_time, asm volatile("csrr t0, time" : : : "t0"))
+LOWER(draws_seed, asm volatile("csrrw t0, 0x015, zero" : : : "t0"))
 LOWER(reads_cycle, asm volatile("csrr t0, cycle" : : : "t0"))
 LOWER(reads_memory, (void)read64(argument))
 LOWER(writes_memory, write64(argument, 5))
@@ -100,6 +101,15 @@ static void lower_modes(void) {
     EXPECT(call_lower(SUPERVISOR, reads_satp, 0) == 7);
     EXPECT(call_lower(SUPERVISOR, fences, 0) == 7);
     EXPECT(call_lower(USER, fences, 0) == -1000 - ILLEGAL);
+    // The entropy source: for machine mode, and for whom mseccfg says, by instructions that write.
+    EXPECT(CAUSE_OF(asm volatile("csrrw t0, 0x015, zero" : : : "t0")) == -1);
+    EXPECT(CAUSE_OF(asm volatile("csrrs t0, 0x015, zero" : : : "t0")) == ILLEGAL);
+    for (u64 bits = 0; bits < 4; bits++) {
+        csr_write(0x747, bits << 8);
+        EXPECT(call_lower(USER, draws_seed, 0) == (bits & 1 ? 7 : -1000 - ILLEGAL));
+        EXPECT(call_lower(SUPERVISOR, draws_seed, 0) == (bits & 2 ? 7 : -1000 - ILLEGAL));
+    }
+    csr_write(0x747, 0);
     csr_set(mstatus, TVM | TW | TSR);
     EXPECT(call_lower(SUPERVISOR, reads_satp, 0) == -1000 - ILLEGAL);
     EXPECT(call_lower(SUPERVISOR, fences, 0) == -1000 - ILLEGAL);
