@@ -11,6 +11,8 @@ package final class DebugServer: @unchecked Sendable {
     // SAFETY: allocated for the life of the server; never moved.
     private let lock: UnsafeMutablePointer<pthread_mutex_t>
     private let isIdle: UnsafeMutablePointer<pthread_cond_t>
+    /// Held by the serving thread but while it waits.
+    private let activity: UnsafeMutablePointer<pthread_mutex_t>
     private var events: [DebugEvent] = []
     private var isHandlingEvents = false
     private var isFinished = false
@@ -24,7 +26,9 @@ package final class DebugServer: @unchecked Sendable {
         wakeUp = (outOfTheWay(ends[0]), outOfTheWay(ends[1]))
         lock = .allocate(capacity: 1)
         isIdle = .allocate(capacity: 1)
+        activity = .allocate(capacity: 1)
         pthread_mutex_init(lock, nil)
+        pthread_mutex_init(activity, nil)
         pthread_cond_init(isIdle, nil)
     }
 
@@ -32,8 +36,10 @@ package final class DebugServer: @unchecked Sendable {
         close(wakeUp.reading)
         close(wakeUp.writing)
         pthread_mutex_destroy(lock)
+        pthread_mutex_destroy(activity)
         pthread_cond_destroy(isIdle)
         lock.deallocate()
+        activity.deallocate()
         isIdle.deallocate()
     }
 
@@ -71,28 +77,39 @@ package final class DebugServer: @unchecked Sendable {
 
     /// Serves until debugging is over, on the calling thread.
     package func serve() {
-        send(session.takeOutput())
+        whileQuiet { _ = send(session.takeOutput()) }
         var buffer = [UInt8](repeating: 0, count: 1 << 16)
+        var polls = [
+            pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: wakeUp.reading, events: Int16(POLLIN), revents: 0),
+        ]
         while !session.isOver {
-            var polls = [
-                pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0), pollfd(fd: wakeUp.reading, events: Int16(POLLIN), revents: 0),
-            ]
             guard poll(&polls, 2, -1) > 0 || errno == EINTR else { break }
-            if polls[1].revents != 0 { takeEvents() }
-            if polls[0].revents != 0, !session.isOver {
-                let count = buffer.withUnsafeMutableBytes { recv(descriptor, $0.baseAddress, $0.count, 0) }
-                if count < 0 && (errno == EINTR || errno == EAGAIN) { continue }
-                guard count > 0 else {
-                    session.connectionLost()
-                    break
-                }
-                session.receive(buffer[0 ..< count])
-                guard send(session.takeOutput()) else { break }
-            }
+            guard whileQuiet({ serve(polls, &buffer) }) else { break }
         }
-        session.connectionLost()
-        end()
+        whileQuiet {
+            session.connectionLost()
+            end()
+        }
         if session.endsTarget { session.target.kill() }
+    }
+
+    /// Takes what there is. False when the connection is over.
+    private func serve(_ polls: [pollfd], _ buffer: inout [UInt8]) -> Bool {
+        if polls[1].revents != 0 { takeEvents() }
+        guard polls[0].revents != 0, !session.isOver else { return true }
+        let count = buffer.withUnsafeMutableBytes { recv(descriptor, $0.baseAddress, $0.count, 0) }
+        if count < 0 && (errno == EINTR || errno == EAGAIN) { return true }
+        guard count > 0 else { return false }
+        session.receive(buffer[0 ..< count])
+        return send(session.takeOutput())
+    }
+
+    /// Does something while the serving thread waits for the debugger or for an event, and holds no lock of anybody's.
+    package func whileQuiet<Result>(_ body: () throws -> Result) rethrows -> Result {
+        pthread_mutex_lock(activity)
+        defer { pthread_mutex_unlock(activity) }
+        return try body()
     }
 
     /// Ends the connection as if the debugger had, from any thread.

@@ -73,7 +73,9 @@ extension LinuxThread {
 
     func clone(_ arguments: CloneArguments) -> Int64 {
         let flags = arguments.flags
-        if flags & CloneFlag.sharesHandlers != 0 && flags & (CloneFlag.sharesMemory | CloneFlag.clearsHandlers) != CloneFlag.sharesMemory {
+        if flags & CloneFlag.sharesHandlers != 0
+            && flags & (CloneFlag.sharesMemory | CloneFlag.clearsHandlers) != CloneFlag.sharesMemory
+        {
             return Errno.EINVAL.result
         }
         if flags & CloneFlag.thread != 0 {
@@ -108,7 +110,8 @@ extension LinuxThread {
         process.threadsLock.locked { process.threads.append(child) }
         process.debugger?.add(child)
         let error = mynah_start_thread(
-            { Unmanaged<ThreadStart>.fromOpaque($0!).takeRetainedValue().run() }, Unmanaged.passRetained(start).toOpaque(), 2 << 20)
+            { Unmanaged<ThreadStart>.fromOpaque($0!).takeRetainedValue().run() }, Unmanaged.passRetained(start).toOpaque(),
+            2 << 20)
         guard error == 0 else {
             Unmanaged.passUnretained(start).release()
             process.threadsLock.locked { process.threads.removeAll { $0 === child } }
@@ -123,8 +126,16 @@ extension LinuxThread {
     // MARK: Processes
 
     private func fork(_ arguments: CloneArguments) -> Int64 {
-        let engine = process.engine!, exitSignal = exitSignal(arguments)
-        if exitSignal != SIGCHLD { engine.endOwnThread() }
+        let exitSignal = exitSignal(arguments)
+        if exitSignal == SIGCHLD { return fork(arguments, exitSignal) }
+        // Threads of the emulator's own hold none of the C library's locks meanwhile.
+        process.engine.endOwnThread()
+        guard let server = process.debugger?.server else { return fork(arguments, exitSignal) }
+        return server.whileQuiet { fork(arguments, exitSignal) }
+    }
+
+    private func fork(_ arguments: CloneArguments, _ exitSignal: Int32) -> Int64 {
+        let engine = process.engine!
         let before = mynah_set_host_mask(~0)
         // The engine's lock comes before ours everywhere.
         engine.prepareForFork()
@@ -156,10 +167,10 @@ extension LinuxThread {
         return 0
     }
 
-    /// The signal that tells the end of a child. Where other threads may hold the C library's locks, which only its own fork takes, that is
-    /// SIGCHLD: such a child must be able to allocate memory.
+    /// The signal that tells the end of a child. Where other threads may hold the C library's locks, which only its own fork
+    /// takes, that is SIGCHLD: such a child must be able to allocate memory.
     private func exitSignal(_ arguments: CloneArguments) -> Int32 {
-        let isAlone = process.debugger == nil && process.threadsLock.locked { process.threads.count == 1 }
+        let isAlone = process.threadsLock.locked { process.threads.count == 1 }
         return isAlone ? Int32(truncatingIfNeeded: arguments.exitSignal) : SIGCHLD
     }
 
@@ -254,7 +265,9 @@ private struct ForkHandover {
     init() {
         var ends: (Int32, Int32) = (-1, -1)
         let made = withUnsafeMutablePointer(to: &ends) {
-            $0.withMemoryRebound(to: Int32.self, capacity: 2) { mynah_syscall(293, Int(bitPattern: $0), Int(O_CLOEXEC), 0, 0, 0, 0) }
+            $0.withMemoryRebound(to: Int32.self, capacity: 2) {
+                mynah_syscall(293, Int(bitPattern: $0), Int(O_CLOEXEC), 0, 0, 0, 0)
+            }
         }
         if made == 0 { (reading, writing) = ends }
     }
