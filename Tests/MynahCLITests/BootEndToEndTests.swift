@@ -18,16 +18,22 @@ private let images = Files.parent(of: Files.parent(of: Files.parent(of: #filePat
 
     @Test func whatCannotBeBooted() throws {
         for (arguments, status, words) in [
-            ([], 2, "nothing to boot"), (["stray"], 2, "what is 'stray'?"), (["--kernel", "/no/kernel"], 127, "there is no kernel '/no/kernel'"),
-            (["--kernel", "/bin/sh"], 126, "x86-64"), (["--firmware", images + "/hello"], 126, "mynah run"), (["--kernel", "/tmp"], 126, "no regular file"),
-            (["--kernel", images + "/supervisor/sbi", "-m", "8M"], 2, "16 MiB"), (["--initrd", "x", "--firmware", images + "/machine/hello"], 2, "--kernel"),
+            ([], 2, "nothing to boot"), (["stray"], 2, "what is 'stray'?"),
+            (["--kernel", "/no/kernel"], 127, "there is no kernel '/no/kernel'"),
+            (["--kernel", "/bin/sh"], 126, "x86-64"), (["--firmware", images + "/hello"], 126, "mynah run"),
+            (["--kernel", "/tmp"], 126, "no regular file"),
+            (["--kernel", images + "/supervisor/sbi", "-m", "8M"], 2, "16 MiB"),
+            (["--initrd", "x", "--firmware", images + "/machine/hello"], 2, "--kernel"),
             (["--firmware", images + "/machine/hello", "--dtb", images + "/machine/hello"], 126, "no sound device tree"),
             (["--firmware", images + "/machine/hello", "--save", "/tmp"], 2, "'--save': '/tmp' is no regular file"),
             (["--load", "/no/file", "--dump-dtb", "-"], 2, "give what is booted"),
-            (["--kernel", images + "/supervisor/sbi", "--drive", "/no/disk"], 126, "/no/disk"), (["--firmware", images + "/machine/hello", "--net", "x"], 2, "no network"),
+            (["--kernel", images + "/supervisor/sbi", "--drive", "/no/disk"], 126, "/no/disk"),
+            (["--firmware", images + "/machine/hello", "--net", "x"], 2, "no network"),
         ] as [([String], Int32, String)] {
             let result = try ChildProcess.run([mynah, "boot"] + arguments, timeLimit: 600)
-            #expect(result.status == status && result.output.isEmpty && result.errorText.contains(words), "\(arguments): \(result.status) \(result.errorText)")
+            #expect(
+                result.status == status && result.output.isEmpty && result.errorText.contains(words),
+                "\(arguments): \(result.status) \(result.errorText)")
         }
     }
 
@@ -36,22 +42,31 @@ private let images = Files.parent(of: Files.parent(of: Files.parent(of: #filePat
         let pipe = "/tmp/mynah-test-\(getpid())-pipe", echo = images + "/machine/echo"
         #expect(mkfifo(pipe, 0o600) == 0)
         defer { unlink(pipe) }
-        for arguments in [["--kernel", pipe], ["--firmware", echo, "--dtb", pipe], ["--firmware", echo, "--drive", pipe + ",readonly"], ["--load", pipe]] {
+        for arguments in [
+            ["--kernel", pipe], ["--firmware", echo, "--dtb", pipe], ["--firmware", echo, "--drive", pipe + ",readonly"],
+            ["--load", pipe],
+        ] {
             let result = try ChildProcess.run([mynah, "boot"] + arguments, timeLimit: 600)
             let says = ["no regular file", "neither a file nor"].contains { result.errorText.contains($0) }
             #expect(result.status == 126 && says, "\(arguments): \(result)")
         }
-        #expect(try run("boot", "--firmware", echo, "--save", pipe, "--timeout", "500").errors.contains("'\(pipe)' is no regular file"))
+        #expect(
+            try run("boot", "--firmware", echo, "--save", pipe, "--timeout", "500").errors.contains(
+                "'\(pipe)' is no regular file"))
         #expect(try run("inspect", pipe).errors.contains("no regular file"))
     }
 
     @Test func theGuestsStatusIsOurs() throws {
         let result = try run("boot", "--firmware", images + "/machine/hello", "-m", "32M", "--cpus", "2")
-        #expect(result.status == 0 && result.output == "Hello from machine mode.\n2 harts, 32 MiB at 80000000\n" && result.errors == "")
+        #expect(
+            result.status == 0 && result.output == "Hello from machine mode.\n2 harts, 32 MiB at 80000000\n"
+                && result.errors == "")
     }
 
     @Test func expectedTextEndsTheRun() throws {
-        #expect(try run("boot", "--firmware", images + "/machine/echo", "-m", "32M", "--expect", "o: ready", "--timeout", "500").status == 0)
+        #expect(
+            try run("boot", "--firmware", images + "/machine/echo", "-m", "32M", "--expect", "o: ready", "--timeout", "500")
+                .status == 0)
         let missed = try run("boot", "--firmware", images + "/machine/hello", "-m", "32M", "--expect", "Goodbye")
         #expect(missed.status == 1 && missed.errors.contains("'Goodbye' was not shown"))
         let late = try run("boot", "--firmware", images + "/machine/echo", "-m", "32M", "--timeout", "0.5")
@@ -64,7 +79,9 @@ private let images = Files.parent(of: Files.parent(of: Files.parent(of: #filePat
         unlink(link)
         defer { unlink(link) }
         #expect(symlink(mynah, link) == 0)
-        let result = try ChildProcess.run([link, "-M", "virt", "-nographic", "-bios", "none", "-kernel", images + "/machine/hello", "-smp", "1"], timeLimit: 600)
+        let result = try ChildProcess.run(
+            [link, "-M", "virt", "-nographic", "-bios", "none", "-kernel", images + "/machine/hello", "-smp", "1"], timeLimit: 600
+        )
         #expect(result.status == 0 && String(decoding: result.output, as: UTF8.self).contains("1 harts, 128 MiB"))
         #expect(try ChildProcess.run([link, "-M", "sifive_u"]).errorText.contains("there is virt"))
     }
@@ -82,22 +99,33 @@ private let images = Files.parent(of: Files.parent(of: Files.parent(of: #filePat
             rmdir(directory)
         }
         let echo = ["boot", "--firmware", images + "/machine/echo", "-m", "32M"]
-        let saved = try ChildProcess.run([mynah] + echo + ["--expect", "echo: ready", "--save", file, "--timeout", "500"], timeLimit: 600)
+        let saved = try ChildProcess.run(
+            [mynah] + echo + ["--expect", "echo: ready", "--save", file, "--timeout", "500"], timeLimit: 600)
         #expect(saved.status == 0 && saved.errorText.contains("it goes on with --load '\(file)'"))
-        let byTime = try ChildProcess.run([mynah] + echo + ["--deterministic", "--save-at", "0.01", "--save", file], timeLimit: 600)
+        let byTime = try ChildProcess.run(
+            [mynah] + echo + ["--deterministic", "--save-at", "0.01", "--save", file], timeLimit: 600)
         #expect(byTime.status == 0 && byTime.errorText.contains("was saved"))
         #expect(try run("boot", "--load", file, "--timeout", "0.2", "--save", file).status == 124)
-        let tooLate = try run("boot", "--firmware", images + "/machine/hello", "-m", "32M", "--save-at", "5", "--save", file + "2")
-        #expect(tooLate.status == 1 && tooLate.errors.contains("ended before it was to be saved") && access(file + "2", F_OK) != 0)
+        let tooLate = try run(
+            "boot", "--firmware", images + "/machine/hello", "-m", "32M", "--save-at", "5", "--save", file + "2")
+        #expect(
+            tooLate.status == 1 && tooLate.errors.contains("ended before it was to be saved") && access(file + "2", F_OK) != 0)
         #expect(try ChildProcess.run(["/bin/sh", "-c", "head -c -9 '\(file)' > '\(directory)/cut'"]).status == 0)
         for (arguments, status, words) in [
-            (["--load", file, "--cpus", "2"], 2, "give --cpus 1"), (["--load", file, "-m", "64M"], 2, "give -m 32M"), (["--load", "/no/file"], 127, "no saved machine"),
-            (["--load", images + "/hello"], 126, "is no saved machine"), (["--load", directory + "/cut"], 126, "it is cut off"), (["--save-at", "3", "--firmware", "x"], 2, "--save FILE"),
-            (["--load", file, "--drive", file], 2, "no drive, and this machine has 1"), (["--load", file, "--net", "none", "--share", "/tmp"], 2, "a shared directory"),
-            (["--firmware", images + "/machine/echo", "--save", "/no/directory/f", "--expect", "ready"], 2, "'--save': cannot write '/no/directory/f'"),
+            (["--load", file, "--cpus", "2"], 2, "give --cpus 1"), (["--load", file, "-m", "64M"], 2, "give -m 32M"),
+            (["--load", "/no/file"], 127, "no saved machine"),
+            (["--load", images + "/hello"], 126, "is no saved machine"), (["--load", directory + "/cut"], 126, "it is cut off"),
+            (["--save-at", "3", "--firmware", "x"], 2, "--save FILE"),
+            (["--load", file, "--drive", file], 2, "no drive, and this machine has 1"),
+            (["--load", file, "--net", "none", "--share", "/tmp"], 2, "a shared directory"),
+            (
+                ["--firmware", images + "/machine/echo", "--save", "/no/directory/f", "--expect", "ready"], 2,
+                "'--save': cannot write '/no/directory/f'"
+            ),
         ] as [([String], Int32, String)] {
             let result = try ChildProcess.run([mynah, "boot"] + arguments, timeLimit: 600)
-            #expect(result.status == status && result.errorText.contains(words), "\(arguments): \(result.status) \(result.errorText)")
+            #expect(
+                result.status == status && result.errorText.contains(words), "\(arguments): \(result.status) \(result.errorText)")
         }
     }
 

@@ -24,7 +24,8 @@ import Testing
 
     @Test func filesAndHardware() throws {
         let settings = try scan(
-            "--kernel", "Image", "--initrd=i", "-a", "console=ttyS0", "--firmware", "fw", "-m", "512", "--cpus", "4", "--dtb", "t", "--no-reboot")
+            "--kernel", "Image", "--initrd=i", "-a", "console=ttyS0", "--firmware", "fw", "-m", "512", "--cpus", "4", "--dtb",
+            "t", "--no-reboot")
         #expect(settings.options.kernel == "Image" && settings.options.initialDisk == "i" && settings.options.firmware == "fw")
         #expect(settings.options.commandLine == "console=ttyS0" && settings.options.deviceTree == "t")
         #expect(settings.options.memoryByteCount == 512 << 20 && settings.options.hartCount == 4 && !settings.options.restarts)
@@ -32,14 +33,18 @@ import Testing
     }
 
     @Test func drives() throws {
-        let drives = try scan("--drive", "a.img", "-d", "b=c.qcow2,format=qcow2,readonly", "--drive", "x,,y,snapshot,readonly=off").options.drives
+        let drives = try scan(
+            "--drive", "a.img", "-d", "b=c.qcow2,format=qcow2,readonly", "--drive", "x,,y,snapshot,readonly=off"
+        ).options.drives
         #expect(drives.map(\.path) == ["a.img", "b=c.qcow2", "x,y"])
         #expect(drives.map(\.format) == [nil, .qcow2, nil])
         #expect(drives.map(\.isReadOnly) == [false, true, false] && drives.map(\.isSnapshot) == [false, false, true])
     }
 
     @Test func networksAndShares() throws {
-        let settings = try scan("--net", "user,hostfwd=tcp:127.0.0.1:2222-:22,hostfwd=udp::53-10.0.2.15:53", "--net=tap=tap0", "--share", "/tmp", "--share", "/,tag=root,readonly")
+        let settings = try scan(
+            "--net", "user,hostfwd=tcp:127.0.0.1:2222-:22,hostfwd=udp::53-10.0.2.15:53", "--net=tap=tap0", "--share", "/tmp",
+            "--share", "/,tag=root,readonly")
         let forwards = [
             PortForward(transport: .tcp, hostAddress: "127.0.0.1", hostPort: 2222, guestAddress: nil, guestPort: 22),
             PortForward(transport: .udp, hostAddress: nil, hostPort: 53, guestAddress: "10.0.2.15", guestPort: 53),
@@ -51,16 +56,22 @@ import Testing
 
     @Test func saving() throws {
         let settings = try scan("--save", "f", "--save-at", "2.5", "--load", "g")
-        #expect(settings.savePath == "f" && settings.saveTime == 2.5 && settings.options.savedMachine == "g" && !settings.hasMemorySize && !settings.hasHartCount)
+        #expect(
+            settings.savePath == "f" && settings.saveTime == 2.5 && settings.options.savedMachine == "g"
+                && !settings.hasMemorySize && !settings.hasHartCount)
         #expect(try scan("-m", "1G").hasMemorySize && scan("--cpus", "1").hasHartCount)
-        #expect(message("--save-at", "soon")?.contains("a number of seconds") == true && message("--save=")?.contains("which file?") == true)
+        #expect(
+            message("--save-at", "soon")?.contains("a number of seconds") == true
+                && message("--save=")?.contains("which file?") == true)
         var qemu = BootSettings()
-        _ = try OptionTable.qemuSystem(command: "q").scan(["-m", "1G", "-smp", "2", "-incoming", "file:x"][...], environment: { _ in nil }, into: &qemu)
+        _ = try OptionTable.qemuSystem(command: "q").scan(
+            ["-m", "1G", "-smp", "2", "-incoming", "file:x"][...], environment: { _ in nil }, into: &qemu)
         #expect(qemu.options.savedMachine == "x" && qemu.hasMemorySize && qemu.hasHartCount)
         _ = try OptionTable.qemuSystem(command: "q").scan(["-loadvm", "y"][...], environment: { _ in nil }, into: &qemu)
         #expect(qemu.options.savedMachine == "y")
         #expect(throws: CommandFailure.self) {
-            _ = try OptionTable.qemuSystem(command: "q").scan(["-incoming", "tcp:0:4444"][...], environment: { _ in nil }, into: &qemu)
+            _ = try OptionTable.qemuSystem(command: "q").scan(
+                ["-incoming", "tcp:0:4444"][...], environment: { _ in nil }, into: &qemu)
         }
     }
 
@@ -82,7 +93,8 @@ import Testing
 @Suite struct QemuSystemOptionTests {
     private func scan(_ line: String) throws -> (BootSettings, [String]) {
         var settings = BootSettings()
-        let rest = try OptionTable.qemuSystem(command: "q").scan(line.split(separator: " ").map(String.init)[...], environment: { _ in nil }, into: &settings)
+        let rest = try OptionTable.qemuSystem(command: "q").scan(
+            line.split(separator: " ").map(String.init)[...], environment: { _ in nil }, into: &settings)
         return (settings, Array(rest))
     }
 
@@ -94,9 +106,13 @@ import Testing
     @Test func aUsualCommandLine() throws {
         let (settings, rest) = try scan(
             "-M virt -m 2G -smp 4 -nographic -serial mon:stdio -bios fw.bin -kernel Image -initrd i -append quiet -no-reboot "
-                + "-drive file=d.qcow2,format=qcow2,if=none,id=hd0 -device virtio-blk-device,drive=hd0 -netdev user,id=n0,hostfwd=tcp::2222-:22 "
-                + "-device virtio-net-device,netdev=n0 -object rng-random,filename=/dev/urandom,id=r -device virtio-rng-device,rng=r disk.img")
-        #expect(settings.options.firmware == "fw.bin" && settings.options.kernel == "Image" && settings.options.commandLine == "quiet")
+                + "-drive file=d.qcow2,format=qcow2,if=none,id=hd0 -device virtio-blk-device,drive=hd0 -netdev "
+                + "user,id=n0,hostfwd=tcp::2222-:22 "
+                + "-device virtio-net-device,netdev=n0 -object rng-random,filename=/dev/urandom,id=r -device "
+                + "virtio-rng-device,rng=r disk.img")
+        #expect(
+            settings.options.firmware == "fw.bin" && settings.options.kernel == "Image" && settings.options.commandLine == "quiet"
+        )
         #expect(settings.options.memoryByteCount == 2 << 30 && settings.options.hartCount == 4 && !settings.options.restarts)
         #expect(settings.options.drives.map(\.path) == ["d.qcow2"] && settings.options.drives[0].format == .qcow2)
         #expect(settings.options.networks.count == 1 && settings.unattachedDrives.isEmpty && settings.unattachedNetworks.isEmpty)
@@ -108,7 +124,9 @@ import Testing
         #expect(try scan("-bios default -kernel k").0.options.firmware == nil)
         #expect(try scan("-machine type=virt,dumpdtb=t.dtb").0.deviceTreeDump == "t.dtb")
         #expect(try scan("-smp cpus=2,maxcpus=2").0.options.hartCount == 2)
-        #expect(try scan("-fsdev local,id=f,path=/tmp,security_model=none -device virtio-9p-device,fsdev=f,mount_tag=t").0.options.shares.map(\.tag) == ["t"])
+        #expect(
+            try scan("-fsdev local,id=f,path=/tmp,security_model=none -device virtio-9p-device,fsdev=f,mount_tag=t").0.options
+                .shares.map(\.tag) == ["t"])
         #expect(try scan("-device virtio-balloon-device").0.options.hasBalloon && !scan("-kernel k").0.options.hasBalloon)
     }
 
@@ -128,7 +146,8 @@ import Testing
         #expect(try scan("-gdb unix:/tmp/s,server=on,wait=off").0.options.debugger == "unix:/tmp/s")
         #expect(try scan("-s -gdb none").0.options.debugger == nil)
         #expect(message("-gdb /tmp/s")?.contains("no place for gdb '/tmp/s'") == true)
-        #expect(message("-gdb stdio")?.contains("no place") == true && message("-gdb tcp::1,telnet")?.contains("no place") == true)
+        #expect(
+            message("-gdb stdio")?.contains("no place") == true && message("-gdb tcp::1,telnet")?.contains("no place") == true)
         var settings = BootSettings()
         _ = try OptionTable.boot.scan(["--gdb", "1234"], environment: { _ in nil }, into: &settings)
         #expect(settings.options.debugger == "1234" && settings.options.startsPaused)

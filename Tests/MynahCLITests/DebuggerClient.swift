@@ -25,7 +25,9 @@ final class DebuggerClient {
     }
 
     /// Starts a machine; `waits` says whether it waits for the debugger.
-    convenience init(machine options: [String], waits: Bool = true) throws { try self.init(command: "boot", options, waits: waits) }
+    convenience init(machine options: [String], waits: Bool = true) throws {
+        try self.init(command: "boot", options, waits: waits)
+    }
 
     private init(command: String, _ arguments: [String], byPort: Bool = false, waits: Bool = true) throws {
         let directory = Files.parent(of: Files.ownExecutable)
@@ -131,7 +133,9 @@ final class DebuggerClient {
     func sendRaw(_ bytes: [UInt8]) {
         var done = 0
         while done < bytes.count {
-            let count = bytes.withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress! + done, $0.count - done, Int32(MSG_NOSIGNAL)) }
+            let count = bytes.withUnsafeBytes {
+                Glibc.send(descriptor, $0.baseAddress! + done, $0.count - done, Int32(MSG_NOSIGNAL))
+            }
             guard count > 0 else { return }
             done += count
         }
@@ -169,14 +173,17 @@ final class DebuggerClient {
         return packets.isEmpty && poll(&poller, 1, milliseconds) == 0
     }
 
-    /// Lets the guest go on and interrupts it, again and again until the condition holds: how far it gets in a while is the host's affair.
+    /// Lets the guest go on and interrupts it, again and again until the condition holds: how far it gets in a while is the
+    /// host's affair.
     /// - Returns: the last stop.
     @discardableResult
     func goOn(_ packet: String = "vCont;c", until isDone: () throws -> Bool) throws -> String {
         for _ in 0 ..< 1000 {
             send(packet)
             // It does not stop by itself.
-            guard isSilent(milliseconds: 50) else { throw DebuggerClientError(text: "stopped: \(String(decoding: try receive(), as: UTF8.self))") }
+            guard isSilent(milliseconds: 50) else {
+                throw DebuggerClientError(text: "stopped: \(String(decoding: try receive(), as: UTF8.self))")
+            }
             let stop = try interrupt()
             guard stop.hasPrefix("T02") else { throw DebuggerClientError(text: "interrupted: \(stop)") }
             if try isDone() { return stop }
@@ -245,7 +252,9 @@ final class DebuggerClient {
         try ask("QCatchSyscalls:0")
         let table = try register(Register.a0)
         let words = try (0 ..< 8).map { try word(table + UInt64($0 * 8)) }
-        return Places(checkpoint: words[0], visit: words[1], handle: words[2], counter: words[3], watched: words[4], released: words[5], spins: words[6], visits: words[7])
+        return Places(
+            checkpoint: words[0], visit: words[1], handle: words[2], counter: words[3], watched: words[4], released: words[5],
+            spins: words[6], visits: words[7])
     }
 
     struct Places { var checkpoint, visit, handle, counter, watched, released, spins, visits: UInt64 }

@@ -149,7 +149,9 @@ import Testing
             let visits = try client.word(places.visits)
             #expect(try client.register(Register.pc, thread: thread) == places.visit)
             let list = try client.ask("qfThreadInfo")
-            #expect(try list.dropFirst().split(separator: ",").map(String.init).contains(thread) && client.word(places.visits) == visits)
+            #expect(
+                try list.dropFirst().split(separator: ",").map(String.init).contains(thread)
+                    && client.word(places.visits) == visits)
             try client.stepOver(0, places.visit, thread: thread)
             stop = try client.ask("vCont;c")
         }
@@ -356,7 +358,8 @@ import Testing
     /// Programs do not notice a debugger that only looks on.
     @Test(arguments: ["kernel", "signals", "process", "code"]) func checksHoldUnderADebugger(check: String) throws {
         let client = try DebuggerClient(Self.images + "/checks/" + check)
-        try client.ask("QPassSignals:" + (1 ..< 79).filter { $0 != 9 && $0 != 17 }.map { String($0, radix: 16) }.joined(separator: ";"))
+        try client.ask(
+            "QPassSignals:" + (1 ..< 79).filter { $0 != 9 && $0 != 17 }.map { String($0, radix: 16) }.joined(separator: ";"))
         #expect(try client.ask("vCont;c") == "W00")
         let end = try client.finish()
         #expect(end.status == 0, "\(end.output.split(separator: "\n").filter { $0.hasPrefix("FAILED") })")
@@ -391,7 +394,10 @@ import Testing
         var random = Repeatable()
         for _ in 0 ..< 200 {
             client.sendRaw((0 ..< 40).map { _ in UInt8.random(in: 0 ... 255, using: &random) })
-            let words = ["m", "M", "X", "g", "G", "P", "p", "Z0,", "z0,", "Z2,", "vFile:open:", "vFile:pread:", "qXfer:auxv:read::", "T", "H", "qRcmd,", "QPassSignals:"]
+            let words = [
+                "m", "M", "X", "g", "G", "P", "p", "Z0,", "z0,", "Z2,", "vFile:open:", "vFile:pread:", "qXfer:auxv:read::", "T",
+                "H", "qRcmd,", "QPassSignals:",
+            ]
             client.send("#00")
             let rest = (0 ..< 12).map { _ in "0123456789abcdef,:;=".randomElement(using: &random)! }
             client.send(words.randomElement(using: &random)! + String(rest))

@@ -31,7 +31,10 @@ import Testing
     }
 
     @Test func wrongCommandLines() throws {
-        for arguments in [["run"], ["run", "--bogus", hello], ["bench", "--bogus"], ["inspect"], ["nonsense"], ["verify", "--bogus", hello], ["run", "--disable-pass", "?", hello]] {
+        for arguments in [
+            ["run"], ["run", "--bogus", hello], ["bench", "--bogus"], ["inspect"], ["nonsense"], ["verify", "--bogus", hello],
+            ["run", "--disable-pass", "?", hello],
+        ] {
             let result = try ChildProcess.run([Self.mynah] + arguments)
             #expect(result.status == 2, "\(arguments)")
             #expect(result.output.isEmpty && !result.errorText.isEmpty, "\(arguments)")
@@ -50,23 +53,30 @@ import Testing
 
     @Test func everyErrorNamesWhatIsWrong() throws {
         for (arguments, words) in [
-            (["nonsense"], "no command 'nonsense'; there are run"), (["run", "--append", "/no/x", "--stats", hello], "'--append': cannot write"),
+            (["nonsense"], "no command 'nonsense'; there are run"),
+            (["run", "--append", "/no/x", "--stats", hello], "'--append': cannot write"),
             (["run", "--strace=%bogus", hello], "'%bogus'"), (["run", "--strace=nosuchcall", hello], "'nosuchcall'"),
-            (["bench", "--engines", "foo"], "'foo' is none of"), (["bench", "hello", "--svg", "/no/x.svg"], "'--svg': cannot write"),
-            (["bench", "hello", "--json", "/no/x"], "'--json': cannot write"), (["bench", "hello", "--native", "/no/x"], "no directory '/no/x'"),
+            (["bench", "--engines", "foo"], "'foo' is none of"),
+            (["bench", "hello", "--svg", "/no/x.svg"], "'--svg': cannot write"),
+            (["bench", "hello", "--json", "/no/x"], "'--json': cannot write"),
+            (["bench", "hello", "--native", "/no/x"], "no directory '/no/x'"),
             (["bench", "--runs", "0"], "found '0'"), (["inspect", hello, "--html", "/no/x"], "'--html': cannot write"),
             (["inspect", hello, "--stage", "foo"], "'foo' is none of"), (["inspect", hello, "--at", "0xzz"], "neither a symbol"),
             (["isa", "--bogus"], "Unknown option '--bogus'"), (["verify", "--every", "x", hello], "'x'"),
         ] {
             let result = try ChildProcess.run([Self.mynah] + arguments, timeLimit: 600)
             #expect(result.status == 2 && result.output.isEmpty, "\(arguments): \(result.status)")
-            #expect(result.errorText.hasPrefix("mynah: ") && result.errorText.contains(words), "\(arguments): \(result.errorText)")
+            #expect(
+                result.errorText.hasPrefix("mynah: ") && result.errorText.contains(words), "\(arguments): \(result.errorText)")
             #expect(result.errorText.contains("Try 'mynah"), "\(arguments): \(result.errorText)")
         }
     }
 
     @Test func helpIsOutputAndSuccess() throws {
-        for arguments in [["--help"], ["run", "--help"], ["bench", "--help"], ["verify", "--help"], ["inspect", "-h"], ["isa", "--help"], ["--version"]] {
+        for arguments in [
+            ["--help"], ["run", "--help"], ["bench", "--help"], ["verify", "--help"], ["inspect", "-h"], ["isa", "--help"],
+            ["--version"],
+        ] {
             let result = try ChildProcess.run([Self.mynah] + arguments)
             #expect(result.status == 0 && !result.output.isEmpty && result.errorText.isEmpty, "\(arguments)")
         }
@@ -124,7 +134,9 @@ import Testing
         var file: [UInt8] = [0x7f, 0x45, 0x4c, 0x46, 2, 1, 1] + [UInt8](repeating: 0, count: 9)
         file += words(2, 2) + words(243, 2) + words(1, 4) + words(address + 120, 8) + words(64, 8) + words(0, 8) + words(0, 4)
         file += words(64, 2) + words(56, 2) + words(1, 2) + words(0, 6)
-        file += words(1, 4) + words(5, 4) + words(0, 8) + words(address, 8) + words(address, 8) + words(128, 8) + words(128, 8) + words(4096, 8)
+        file +=
+            words(1, 4) + words(5, 4) + words(0, 8) + words(address, 8) + words(address, 8) + words(128, 8) + words(128, 8)
+            + words(4096, 8)
         file += code.flatMap { words($0, 4) }
         let path = "/tmp/mynah-test-\(getpid())-crash"
         defer { unlink(path) }
@@ -162,7 +174,8 @@ import Testing
 
     @Test func isaListsInstructionsAndCalls() throws {
         let result = try run("isa", "--json")
-        #expect(result.output.contains("\"fmadd.d\"") && result.output.contains("\"openat\"") && result.output.contains("\"Zbb\""))
+        #expect(
+            result.output.contains("\"fmadd.d\"") && result.output.contains("\"openat\"") && result.output.contains("\"Zbb\""))
     }
 
     @Test func microBenchmarksMeasureEveryStep() throws {
@@ -171,7 +184,10 @@ import Testing
         let result = try run("bench", "--micro", Self.images + "/sieve", "--scale", "1", "--runs", "1", "--json", path)
         #expect(result.status == 0, "\(result.errors)")
         let text = Files.readText(path) ?? ""
-        for key in ["decode", "lift", "emit", "encode", "directJump", "callAndReturn", "indirectJump", "dispatcher", "systemCall", "interpretedInstruction"] + Program.passNames {
+        for key in [
+            "decode", "lift", "emit", "encode", "directJump", "callAndReturn", "indirectJump", "dispatcher", "systemCall",
+            "interpretedInstruction",
+        ] + Program.passNames {
             #expect(number(key, in: text).map { $0 > 0 } == true, "\(key)")
         }
         // What leaves the code cache cannot be as cheap as what stays in it.

@@ -23,7 +23,8 @@ import Testing
         "Devices": ["DeviceModel", "CHost"],
         "Machine": ["DeviceModel", "Devices", "Engine", "GDBStub", "Guest", "GuestRISCV", "Host", "CHost"],
         "Mynah": [
-            "Machine", "Devices", "DeviceModel", "LinuxUser", "GDBStub", "Engine", "Guest", "GuestRISCV", "Optimizer", "X86Backend", "X86",
+            "Machine", "Devices", "DeviceModel", "LinuxUser", "GDBStub", "Engine", "Guest", "GuestRISCV", "Optimizer",
+            "X86Backend", "X86",
             "Host", "IR", "CHost",
         ],
         "MynahCLI": ["Mynah"],
@@ -35,7 +36,9 @@ import Testing
     private func imports(of module: String) -> [(file: String, module: String)] {
         swiftFiles(in: "\(Self.sources)/\(module)").flatMap { file in
             (Files.readText(file) ?? "").split(separator: "\n").compactMap { line in
-                let words = line.split(separator: " ").filter { !$0.hasPrefix("@") && $0 != "internal" && $0 != "package" && $0 != "public" }
+                let words = line.split(separator: " ").filter {
+                    !$0.hasPrefix("@") && $0 != "internal" && $0 != "package" && $0 != "public"
+                }
                 guard words.count >= 2, words[0] == "import" else { return nil }
                 return (file, String(words.last!.split(separator: ".")[0]))
             }

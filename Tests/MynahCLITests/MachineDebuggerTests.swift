@@ -30,14 +30,16 @@ private enum Code {
     static func r(_ function7: UInt32, _ function: UInt32, _ rd: UInt32, _ rs1: UInt32, _ rs2: UInt32) -> UInt32 {
         function7 << 25 | rs2 << 20 | rs1 << 15 | function << 12 | rd << 7 | 0x33
     }
-    static let hang: UInt32 = 0x6f, wfi: UInt32 = 0x1050_0073, ecall: UInt32 = 0x73, ebreak: UInt32 = 0x0010_0073, nop = addi(0, 0, 0)
+    static let hang: UInt32 = 0x6f, wfi: UInt32 = 0x1050_0073, ecall: UInt32 = 0x73, ebreak: UInt32 = 0x0010_0073,
+        nop = addi(0, 0, 0)
     static func csrrw(_ rd: UInt32, _ csr: UInt32, _ rs1: UInt32) -> UInt32 { csr << 20 | rs1 << 15 | 1 << 12 | rd << 7 | 0x73 }
     static func csrrs(_ rd: UInt32, _ csr: UInt32, _ rs1: UInt32) -> UInt32 { csr << 20 | rs1 << 15 | 2 << 12 | rd << 7 | 0x73 }
 
     /// Counts in x6 up to x8, which is `count`; each round stores it at `data` and 64 bytes behind, and loads it. Then status 7.
     static func loop(_ count: UInt32) -> [UInt32] {
         [
-            auipc(5, 1), addi(6, 0, 0), lui(8, count >> 12), addi(6, 6, 1), sd(6, 5, 0), sd(6, 5, 64), ld(7, 5, 0), bne(6, 8, -16),
+            auipc(5, 1), addi(6, 0, 0), lui(8, count >> 12), addi(6, 6, 1), sd(6, 5, 0), sd(6, 5, 64), ld(7, 5, 0),
+            bne(6, 8, -16),
         ] + end(lui(10, 0x73), addi(10, 10, 0x333))
     }
     static let counts = start + 12, stores = start + 16, loads = start + 24, isDone = start + 32
@@ -66,7 +68,8 @@ private enum Code {
     }
 
     private func image(_ name: String, _ options: String...) throws -> DebuggerClient {
-        try DebuggerClient(machine: [name.hasPrefix("machine") ? "--firmware" : "--kernel", Self.images + "/" + name, "-m", "64M"] + options)
+        try DebuggerClient(
+            machine: [name.hasPrefix("machine") ? "--firmware" : "--kernel", Self.images + "/" + name, "-m", "64M"] + options)
     }
 
     /// Numbers of registers by name, as the description gives them.
@@ -83,7 +86,9 @@ private enum Code {
             let words = line.split(separator: "\"")
             result[String(words[1])] = result.count
         }
-        #expect(text.contains("<feature name=\"org.gnu.gdb.riscv.csr\">") && text.contains("<feature name=\"org.gnu.gdb.riscv.virtual\">"))
+        #expect(
+            text.contains("<feature name=\"org.gnu.gdb.riscv.csr\">")
+                && text.contains("<feature name=\"org.gnu.gdb.riscv.virtual\">"))
         return result
     }
 
@@ -155,12 +160,14 @@ private enum Code {
 
     /// A guest's own traps are its own; steps go into handlers, past `wfi`, and take no interrupts.
     @Test(arguments: [EngineChoice.interpreter, .block]) func stepsAndTraps(engine: EngineChoice) throws {
-        let client = try debug([
-            Code.auipc(5, 0), Code.addi(5, 5, 64), Code.csrrw(0, 0x305, 5), Code.ebreak, Code.ecall, Code.wfi, Code.nop, Code.hang,
-        ] + [UInt32](repeating: Code.nop, count: 8) + [
-            // The handler: counts, goes on behind the instruction.
-            Code.addi(6, 6, 1), Code.csrrs(7, 0x341, 0), Code.addi(7, 7, 4), Code.csrrw(0, 0x341, 7), 0x3020_0073,
-        ], "--engine", engine.rawValue)
+        let client = try debug(
+            [
+                Code.auipc(5, 0), Code.addi(5, 5, 64), Code.csrrw(0, 0x305, 5), Code.ebreak, Code.ecall, Code.wfi, Code.nop,
+                Code.hang,
+            ] + [UInt32](repeating: Code.nop, count: 8) + [
+                // The handler: counts, goes on behind the instruction.
+                Code.addi(6, 6, 1), Code.csrrs(7, 0x341, 0), Code.addi(7, 7, 4), Code.csrrw(0, 0x341, 7), 0x3020_0073,
+            ], "--engine", engine.rawValue)
         let names = try registers(client)
         try client.insert(1, Code.start + 12, 4)
         #expect(try client.ask("vCont;c").hasPrefix("T05"))
@@ -178,7 +185,8 @@ private enum Code {
         try client.setRegister(names["mip"]!, 1 << 1)
         try client.setRegister(names["mstatus"]!, 1 << 3)
         #expect(try client.ask("vCont;s:1").hasPrefix("T05") && client.register(Register.pc) == Code.start + 28)
-        #expect(try client.ask("qqemu.sstep") == "0x7" && client.ask("Qqemu.sstep=5") == "OK" && client.ask("qqemu.sstep") == "0x5")
+        #expect(
+            try client.ask("qqemu.sstep") == "0x7" && client.ask("Qqemu.sstep=5") == "OK" && client.ask("qqemu.sstep") == "0x5")
         #expect(try client.ask("vCont;s:1").hasPrefix("T05") && client.register(Register.pc) == Code.start + 64)
         #expect(try client.register(names["mcause"]!) == 1 << 63 | 1)
     }
@@ -197,7 +205,9 @@ private enum Code {
         for round in 1 ... 5 as ClosedRange<UInt64> {
             let stop = try client.ask("vCont;c")
             #expect(stop.hasPrefix("T05thread:1;watch:80001000;"), "\(stop)")
-            #expect(try client.register(Register.pc) == Code.stores && client.register(6) == round && client.word(Code.data) == round - 1)
+            #expect(
+                try client.register(Register.pc) == Code.stores && client.register(6) == round
+                    && client.word(Code.data) == round - 1)
         }
         // A step makes the access that was told.
         #expect(try client.ask("vCont;s:1").hasPrefix("T05") && client.word(Code.data) == 5)
@@ -219,9 +229,12 @@ private enum Code {
 
     /// An `sc` that was watched succeeds all the same.
     @Test(arguments: [EngineChoice.interpreter, .block]) func atomicsAreWatched(engine: EngineChoice) throws {
-        let lrD: UInt32 = 0x10 << 24 | 5 << 15 | 3 << 12 | 6 << 7 | 0x2f, scD: UInt32 = 0x18 << 24 | 6 << 20 | 5 << 15 | 3 << 12 | 7 << 7 | 0x2f
+        let lrD: UInt32 = 0x10 << 24 | 5 << 15 | 3 << 12 | 6 << 7 | 0x2f,
+            scD: UInt32 = 0x18 << 24 | 6 << 20 | 5 << 15 | 3 << 12 | 7 << 7 | 0x2f
         let amoaddD: UInt32 = 6 << 20 | 5 << 15 | 3 << 12 | 0x2f
-        let client = try debug([Code.auipc(5, 1), lrD, Code.addi(6, 6, 1), scD, Code.bne(7, 0, -12), amoaddD, Code.hang], "--engine", engine.rawValue)
+        let client = try debug(
+            [Code.auipc(5, 1), lrD, Code.addi(6, 6, 1), scD, Code.bne(7, 0, -12), amoaddD, Code.hang], "--engine", engine.rawValue
+        )
         try client.insert(4, Code.data, 4)
         for offset in [4, 12, 20] as [UInt64] {
             #expect(try client.ask("vCont;c").contains("awatch:") && client.register(Register.pc) == Code.start + offset)
@@ -270,7 +283,9 @@ private enum Code {
         #expect(try client.word(0x8000_1000) == 0x1122_3344 && client.word(0x4000_1000) == 0x1122_3344)
         #expect(try client.word(0x8000_2008) == 0x8000_0000 >> 2 | 0x19, "nothing is marked as accessed")
         #expect(try client.ask("m3ffffffc,8") == "E0e")
-        #expect(try client.ask("Qqemu.PhyMemMode:1") == "OK" && client.ask("m40001000,8") == "E0e" && client.ask("qqemu.PhyMemMode") == "1")
+        #expect(
+            try client.ask("Qqemu.PhyMemMode:1") == "OK" && client.ask("m40001000,8") == "E0e"
+                && client.ask("qqemu.PhyMemMode") == "1")
         #expect(try client.word(0x8000_1000) == 0x1122_3344)
         #expect(try client.ask("Qqemu.PhyMemMode:0") == "OK" && client.word(0x4000_1000) == 0x1122_3344)
     }
@@ -371,7 +386,10 @@ private enum Code {
             throw DebuggerClientError(text: "the machine stands still")
         }
         // With the points it would not come that far.
-        let first = try comeBack(from: 10) { #expect(try client.ask("D") == "OK") }
+        let first = try comeBack(from: 10) {
+            let answer = try client.ask("D")
+            #expect(answer == "OK")
+        }
         // Away without a word, while it runs.
         _ = try comeBack(from: first) {
             client.send("vCont;c")
@@ -386,12 +404,15 @@ private enum Code {
     /// Stopping changes nothing of a run in which harts take turns.
     @Test func deterministicRunsStayTheSame() throws {
         // Two harts count, and add what the other has reached: some bits of the sum are the status.
-        let program: [UInt32] = [
-            Code.auipc(5, 1), Code.i(0x13, 1, 12, 10, 3), Code.r(0, 0, 14, 5, 12), Code.r(0x20, 0, 15, 5, 12), Code.addi(15, 15, 8),
-            Code.addi(6, 0, 0), Code.addi(13, 0, 0), Code.lui(8, 0x10),
-            Code.addi(6, 6, 1), Code.sd(6, 14, 0), Code.ld(7, 15, 0), Code.r(0, 0, 13, 13, 7), Code.bne(6, 8, -16),
-            Code.bne(10, 0, 0), Code.i(0x13, 7, 10, 13, 0x7f), Code.i(0x13, 1, 10, 10, 16), Code.lui(11, 3), Code.addi(11, 11, 0x333),
-        ] + Code.end(Code.r(0, 6, 10, 10, 11))
+        let program: [UInt32] =
+            [
+                Code.auipc(5, 1), Code.i(0x13, 1, 12, 10, 3), Code.r(0, 0, 14, 5, 12), Code.r(0x20, 0, 15, 5, 12),
+                Code.addi(15, 15, 8),
+                Code.addi(6, 0, 0), Code.addi(13, 0, 0), Code.lui(8, 0x10),
+                Code.addi(6, 6, 1), Code.sd(6, 14, 0), Code.ld(7, 15, 0), Code.r(0, 0, 13, 13, 7), Code.bne(6, 8, -16),
+                Code.bne(10, 0, 0), Code.i(0x13, 7, 10, 13, 0x7f), Code.i(0x13, 1, 10, 10, 16), Code.lui(11, 3),
+                Code.addi(11, 11, 0x333),
+            ] + Code.end(Code.r(0, 6, 10, 10, 11))
         let place = Code.start + 40
         let statuses = try [0, 1, 7].map { stops -> Int32 in
             let client = try debug(program, "--deterministic", "--cpus", "2")
@@ -411,10 +432,14 @@ private enum Code {
     @Test func nonsenseIsAnError() throws {
         let client = try image("supervisor/kernel", "--cpus", "2")
         for packet in [
-            "m", "m,", "mzz,1", "m0,", "M0,1", "M0,2:00", "Z1", "Z1,", "Z1,80200001,2", "Z2,80000000,0", "Z2,ffffffffffffffff,2", "P", "P0", "P0=",
-            "P0=zz", "pzz", "vCont;s:9", "vCont;x", "vCont;r1", "Hg9", "T9", "T0", "qXfer:features:read:none:0,10", "qXfer:features:read:target.xml:ffffffff,10",
-            "Qqemu.sstep=99", "Qqemu.PhyMemMode:7", "qThreadExtraInfo,9", "qCRC:80200000,ffffffffffff", "M80200000,ffffffffffffffff:00",
-            "mffffffffffffffff,10", "m8000000000000000,ffff", "Mffffffffffffffff,2:0000", "X0,1:", "G00", "c80200001z", "Z1,10000000000000000,2",
+            "m", "m,", "mzz,1", "m0,", "M0,1", "M0,2:00", "Z1", "Z1,", "Z1,80200001,2", "Z2,80000000,0", "Z2,ffffffffffffffff,2",
+            "P", "P0", "P0=",
+            "P0=zz", "pzz", "vCont;s:9", "vCont;x", "vCont;r1", "Hg9", "T9", "T0", "qXfer:features:read:none:0,10",
+            "qXfer:features:read:target.xml:ffffffff,10",
+            "Qqemu.sstep=99", "Qqemu.PhyMemMode:7", "qThreadExtraInfo,9", "qCRC:80200000,ffffffffffff",
+            "M80200000,ffffffffffffffff:00",
+            "mffffffffffffffff,10", "m8000000000000000,ffff", "Mffffffffffffffff,2:0000", "X0,1:", "G00", "c80200001z",
+            "Z1,10000000000000000,2",
         ] {
             #expect(try client.ask(packet).hasPrefix("E"), "\(packet)")
         }

@@ -14,7 +14,9 @@ import Testing
 
     private func message(_ arguments: String...) -> String? {
         var settings = RunSettings()
-        do { _ = try OptionTable.run.scan(arguments[...], environment: { _ in nil }, into: &settings) } catch let failure as CommandFailure {
+        do { _ = try OptionTable.run.scan(arguments[...], environment: { _ in nil }, into: &settings) } catch let failure
+            as CommandFailure
+        {
             return failure.status == ExitStatus.usage ? failure.message : "status \(failure.status)"
         } catch { return "\(error)" }
         return nil
@@ -97,7 +99,8 @@ import Testing
     }
 
     @Test func singleDashOptions() throws {
-        let (settings, rest) = try scan("-strace", "-L", "/s", "-E", "A=1,B=2", "-cpu", "max", "-0", "name", "-s", "64k", "prog", "-strace")
+        let (settings, rest) = try scan(
+            "-strace", "-L", "/s", "-E", "A=1,B=2", "-cpu", "max", "-0", "name", "-s", "64k", "prog", "-strace")
         #expect(settings.options.trace == "all")
         #expect(settings.options.sysroot == "/s")
         #expect(settings.options.environment == [.set(name: "A", value: "1"), .set(name: "B", value: "2")])
@@ -115,7 +118,9 @@ import Testing
     }
 
     @Test func variables() throws {
-        let environment = ["QEMU_STRACE": "1", "QEMU_UNAME": "6.1", "QEMU_STACK_SIZE": "1M", "QEMU_SET_ENV": "X=y", "QEMU_CPU": "rv64"]
+        let environment = [
+            "QEMU_STRACE": "1", "QEMU_UNAME": "6.1", "QEMU_STACK_SIZE": "1M", "QEMU_SET_ENV": "X=y", "QEMU_CPU": "rv64",
+        ]
         let options = try scan("p", environment: environment).0.options
         #expect(options.trace == "all" && options.kernelRelease == "6.1" && options.stackByteCount == 1 << 20)
         #expect(options.environment == [.set(name: "X", value: "y")] && options.processor == "rv64")
@@ -136,11 +141,15 @@ import Testing
     /// Children of the guest are started with words that mean the same.
     @Test func theWordsScanBackToTheOptions() throws {
         var settings = RunSettings()
-        let words = ["-L", "/s", "-E", "A=1", "--strace=openat", "-o", "/tmp/x", "--stats", "--engine", "block", "--disable-pass", "fold", "p"]
+        let words = [
+            "-L", "/s", "-E", "A=1", "--strace=openat", "-o", "/tmp/x", "--stats", "--engine", "block", "--disable-pass", "fold",
+            "p",
+        ]
         _ = try OptionTable.run.scan(words[...], environment: { _ in nil }, into: &settings)
         var again = RunSettings()
         let rest = try OptionTable.run.scan(
-            settings.options.commandLine.dropFirst() + ["--argv0", "name", "--", "child"], environment: { _ in nil }, into: &again)
+            settings.options.commandLine.dropFirst() + ["--argv0", "name", "--", "child"], environment: { _ in nil }, into: &again
+        )
         #expect(rest == ["child"])
         #expect(again.options.sysroot == "/s" && again.options.trace == "openat" && again.options.engine == .block)
         #expect(again.options.outputPath == "/tmp/x" && again.options.appendsOutput)

@@ -1,5 +1,6 @@
 // Numbers, tables, JSON and charts of the reports.
 
+import Glibc
 import Mynah
 import Testing
 
@@ -43,7 +44,9 @@ import Testing
     }
 
     @Test func nesting() {
-        let value = JSONValue.object([("a", .array([.integer(1), .number(0.5), .null])), ("b", .object([])), ("c", .number(.infinity))])
+        let value = JSONValue.object([
+            ("a", .array([.integer(1), .number(0.5), .null])), ("b", .object([])), ("c", .number(.infinity)),
+        ])
         #expect(value.text() == "{\n  \"a\": [1, 0.5, null],\n  \"b\": {},\n  \"c\": null\n}")
     }
 
@@ -69,7 +72,8 @@ import Testing
             result.instructions = 1e9
             guests.append(result)
         }
-        return BenchResults(executors: native ? [interpreter, block, own] : [interpreter, block], guests: guests, runs: 1, scalePercent: 100)
+        return BenchResults(
+            executors: native ? [interpreter, block, own] : [interpreter, block], guests: guests, runs: 1, scalePercent: 100)
     }
 
     @Test func theStartUpProbeIsNotInTheMean() {

@@ -45,7 +45,8 @@ import Testing
     }
 
     @Test func lockstepIsEnoughWhenItFindsADifference() throws {
-        let report = try verify("[ -n \"$lockstep\" ] && printf 'read(0) = 0\\nDIFFERENT: 0x1000\\n  a0\\n' > \"$output\"; echo same")
+        let report = try verify(
+            "[ -n \"$lockstep\" ] && printf 'read(0) = 0\\nDIFFERENT: 0x1000\\n  a0\\n' > \"$output\"; echo same")
         #expect(report.differs && report.text == "DIFFERENT: 0x1000\n  a0\n")
     }
 
