@@ -1,9 +1,9 @@
-// Fast compression of blocks of at most 64 KiB, for the pages of a machine that is saved: repeats of four bytes and more within the
-// block are replaced by where they were.
+// Fast compression of blocks of at most 64 KiB, for the pages of a machine that is saved: repeats of four bytes and more within
+// the block are replaced by where they were.
 //
-// A packed block is a row of sequences. Each starts with a byte: its high half says how many bytes stand as they are, its low half how
-// long the repeat behind them is, less 4; 15 means that bytes follow that are added, up to one that is not 255. Then come the bytes
-// themselves and, in two bytes, the distance of the repeat. The last sequence has no repeat.
+// A packed block is a row of sequences. Each starts with a byte: its high half says how many bytes stand as they are, its low
+// half how long the repeat behind them is, less 4; 15 means that bytes follow that are added, up to one that is not 255. Then
+// come the bytes themselves and, in two bytes, the distance of the repeat. The last sequence has no repeat.
 
 import CHost
 
@@ -27,7 +27,8 @@ package enum BlockPacking {
     package static func pack(
         _ source: UnsafeRawBufferPointer, into destination: UnsafeMutableRawBufferPointer, table: UnsafeMutablePointer<UInt16>
     ) -> Int {
-        precondition(source.count <= blockLimit && destination.count >= source.count + expansionLimit, "no room for the packed block")
+        precondition(
+            source.count <= blockLimit && destination.count >= source.count + expansionLimit, "no room for the packed block")
         // SAFETY: places stay below `count`; what is written is bounded by the bytes of the source and `expansionLimit`.
         guard let from = source.baseAddress, let to = destination.baseAddress, source.count > 0 else { return 0 }
         table.update(repeating: 0, count: tableCount)
@@ -45,7 +46,10 @@ package enum BlockPacking {
                 continue
             }
             misses = 0
-            let length = shortestRepeat + equalBytes(from + candidate + shortestRepeat, from + place + shortestRepeat, limit: count - place - shortestRepeat)
+            let length =
+                shortestRepeat
+                + equalBytes(
+                    from + candidate + shortestRepeat, from + place + shortestRepeat, limit: count - place - shortestRepeat)
             append(from + anchor, place - anchor, repeatLength: length, distance: place - candidate, to, &written)
             place += length
             anchor = place
@@ -58,11 +62,14 @@ package enum BlockPacking {
     private static func equalBytes(_ first: UnsafeRawPointer, _ second: UnsafeRawPointer, limit: Int) -> Int {
         var done = 0
         while done &+ 8 <= limit {
-            let difference = first.loadUnaligned(fromByteOffset: done, as: UInt64.self) ^ second.loadUnaligned(fromByteOffset: done, as: UInt64.self)
+            let difference =
+                first.loadUnaligned(fromByteOffset: done, as: UInt64.self)
+                ^ second.loadUnaligned(fromByteOffset: done, as: UInt64.self)
             if difference != 0 { return done &+ difference.trailingZeroBitCount >> 3 }
             done &+= 8
         }
-        while done < limit, first.load(fromByteOffset: done, as: UInt8.self) == second.load(fromByteOffset: done, as: UInt8.self) {
+        while done < limit, first.load(fromByteOffset: done, as: UInt8.self) == second.load(fromByteOffset: done, as: UInt8.self)
+        {
             done &+= 1
         }
         return done
@@ -70,7 +77,8 @@ package enum BlockPacking {
 
     @inline(__always)
     private static func append(
-        _ literals: UnsafeRawPointer, _ count: Int, repeatLength: Int, distance: Int, _ to: UnsafeMutableRawPointer, _ written: inout Int
+        _ literals: UnsafeRawPointer, _ count: Int, repeatLength: Int, distance: Int, _ to: UnsafeMutableRawPointer,
+        _ written: inout Int
     ) {
         let more = repeatLength == 0 ? 0 : repeatLength - shortestRepeat
         to.storeBytes(of: UInt8(min(count, extended) << 4 | min(more, extended)), toByteOffset: written, as: UInt8.self)
@@ -110,7 +118,9 @@ package enum BlockPacking {
         while place < sourceCount {
             let head = Int(from.load(fromByteOffset: place, as: UInt8.self))
             place &+= 1
-            guard let literals = number(head >> 4, from, sourceCount, &place), literals <= sourceCount - place, literals <= count - done else {
+            guard let literals = number(head >> 4, from, sourceCount, &place), literals <= sourceCount - place,
+                literals <= count - done
+            else {
                 return false
             }
             (to + done).copyMemory(from: from + place, byteCount: literals)
@@ -118,7 +128,8 @@ package enum BlockPacking {
             done &+= literals
             if place == sourceCount { return done == count && head & 15 == 0 }
             guard sourceCount - place >= 2 else { return false }
-            let low = Int(from.load(fromByteOffset: place, as: UInt8.self)), high = Int(from.load(fromByteOffset: place &+ 1, as: UInt8.self))
+            let low = Int(from.load(fromByteOffset: place, as: UInt8.self)),
+                high = Int(from.load(fromByteOffset: place &+ 1, as: UInt8.self))
             let distance = high << 8 | low
             place &+= 2
             guard let more = number(head & 15, from, sourceCount, &place) else { return false }

@@ -1,5 +1,5 @@
-// The physical address space beside RAM: windows of devices, looked up by address. Attached before harts run, only read afterwards,
-// so that a look-up needs no lock; a device locks itself.
+// The physical address space beside RAM: windows of devices, looked up by address. Attached before harts run, only read
+// afterwards, so that a look-up needs no lock; a device locks itself.
 
 package enum BusError: Error, CustomStringConvertible {
     case overlap(device: String, address: UInt64, other: String)

@@ -1,8 +1,8 @@
-// Decompression of deflated data (RFC 1951): disk images and kernels come compressed, and nothing that is sure to be installed does
-// it for us.
+// Decompression of deflated data (RFC 1951): disk images and kernels come compressed, and nothing that is sure to be installed
+// does it for us.
 //
-// A code is looked up in one table with an entry for every sequence of as many bits as the longest code of the block has: building
-// it costs little against the tens of kilobytes that a block decodes.
+// A code is looked up in one table with an entry for every sequence of as many bits as the longest code of the block has:
+// building it costs little against the tens of kilobytes that a block decodes.
 
 /// Why compressed data cannot be unpacked.
 package enum DeflateError: Error, Equatable, CustomStringConvertible {
@@ -25,7 +25,9 @@ package enum Deflate {
     /// Appends what the stream at `position` unpacks to, up to `limit` bytes in all.
     /// - Returns: the offset behind the stream.
     @discardableResult
-    package static func unpack(_ bytes: [UInt8], at position: Int = 0, appendingTo output: inout [UInt8], limit: Int) throws -> Int {
+    package static func unpack(
+        _ bytes: [UInt8], at position: Int = 0, appendingTo output: inout [UInt8], limit: Int
+    ) throws -> Int {
         var stream = Inflater(bytes: bytes, position: position, output: output, limit: limit)
         output = []
         defer { output = stream.output }
@@ -69,7 +71,8 @@ private struct Inflater {
 
     // MARK: Bits
 
-    /// Reads bytes while more than `count` bits are wanted and there are any. Behind the end there are zeros, which `drop` notices.
+    /// Reads bytes while more than `count` bits are wanted and there are any. Behind the end there are zeros, which `drop`
+    /// notices.
     private mutating func fill() {
         while bitCount <= 48, position < bytes.count {
             bits |= UInt64(bytes[position]) << UInt64(bitCount)

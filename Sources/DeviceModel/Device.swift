@@ -62,8 +62,8 @@ package protocol Snapshottable: AnyObject {
     associatedtype State: Codable
     /// A consistent copy; setting it also sets the interrupt lines and timers that follow from it. Harts are stopped meanwhile.
     var state: State { get set }
-    /// Before a state that nobody vouches for is set: throws `StateError` when the device can never have it. The text follows the name
-    /// of the device.
+    /// Before a state that nobody vouches for is set: throws `StateError` when the device can never have it. The text follows the
+    /// name of the device.
     func check(_ state: State) throws
 }
 

@@ -1,5 +1,5 @@
-// What a device sees of the machine's memory: range-checked handles. Whatever address a guest gives to a device, nothing outside of
-// RAM is reached, and the machine learns what a device has written.
+// What a device sees of the machine's memory: range-checked handles. Whatever address a guest gives to a device, nothing outside
+// of RAM is reached, and the machine learns what a device has written.
 //
 // Harts may write at the same time. So words are read once, as volatile, and never trusted to be the same when read again.
 
@@ -12,8 +12,8 @@ package protocol DeviceMemory: AnyObject {
     func hostPointer(_ address: UInt64, byteCount: Int) -> UnsafeMutableRawPointer?
     /// After every write through such a pointer: translated code in the range is dropped.
     func didWrite(_ address: UInt64, byteCount: Int)
-    /// Zeroes whole pages and gives the host's memory behind them back, until somebody writes there. Does nothing unless all of the range
-    /// is RAM.
+    /// Zeroes whole pages and gives the host's memory behind them back, until somebody writes there. Does nothing unless all of
+    /// the range is RAM.
     func discard(_ address: UInt64, byteCount: Int)
 }
 
@@ -64,7 +64,8 @@ package struct MemoryRange {
     package func slice(_ offset: Int, byteCount count: Int) -> MemoryRange {
         let start = max(0, min(offset, host.count)), length = max(0, min(count, host.count - start))
         return MemoryRange(
-            memory: memory, address: address &+ UInt64(start), host: UnsafeMutableRawBufferPointer(rebasing: host[start..<start + length]))
+            memory: memory, address: address &+ UInt64(start),
+            host: UnsafeMutableRawBufferPointer(rebasing: host[start..<start + length]))
     }
 
     /// The little-endian word at an offset; the whole word lies in the range.
@@ -104,8 +105,10 @@ package final class PlainMemory: DeviceMemory, @unchecked Sendable {
         self.base = base
         self.byteCount = byteCount
         precondition(byteCount > 0 && byteCount & 4095 == 0, "whole pages")
-        let whole = mmap(nil, byteCount + 2 * PlainMemory.guardBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
-        guard let whole, whole != MAP_FAILED, mprotect(whole + PlainMemory.guardBytes, byteCount, PROT_READ | PROT_WRITE) == 0 else {
+        let whole = mmap(
+            nil, byteCount + 2 * PlainMemory.guardBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+        guard let whole, whole != MAP_FAILED, mprotect(whole + PlainMemory.guardBytes, byteCount, PROT_READ | PROT_WRITE) == 0
+        else {
             fatalError("no memory")
         }
         host = whole + PlainMemory.guardBytes
@@ -122,7 +125,8 @@ package final class PlainMemory: DeviceMemory, @unchecked Sendable {
     package func didWrite(_ address: UInt64, byteCount: Int) { onWrite?(address, byteCount) }
 
     package func discard(_ address: UInt64, byteCount: Int) {
-        guard (address | UInt64(bitPattern: Int64(byteCount))) & 4095 == 0, let host = hostPointer(address, byteCount: byteCount) else {
+        guard (address | UInt64(bitPattern: Int64(byteCount))) & 4095 == 0, let host = hostPointer(address, byteCount: byteCount)
+        else {
             return
         }
         madvise(host, byteCount, MADV_DONTNEED)

@@ -1,5 +1,5 @@
-// The flattened format, version 17 (Devicetree Specification 0.4, chapter 5): a header, the memory reservations, a structure block of
-// big-endian tokens and a block of property names.
+// The flattened format, version 17 (Devicetree Specification 0.4, chapter 5): a header, the memory reservations, a structure
+// block of big-endian tokens and a block of property names.
 
 package enum DeviceTreeError: Error, CustomStringConvertible, Equatable {
     case notATree

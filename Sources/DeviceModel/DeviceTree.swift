@@ -65,11 +65,13 @@ package final class DeviceTreeNode: Equatable {
     /// The top of the tree that the node is in.
     package var root: DeviceTreeNode { parent?.root ?? self }
 
-    /// Descendant by a path without a leading slash; nil when there is none. A component without `@` finds one with a unit address.
+    /// Descendant by a path without a leading slash; nil when there is none. A component without `@` finds one with a unit
+    /// address.
     package func find(_ path: String) -> DeviceTreeNode? {
         var node = self
         for part in path.split(separator: "/") {
-            let next = node.children.first { $0.name == part } ?? node.children.first { $0.name.split(separator: "@").first == part }
+            let next =
+                node.children.first { $0.name == part } ?? node.children.first { $0.name.split(separator: "@").first == part }
             guard let next else { return nil }
             node = next
         }

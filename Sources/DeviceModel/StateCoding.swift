@@ -30,7 +30,9 @@ extension StateValue {
             throw StateError(": not of the right kind")
         }
         // What enumerations throw of themselves.
-        do { return try Value(from: StateDecoder(value: self)) } catch is DecodingError { throw StateError(": not one of its values") }
+        do { return try Value(from: StateDecoder(value: self)) } catch is DecodingError {
+            throw StateError(": not one of its values")
+        }
     }
 
     private static func integer<Number: BinaryInteger>(_ number: Number) -> StateValue {
@@ -140,7 +142,9 @@ private struct StateDecoder: Decoder {
         func decodeNil(forKey key: Key) -> Bool { find(key) == .null }
         func decode<T: Decodable>(_ type: T.Type, forKey key: Key) throws -> T {
             guard let value = find(key) else { throw StateError(".\(key.stringValue): missing") }
-            do { return try value.decode(type) } catch let error as StateError { throw StateError(".\(key.stringValue)\(error.description)") }
+            do { return try value.decode(type) } catch let error as StateError {
+                throw StateError(".\(key.stringValue)\(error.description)")
+            }
         }
         func nestedContainer<N: CodingKey>(keyedBy: N.Type, forKey: Key) throws -> KeyedDecodingContainer<N> {
             throw StateError(": no nested containers")
@@ -170,7 +174,9 @@ private struct StateDecoder: Decoder {
             guard !isAtEnd else { throw StateError("[\(currentIndex)]: missing") }
             let index = currentIndex
             currentIndex += 1
-            do { return try values[index].decode(type) } catch let error as StateError { throw StateError("[\(index)]\(error.description)") }
+            do { return try values[index].decode(type) } catch let error as StateError {
+                throw StateError("[\(index)]\(error.description)")
+            }
         }
         func nestedContainer<N: CodingKey>(keyedBy: N.Type) throws -> KeyedDecodingContainer<N> {
             throw StateError(": no nested containers")

@@ -75,7 +75,8 @@ extension StateValue {
         }
     }
 
-    /// The type and a number: in the first byte when it is below 24, otherwise in the 1, 2, 4 or 8 bytes behind it, the highest first.
+    /// The type and a number: in the first byte when it is below 24, otherwise in the 1, 2, 4 or 8 bytes behind it, the highest
+    /// first.
     private static func head(_ major: UInt8, _ number: UInt64, _ bytes: inout [UInt8]) {
         let width = number < 24 ? 0 : number <= 0xff ? 1 : number <= 0xffff ? 2 : number <= 0xffff_ffff ? 4 : 8
         let low = width == 0 ? UInt8(number) : 24 + UInt8(width.trailingZeroBitCount)

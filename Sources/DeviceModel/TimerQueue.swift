@@ -1,5 +1,5 @@
-// Deadlines of devices. With host time a thread waits for the next one; with counted time the processor asks for `nextDeadline` and
-// calls `runDue` when it has come.
+// Deadlines of devices. With host time a thread waits for the next one; with counted time the processor asks for `nextDeadline`
+// and calls `runDue` when it has come.
 
 /// One deadline that can be moved.
 package final class DeviceTimer: @unchecked Sendable {
@@ -12,8 +12,8 @@ package final class DeviceTimer: @unchecked Sendable {
         self.body = body
     }
 
-    /// Calls the body once when the clock reaches `ticks`, soon when it has already; nil: not at all. A call that is already under
-    /// way may still come, so the body looks whether it is time.
+    /// Calls the body once when the clock reaches `ticks`, soon when it has already; nil: not at all. A call that is already
+    /// under way may still come, so the body looks whether it is time.
     package func set(_ ticks: UInt64?) { queue.set(self, ticks) }
 }
 
@@ -23,7 +23,8 @@ package final class TimerQueue: @unchecked Sendable {
     private var timers: [DeviceTimer] = []
     private var thread: HostThread?
     private var isStopping = false
-    /// Told, on the thread that moved a deadline, that `nextDeadline` is earlier than before. For counted time; set before harts run.
+    /// Told, on the thread that moved a deadline, that `nextDeadline` is earlier than before. For counted time; set before harts
+    /// run.
     package var onEarlier: ((UInt64) -> Void)?
 
     package init(clock: Clock) { self.clock = clock }

@@ -146,8 +146,8 @@ package final class ACLINT: Device, Snapshottable, @unchecked Sendable {
     }
 }
 
-/// Supervisor software interrupts by a store: the SSWI of the ACLINT specification. A store of 1 sets mip.SSIP of the hart, which only
-/// the hart itself clears.
+/// Supervisor software interrupts by a store: the SSWI of the ACLINT specification. A store of 1 sets mip.SSIP of the hart, which
+/// only the hart itself clears.
 package final class ACLINTSupervisorSoftware: Device {
     package let name = "sswi"
     package let byteCount: UInt64 = 0x4000

@@ -11,8 +11,8 @@ package enum DiskImage {
 
     /// Opens the image at `path`.
     /// - Parameters:
-    ///   - format: nil to look at the first bytes. For an image that a guest has written to as raw, name it: the guest may have made
-    ///     it look like another format.
+    ///   - format: nil to look at the first bytes. For an image that a guest has written to as raw, name it: the guest may have
+    ///     made it look like another format.
     ///   - isSnapshot: writes are kept in a temporary file and forgotten.
     /// - Throws: `BackendError` that says what is wrong and what to do.
     package static func open(
@@ -28,7 +28,8 @@ package enum DiskImage {
     ) throws(BackendError) -> BlockBackend {
         let file = try ImageFile(path: path, isWritable: isWritable)
         guard !identities.contains(file.identity), identities.count < chainLimit else {
-            throw BackendError("the disk image \(path) lies on itself through its backing files: rebase one of them with qemu-img rebase -u")
+            throw BackendError(
+                "the disk image \(path) lies on itself through its backing files: rebase one of them with qemu-img rebase -u")
         }
         identities.append(file.identity)
         let isQcow2 = if let format { format == .qcow2 } else { try Qcow2Header.isAtStart(of: file) }

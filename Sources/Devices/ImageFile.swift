@@ -1,4 +1,5 @@
-// A file of the host that holds a disk or a part of one: exact reads and writes, space given back, a lock against a second writer.
+// A file of the host that holds a disk or a part of one: exact reads and writes, space given back, a lock against a second
+// writer.
 
 import CHost
 import DeviceModel
@@ -19,13 +20,15 @@ package final class ImageFile: @unchecked Sendable {
         guard opened >= 0 else {
             let reason = errno
             if isWritable && (reason == EACCES || reason == EROFS) {
-                throw BackendError("cannot write to the disk image \(path) (use it read-only, or as a snapshot)", errorNumber: reason)
+                throw BackendError(
+                    "cannot write to the disk image \(path) (use it read-only, or as a snapshot)", errorNumber: reason)
             }
             throw BackendError("cannot open the disk image \(path)", errorNumber: reason)
         }
         if flock(opened, (isWritable ? LOCK_EX : LOCK_SH) | LOCK_NB) != 0 && errno == EWOULDBLOCK {
             Glibc.close(opened)
-            throw BackendError("the disk image \(path) is in use, by another process or as another drive: end that first, or use a copy")
+            throw BackendError(
+                "the disk image \(path) is in use, by another process or as another drive: end that first, or use a copy")
         }
         var status = stat()
         guard fstat(opened, &status) == 0, status.st_mode & S_IFMT == S_IFREG || status.st_mode & S_IFMT == S_IFBLK else {
@@ -79,7 +82,8 @@ package final class ImageFile: @unchecked Sendable {
     func read(at offset: UInt64, into bytes: UnsafeMutableRawBufferPointer) throws(BackendError) -> Int {
         var done = 0
         while done < bytes.count {
-            let count = pread(descriptor, bytes.baseAddress! + done, bytes.count - done, off_t(truncatingIfNeeded: offset) + off_t(done))
+            let count = pread(
+                descriptor, bytes.baseAddress! + done, bytes.count - done, off_t(truncatingIfNeeded: offset) + off_t(done))
             if count > 0 {
                 done += count
             } else if count == 0 {
@@ -95,7 +99,8 @@ package final class ImageFile: @unchecked Sendable {
     func write(at offset: UInt64, from bytes: UnsafeRawBufferPointer) throws(BackendError) {
         var done = 0
         while done < bytes.count {
-            let count = pwrite(descriptor, bytes.baseAddress! + done, bytes.count - done, off_t(truncatingIfNeeded: offset) + off_t(done))
+            let count = pwrite(
+                descriptor, bytes.baseAddress! + done, bytes.count - done, off_t(truncatingIfNeeded: offset) + off_t(done))
             if count >= 0 {
                 done += count
             } else if errno != EINTR {

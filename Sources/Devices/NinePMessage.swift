@@ -1,11 +1,16 @@
-// 9P messages: size[4] type[1] tag[2], then little-endian fields; strings with a length of two bytes (9P2000.L, as Linux' v9fs speaks).
+// 9P messages: size[4] type[1] tag[2], then little-endian fields; strings with a length of two bytes (9P2000.L, as Linux' v9fs
+// speaks).
 
 enum NinePType {
-    static let lerror: UInt8 = 7, statfs: UInt8 = 8, lopen: UInt8 = 12, lcreate: UInt8 = 14, symlink: UInt8 = 16, mknod: UInt8 = 18
+    static let lerror: UInt8 = 7, statfs: UInt8 = 8, lopen: UInt8 = 12, lcreate: UInt8 = 14, symlink: UInt8 = 16,
+        mknod: UInt8 = 18
     static let rename: UInt8 = 20, readlink: UInt8 = 22, getattr: UInt8 = 24, setattr: UInt8 = 26, xattrwalk: UInt8 = 30
-    static let xattrcreate: UInt8 = 32, readdir: UInt8 = 40, fsync: UInt8 = 50, lock: UInt8 = 52, getlock: UInt8 = 54, link: UInt8 = 70
-    static let mkdir: UInt8 = 72, renameat: UInt8 = 74, unlinkat: UInt8 = 76, version: UInt8 = 100, auth: UInt8 = 102, attach: UInt8 = 104
-    static let flush: UInt8 = 108, walk: UInt8 = 110, read: UInt8 = 116, write: UInt8 = 118, clunk: UInt8 = 120, remove: UInt8 = 122
+    static let xattrcreate: UInt8 = 32, readdir: UInt8 = 40, fsync: UInt8 = 50, lock: UInt8 = 52, getlock: UInt8 = 54,
+        link: UInt8 = 70
+    static let mkdir: UInt8 = 72, renameat: UInt8 = 74, unlinkat: UInt8 = 76, version: UInt8 = 100, auth: UInt8 = 102,
+        attach: UInt8 = 104
+    static let flush: UInt8 = 108, walk: UInt8 = 110, read: UInt8 = 116, write: UInt8 = 118, clunk: UInt8 = 120,
+        remove: UInt8 = 122
 }
 
 /// Reads fields; what is not there is EINVAL.

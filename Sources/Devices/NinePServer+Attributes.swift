@@ -19,7 +19,10 @@ extension NinePServer {
         result.append(word: 0x7ff as UInt64)  // the basic ones
         result += qid(status)
         for value in [UInt32(status.st_mode), status.st_uid, status.st_gid] { result.append(word: value) }
-        for value in [UInt64(status.st_nlink), UInt64(status.st_rdev), UInt64(status.st_size), UInt64(status.st_blksize), UInt64(status.st_blocks)] {
+        for value in [
+            UInt64(status.st_nlink), UInt64(status.st_rdev), UInt64(status.st_size), UInt64(status.st_blksize),
+            UInt64(status.st_blocks),
+        ] {
             result.append(word: value)
         }
         for time in [status.st_atim, status.st_mtim, status.st_ctim, timespec()] {
@@ -41,7 +44,8 @@ extension NinePServer {
             // UTIME_NOW and UTIME_OMIT.
             let special = isWanted ? 0x3fff_ffff : 0x3fff_fffe
             guard !isGiven || nanoseconds < 1_000_000_000 else { throw FileError(EINVAL) }
-            times.append(timespec(tv_sec: Int(truncatingIfNeeded: seconds), tv_nsec: isWanted && isGiven ? Int(nanoseconds) : special))
+            times.append(
+                timespec(tv_sec: Int(truncatingIfNeeded: seconds), tv_nsec: isWanted && isGiven ? Int(nanoseconds) : special))
         }
         try directory.checkWritable()
         if valid & 1 != 0 { try directory.setMode(fid.path, mode_t(mode & 0o7777)) }
@@ -74,7 +78,9 @@ extension NinePServer {
         _ = try fid(&message)
         // fstatfs(2): f_type, f_bsize, f_blocks, f_bfree, f_bavail, f_files, f_ffree as words.
         var status = [UInt64](repeating: 0, count: 15)
-        let failure = status.withUnsafeMutableBytes { mynah_syscall(138, Int(directory.root), Int(bitPattern: $0.baseAddress!), 0, 0, 0, 0) }
+        let failure = status.withUnsafeMutableBytes {
+            mynah_syscall(138, Int(directory.root), Int(bitPattern: $0.baseAddress!), 0, 0, 0, 0)
+        }
         guard failure == 0 else { throw FileError(Int32(-failure)) }
         var result: [UInt8] = []
         result.append(word: 0x0102_1997 as UInt32)  // V9FS_MAGIC
@@ -107,7 +113,8 @@ extension NinePServer {
 
     /// The fid becomes one for writing an attribute; a size of zero removes it.
     func createAttribute(_ message: inout NinePReader) throws(FileError) -> [UInt8] {
-        let number: UInt32 = try message.word(), name = try message.string(), size: UInt64 = try message.word(), flags: UInt32 = try message.word()
+        let number: UInt32 = try message.word(), name = try message.string(), size: UInt64 = try message.word(),
+            flags: UInt32 = try message.word()
         guard let fid = fids[number], fid.descriptor < 0, fid.attribute == nil else { throw FileError(EBADF) }
         try directory.checkWritable()
         guard !name.isEmpty, name.count <= 255, !name.contains(0), !directory.isHidden(name) else { throw FileError(EACCES) }

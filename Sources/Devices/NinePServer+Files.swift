@@ -133,13 +133,16 @@ extension NinePServer {
         var entries: [UInt8] = [], buffer = [UInt8](repeating: 0, count: 32768)
         reading: while true {
             // getdents64(2)
-            let size = buffer.withUnsafeMutableBytes { mynah_syscall(217, Int(fid.descriptor), Int(bitPattern: $0.baseAddress!), $0.count, 0, 0, 0) }
+            let size = buffer.withUnsafeMutableBytes {
+                mynah_syscall(217, Int(fid.descriptor), Int(bitPattern: $0.baseAddress!), $0.count, 0, 0, 0)
+            }
             guard size >= 0 else { throw FileError(Int32(-size)) }
             if size == 0 { break }
             var place = 0
             while place < size {
                 // d_ino[8] d_off[8] d_reclen[2] d_type[1] d_name
-                let next: UInt64 = buffer.word(place + 8), length = Int(buffer.word(place + 16, as: UInt16.self)), kind = buffer[place + 18]
+                let next: UInt64 = buffer.word(place + 8), length = Int(buffer.word(place + 16, as: UInt16.self)),
+                    kind = buffer[place + 18]
                 let name = Array(buffer[(place + 19)..<(place + length)].prefix { $0 != 0 })
                 if entries.count + 24 + name.count > count {
                     if entries.isEmpty { throw FileError(EINVAL) }

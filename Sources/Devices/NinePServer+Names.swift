@@ -29,7 +29,8 @@ extension NinePServer {
         let parent = try fid(&message), path = parent.path + [try message.name()]
         let mode: UInt32 = try message.word(), major: UInt32 = try message.word(), minor: UInt32 = try message.word()
         let gid: UInt32 = try message.word()
-        let device = UInt64(major & 0xfff) << 8 | UInt64(minor & 0xff) | UInt64(minor & ~0xff) << 12 | UInt64(major & ~0xfff) << 32
+        let device =
+            UInt64(major & 0xfff) << 8 | UInt64(minor & 0xff) | UInt64(minor & ~0xff) << 12 | UInt64(major & ~0xfff) << 32
         try directory.makeSpecial(path, mode: mode_t(mode & 0o177777), device: device, uid: parent.uid, gid: gid)
         return qid(try directory.status(path))
     }
@@ -77,7 +78,9 @@ extension NinePServer {
 
     private func unlink(_ path: [FileName], flags: Int32) throws(FileError) {
         guard !path.isEmpty else { throw FileError(EBUSY) }
-        try directory.withParent(path) { (parent, name) throws(FileError) in try SharedDirectory.succeed(unlinkat(parent, name, flags)) }
+        try directory.withParent(path) { (parent, name) throws(FileError) in
+            try SharedDirectory.succeed(unlinkat(parent, name, flags))
+        }
     }
 
     private func unlinkAt(_ message: inout NinePReader) throws(FileError) -> [UInt8] {

@@ -1,5 +1,5 @@
-// What the guest has in its hands of a shared directory, to go on elsewhere with the same directory: fids are paths, and files that were
-// open are opened again.
+// What the guest has in its hands of a shared directory, to go on elsewhere with the same directory: fids are paths, and files
+// that were open are opened again.
 
 import DeviceModel
 import Glibc
@@ -26,9 +26,12 @@ extension NinePServer {
             state.fids.filter({ $0.attribute != nil }).count <= NinePServer.attributeFidLimit
         else { throw StateError(" has more files open than it can have, or one of them twice") }
         for fid in state.fids {
-            do throws(FileError) { for name in fid.path { try SharedDirectory.check(name) } } catch { throw StateError(" has a path that leads out of the directory") }
+            do throws(FileError) { for name in fid.path { try SharedDirectory.check(name) } } catch {
+                throw StateError(" has a path that leads out of the directory")
+            }
             guard fid.openFlags & ~Int32(NinePServer.openFlags) == 0, (fid.attribute?.count ?? 0) <= NinePServer.attributeLimit,
-                (fid.attributeName?.count ?? 1) >= 1, (fid.attributeName?.count ?? 1) <= 255, fid.attributeName?.contains(0) != true,
+                (fid.attributeName?.count ?? 1) >= 1, (fid.attributeName?.count ?? 1) <= 255,
+                fid.attributeName?.contains(0) != true,
                 (0...NinePServer.attributeLimit).contains(fid.attributeByteCount), (0...3).contains(fid.attributeFlags)
             else { throw StateError(" has a file that no guest can have") }
         }
@@ -39,7 +42,8 @@ extension NinePServer {
         get {
             let saved = fids.sorted { $0.key < $1.key }.map { number, fid in
                 State.Fid(
-                    number: number, path: fid.path, uid: fid.uid, isOpen: fid.descriptor >= 0, openFlags: fid.openFlags, attribute: fid.attribute,
+                    number: number, path: fid.path, uid: fid.uid, isOpen: fid.descriptor >= 0, openFlags: fid.openFlags,
+                    attribute: fid.attribute,
                     attributeName: fid.attributeToSet?.name, attributeByteCount: fid.attributeToSet?.byteCount ?? 0,
                     attributeFlags: fid.attributeToSet?.flags ?? 0)
             }

@@ -1,5 +1,5 @@
-// A 9P2000.L server for a shared directory. Requests come one at a time. A fid is a path of names, and a descriptor once it is open;
-// when something is renamed, the paths of the fids below it are changed too.
+// A 9P2000.L server for a shared directory. Requests come one at a time. A fid is a path of names, and a descriptor once it is
+// open; when something is renamed, the paths of the fids below it are changed too.
 
 import DeviceModel
 import Glibc

@@ -1,5 +1,5 @@
-// The RISC-V platform-level interrupt controller, specification 1.0.0, with the sizes of QEMU's `virt`: sources 1 to 95, priorities
-// 0 to 7, contexts in pairs of M and S mode a hart.
+// The RISC-V platform-level interrupt controller, specification 1.0.0, with the sizes of QEMU's `virt`: sources 1 to 95,
+// priorities 0 to 7, contexts in pairs of M and S mode a hart.
 //
 // Gateways are for levels: a source is pending while its line is high and it is not being served; after completion a line that is
 // still high makes it pending again.
@@ -56,7 +56,9 @@ package final class PLIC: Device, Snapshottable, @unchecked Sendable {
     }
 
     package func check(_ state: State) throws {
-        guard state.priorities.count == sourceCount, state.enables.count == contexts.count, state.thresholds.count == contexts.count else {
+        guard state.priorities.count == sourceCount, state.enables.count == contexts.count,
+            state.thresholds.count == contexts.count
+        else {
             throw StateError(" has other sources or contexts")
         }
         let masks = (0..<wordCount).map(validSources)
@@ -113,7 +115,8 @@ package final class PLIC: Device, Snapshottable, @unchecked Sendable {
 
     // MARK: Priorities
 
-    /// The pending and enabled source of the highest priority above `threshold`, of equals the one with the lowest number; 0 for none.
+    /// The pending and enabled source of the highest priority above `threshold`, of equals the one with the lowest number; 0 for
+    /// none.
     private func best(_ context: Int, above threshold: UInt32) -> Int {
         var best = 0, bestPriority = threshold
         for word in 0..<wordCount {
@@ -199,7 +202,8 @@ package final class PLIC: Device, Snapshottable, @unchecked Sendable {
         guard byteCount == 4 else { return false }
         monitor.locked {
             switch register(offset) {
-            case .priority(let source): if source > 0 { registers.priorities[source] = UInt32(truncatingIfNeeded: value) & PLIC.highestPriority }
+            case .priority(let source):
+                if source > 0 { registers.priorities[source] = UInt32(truncatingIfNeeded: value) & PLIC.highestPriority }
             case .enable(let context, let word):
                 registers.enables[context][word] = UInt32(truncatingIfNeeded: value) & validSources(word)
             case .threshold(let context): registers.thresholds[context] = UInt32(truncatingIfNeeded: value) & PLIC.highestPriority

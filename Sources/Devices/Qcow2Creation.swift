@@ -11,7 +11,8 @@ extension DiskImage {
     ///   - refcountOrder: reference counts of 2 to that many bits, 0 to 6.
     ///   - backing: the path of the image that it lies on, absolute or beside it, and its format.
     package static func createQcow2(
-        _ path: String, byteCount: UInt64, clusterBits: UInt32 = 16, refcountOrder: UInt32 = 4, backing: (path: String, format: DiskFormat)? = nil
+        _ path: String, byteCount: UInt64, clusterBits: UInt32 = 16, refcountOrder: UInt32 = 4,
+        backing: (path: String, format: DiskFormat)? = nil
     ) throws(BackendError) {
         precondition((9...21).contains(clusterBits) && refcountOrder <= 6 && byteCount < 1 << 50, "limits of the format")
         let clusterBytes = 1 << UInt64(clusterBits) as UInt64, perTable = clusterBytes / 8
@@ -26,9 +27,11 @@ extension DiskImage {
 
         var header: [UInt8] = BigEndian.bytes([Qcow2Header.magic, 3])
         let name = Array((backing?.path ?? "").utf8)
-        let formatName = Array((backing?.format.rawValue ?? "").utf8), extensionBytes = backing == nil ? 8 : 16 + (formatName.count + 7) & ~7
+        let formatName = Array((backing?.format.rawValue ?? "").utf8),
+            extensionBytes = backing == nil ? 8 : 16 + (formatName.count + 7) & ~7
         let nameOffset = backing == nil ? 0 : UInt64(Int(Qcow2Header.versionThreeBytes) + extensionBytes)
-        header += BigEndian.bytes([nameOffset]) + BigEndian.bytes([UInt32(name.count), clusterBits]) + BigEndian.bytes([byteCount])
+        header +=
+            BigEndian.bytes([nameOffset]) + BigEndian.bytes([UInt32(name.count), clusterBits]) + BigEndian.bytes([byteCount])
         header += BigEndian.bytes([0, UInt32(l1Count)]) + BigEndian.bytes([(2 + blockCount) * clusterBytes, clusterBytes])
         header += BigEndian.bytes([1, 0 as UInt32]) + BigEndian.bytes([0, 0, 0, 0 as UInt64])
         header += BigEndian.bytes([refcountOrder, Qcow2Header.versionThreeBytes])

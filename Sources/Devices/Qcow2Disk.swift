@@ -1,8 +1,8 @@
-// A disk in a qcow2 image. Guest clusters are found through two tables; a cluster that is shared with a snapshot, compressed, or only
-// in the backing file, is copied when it is written to.
+// A disk in a qcow2 image. Guest clusters are found through two tables; a cluster that is shared with a snapshot, compressed, or
+// only in the backing file, is copied when it is written to.
 //
-// New data and counts go to the file at once; entries that lead to them are kept and written by `flush`, after the data is safe. So
-// whenever the host stops, the image is sound, with at most some space lost.
+// New data and counts go to the file at once; entries that lead to them are kept and written by `flush`, after the data is safe.
+// So whenever the host stops, the image is sound, with at most some space lost.
 
 import DeviceModel
 
@@ -74,12 +74,14 @@ package final class Qcow2Disk: BlockBackend {
         guard var path = header.backingPath, !path.isEmpty else { return nil }
         if path.hasPrefix("file:") { path.removeFirst(5) }
         if path.contains(":") && !path.hasPrefix("/") && !path.hasPrefix(".") {
-            throw BackendError("the qcow2 image \(file.path) lies on \(path), which is not a file: rebase it with qemu-img rebase")
+            throw BackendError(
+                "the qcow2 image \(file.path) lies on \(path), which is not a file: rebase it with qemu-img rebase")
         }
         if !path.hasPrefix("/"), let slash = file.path.lastIndex(of: "/") { path = file.path[...slash] + path }
         let format = header.backingFormat.flatMap { DiskFormat(rawValue: $0) }
         if let name = header.backingFormat, format == nil {
-            throw BackendError("the backing file \(path) has the format \(name), which is not supported: convert it with qemu-img convert")
+            throw BackendError(
+                "the backing file \(path) has the format \(name), which is not supported: convert it with qemu-img convert")
         }
         return try DiskImage.open(path, format, isWritable: false, &identities)
     }
@@ -162,7 +164,9 @@ package final class Qcow2Disk: BlockBackend {
         let entry = try entry(cluster)
         if entry & Qcow2Disk.compressed != 0 {
             let content = try unpack(entry)
-            content.withUnsafeBytes { bytes.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[Int(inside)..<Int(inside) + bytes.count])) }
+            content.withUnsafeBytes {
+                bytes.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[Int(inside)..<Int(inside) + bytes.count]))
+            }
         } else if isZero(entry) {
             bytes.initializeMemory(as: UInt8.self, repeating: 0)
         } else if entry & Qcow2Disk.offsetMask != 0 {
@@ -290,7 +294,8 @@ package final class Qcow2Disk: BlockBackend {
         }
         if isZero(old) && old & Qcow2Disk.compressed == 0 && (!mayDiscard || old & Qcow2Disk.offsetMask == 0) { return true }
         if backing == nil && old == 0 { return true }
-        let keeps = !mayDiscard && old & Qcow2Disk.compressed == 0 && old & Qcow2Disk.copied != 0 && old & Qcow2Disk.offsetMask != 0
+        let keeps =
+            !mayDiscard && old & Qcow2Disk.compressed == 0 && old & Qcow2Disk.copied != 0 && old & Qcow2Disk.offsetMask != 0
         try setEntry(cluster, keeps ? old | Qcow2Disk.zero : Qcow2Disk.zero)
         if !keeps { try release(old) }
         return true

@@ -1,5 +1,5 @@
-// The header of a qcow2 image, versions 2 and 3 (qcow2 specification in QEMU's documents, "Header"). Everything in it is checked: images
-// come from elsewhere.
+// The header of a qcow2 image, versions 2 and 3 (qcow2 specification in QEMU's documents, "Header"). Everything in it is checked:
+// images come from elsewhere.
 
 import DeviceModel
 
@@ -28,7 +28,8 @@ struct Qcow2Header {
     var backingPath: String?
     var backingFormat: String?
 
-    static let dirty: UInt64 = 1, corrupt: UInt64 = 2, externalData: UInt64 = 4, compressionType: UInt64 = 8, extendedL2: UInt64 = 16
+    static let dirty: UInt64 = 1, corrupt: UInt64 = 2, externalData: UInt64 = 4, compressionType: UInt64 = 8,
+        extendedL2: UInt64 = 16
 
     var clusterBytes: UInt64 { 1 << UInt64(clusterBits) }
 
@@ -84,7 +85,8 @@ struct Qcow2Header {
 
     private func check(_ file: ImageFile) throws(BackendError) {
         let unsupported = { (what: String) in
-            BackendError("the qcow2 image \(file.path) \(what), which is not supported: convert it with qemu-img convert -O qcow2")
+            BackendError(
+                "the qcow2 image \(file.path) \(what), which is not supported: convert it with qemu-img convert -O qcow2")
         }
         guard version == 2 || version == 3 else { throw unsupported("has version \(version)") }
         if encryption != 0 { throw unsupported("is encrypted") }
@@ -143,7 +145,9 @@ enum BigEndian {
     }
 
     static func bytes<Word: FixedWidthInteger>(_ words: [Word]) -> [UInt8] {
-        words.flatMap { word in stride(from: Word.bitWidth - 8, through: 0, by: -8).map { UInt8(truncatingIfNeeded: word >> Word($0)) } }
+        words.flatMap { word in
+            stride(from: Word.bitWidth - 8, through: 0, by: -8).map { UInt8(truncatingIfNeeded: word >> Word($0)) }
+        }
     }
 
     /// Words from a table's bytes.

@@ -1,5 +1,6 @@
-// Reference counts of a qcow2 image's host clusters: a table of blocks of counters of 1 to 64 bits. They are written at once when they
-// grow. When they shrink, that waits until nothing in the file refers to the cluster any more: a crash in between loses space, not data.
+// Reference counts of a qcow2 image's host clusters: a table of blocks of counters of 1 to 64 bits. They are written at once when
+// they grow. When they shrink, that waits until nothing in the file refers to the cluster any more: a crash in between loses
+// space, not data.
 
 import DeviceModel
 
@@ -27,7 +28,8 @@ final class Qcow2Refcounts {
         clusterBits = UInt64(header.clusterBits)
         order = UInt64(header.refcountOrder)
         tableOffset = header.refcountTableOffset
-        table = BigEndian.words(try file.read(at: tableOffset, byteCount: Int(UInt64(header.refcountTableClusters) << clusterBits)))
+        table = BigEndian.words(
+            try file.read(at: tableOffset, byteCount: Int(UInt64(header.refcountTableClusters) << clusterBits)))
         for entry in table where entry & (clusterBytes - 1) != 0 || entry >= 1 << 56 {
             throw Qcow2Header.damaged(file, "a refcount block is not at a cluster")
         }
@@ -142,7 +144,8 @@ final class Qcow2Refcounts {
             throw BackendError("the qcow2 image \(file.path) cannot grow any further")
         }
         // Nothing is different before all of it is written: what fails can be tried again.
-        var newTable = table + [UInt64](repeating: 0, count: Int(clusters * perCluster) - table.count), newBlocks: [Int: [UInt8]] = [:]
+        var newTable = table + [UInt64](repeating: 0, count: Int(clusters * perCluster) - table.count),
+            newBlocks: [Int: [UInt8]] = [:]
         let first = index * entriesPerBlock, used = blockCount + clusters
         for block in 0..<blockCount {
             var bytes = [UInt8](repeating: 0, count: Int(clusterBytes))

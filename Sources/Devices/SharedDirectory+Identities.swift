@@ -36,7 +36,9 @@ extension SharedDirectory {
             if let device { try setNumber(path, SharedDirectory.device, device, 8) }
         } else {
             // Without the rights the file is ours; the guest sees it.
-            try withParent(path) { (parent, name) throws(FileError) in _ = fchownat(parent, name, uid, gid, SharedDirectory.noFollow) }
+            try withParent(path) { (parent, name) throws(FileError) in
+                _ = fchownat(parent, name, uid, gid, SharedDirectory.noFollow)
+            }
             if mode & S_IFMT != S_IFLNK { try setHostMode(path, mode) }
         }
     }
@@ -69,7 +71,9 @@ extension SharedDirectory {
             guard count == target.count else { throw FileError(EIO) }
         } else {
             try withParent(path) { (parent, name) throws(FileError) in
-                try SharedDirectory.withName(target) { (target) throws(FileError) in try SharedDirectory.succeed(symlinkat(target, parent, name)) }
+                try SharedDirectory.withName(target) { (target) throws(FileError) in
+                    try SharedDirectory.succeed(symlinkat(target, parent, name))
+                }
             }
         }
         try own(path, mode: S_IFLNK | 0o777, uid: uid, gid: gid)
@@ -108,7 +112,9 @@ extension SharedDirectory {
             close(try createHostFile(path, mode: 0o600))
             try own(path, mode: mode, uid: uid, gid: gid, device: device)
         } else {
-            try withParent(path) { (parent, name) throws(FileError) in try SharedDirectory.succeed(mknodat(parent, name, mode, dev_t(device))) }
+            try withParent(path) { (parent, name) throws(FileError) in
+                try SharedDirectory.succeed(mknodat(parent, name, mode, dev_t(device)))
+            }
             try own(path, mode: mode, uid: uid, gid: gid)
         }
     }

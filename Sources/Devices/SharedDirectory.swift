@@ -1,6 +1,6 @@
-// A directory of the host, from which nothing leads out. A file is named by the list of names below the directory; the directory that
-// holds it is opened without following any link (openat2 with RESOLVE_BENEATH), then a call on that directory takes the last name and
-// follows no link either. So a link means something only to the guest, which resolves it itself.
+// A directory of the host, from which nothing leads out. A file is named by the list of names below the directory; the directory
+// that holds it is opened without following any link (openat2 with RESOLVE_BENEATH), then a call on that directory takes the last
+// name and follows no link either. So a link means something only to the guest, which resolves it itself.
 
 import CHost
 import DeviceModel
@@ -17,8 +17,8 @@ struct FileError: Error {
 package enum FileIdentities: String, CaseIterable {
     /// The host's; changing owners needs the rights to.
     case passthrough
-    /// Kept in extended attributes (`user.virtfs.*`, as QEMU's mapped-xattr), so that the guest's root can own files. Links and devices
-    /// are ordinary files to the host.
+    /// Kept in extended attributes (`user.virtfs.*`, as QEMU's mapped-xattr), so that the guest's root can own files. Links and
+    /// devices are ordinary files to the host.
     case mapped
 }
 
@@ -48,7 +48,8 @@ final class SharedDirectory {
         if name.contains(UInt8(ascii: "/")) || name.contains(0) || name == [46] || name == [46, 46] { throw FileError(EINVAL) }
     }
 
-    /// Calls `body` with a descriptor of the directory that holds the last name, and that name: "." for the shared directory itself.
+    /// Calls `body` with a descriptor of the directory that holds the last name, and that name: "." for the shared directory
+    /// itself.
     func withParent<Result>(
         _ path: [FileName], _ body: (Int32, UnsafePointer<CChar>) throws(FileError) -> Result
     ) throws(FileError) -> Result {
@@ -61,7 +62,9 @@ final class SharedDirectory {
         return try SharedDirectory.withName(last) { (name) throws(FileError) in try body(directory, name) }
     }
 
-    static func withName<Result>(_ name: FileName, _ body: (UnsafePointer<CChar>) throws(FileError) -> Result) throws(FileError) -> Result {
+    static func withName<Result>(
+        _ name: FileName, _ body: (UnsafePointer<CChar>) throws(FileError) -> Result
+    ) throws(FileError) -> Result {
         var text = name.map { CChar(bitPattern: $0) }
         text.append(0)
         var result: Swift.Result<Result, FileError>!
@@ -94,7 +97,9 @@ final class SharedDirectory {
     private func openStepwise(_ path: [FileName]) throws(FileError) -> Int32 {
         var directory = root
         for name in path {
-            let next = try SharedDirectory.withName(name) { openat(directory, $0, SharedDirectory.pathOnly | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) }
+            let next = try SharedDirectory.withName(name) {
+                openat(directory, $0, SharedDirectory.pathOnly | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+            }
             let failure = FileError.last
             if directory != root { close(directory) }
             guard next >= 0 else { throw failure }
@@ -111,7 +116,9 @@ final class SharedDirectory {
 
     func status(_ path: [FileName]) throws(FileError) -> stat {
         var result = stat()
-        try withParent(path) { (parent, name) throws(FileError) in try SharedDirectory.succeed(fstatat(parent, name, &result, SharedDirectory.noFollow)) }
+        try withParent(path) { (parent, name) throws(FileError) in
+            try SharedDirectory.succeed(fstatat(parent, name, &result, SharedDirectory.noFollow))
+        }
         if identities == .mapped { try applyMapping(path, &result) }
         return result
     }
@@ -130,7 +137,9 @@ final class SharedDirectory {
     }
 
     /// A path by which calls that know no descriptor of a directory reach the file itself, and not what it links to.
-    func withProcPath<Result>(_ path: [FileName], _ body: (UnsafePointer<CChar>) throws(FileError) -> Result) throws(FileError) -> Result {
+    func withProcPath<Result>(
+        _ path: [FileName], _ body: (UnsafePointer<CChar>) throws(FileError) -> Result
+    ) throws(FileError) -> Result {
         try withParent(path) { (parent, name) throws(FileError) in
             var text = Array("/proc/self/fd/\(parent)/".utf8)
             text += UnsafeBufferPointer(start: name, count: strlen(name)).map { UInt8(bitPattern: $0) }
@@ -156,7 +165,9 @@ final class SharedDirectory {
     func attribute(_ path: [FileName], _ name: FileName, limit: Int = 65536) throws(FileError) -> [UInt8] {
         try withProcPath(path) { (file) throws(FileError) in
             try SharedDirectory.withName(name) { (name) throws(FileError) in
-                try SharedDirectory.collect(limit) { mynah_syscall(192, Int(bitPattern: file), Int(bitPattern: name), $0, $1, 0, 0) }
+                try SharedDirectory.collect(limit) {
+                    mynah_syscall(192, Int(bitPattern: file), Int(bitPattern: name), $0, $1, 0, 0)
+                }
             }
         }
     }
@@ -179,7 +190,8 @@ final class SharedDirectory {
         let result = try withProcPath(path) { (file) throws(FileError) in
             try SharedDirectory.withName(name) { name in
                 value.withUnsafeBytes {
-                    mynah_syscall(189, Int(bitPattern: file), Int(bitPattern: name), Int(bitPattern: $0.baseAddress), value.count, flags, 0)
+                    mynah_syscall(
+                        189, Int(bitPattern: file), Int(bitPattern: name), Int(bitPattern: $0.baseAddress), value.count, flags, 0)
                 }
             }
         }

@@ -5,8 +5,8 @@ import DeviceModel
 package final class SnapshotDisk: BlockBackend {
     private let base: BlockBackend
     private let file: ImageFile
-    /// Clusters that were written, a bit each in words of 64: an image may say that its disk is as large as it likes. They lie in the
-    /// temporary file where they lie on the disk.
+    /// Clusters that were written, a bit each in words of 64: an image may say that its disk is as large as it likes. They lie in
+    /// the temporary file where they lie on the disk.
     private var written: [UInt64: UInt64] = [:]
     package static let clusterBytes: UInt64 = 1 << 16
 
@@ -39,7 +39,11 @@ package final class SnapshotDisk: BlockBackend {
     package func read(at offset: UInt64, into bytes: UnsafeMutableRawBufferPointer) throws(BackendError) {
         try split(offset, UInt64(bytes.count)) { (cluster, start, count) throws(BackendError) in
             let part = UnsafeMutableRawBufferPointer(rebasing: bytes[Int(start)..<Int(start + count)])
-            if isWritten(cluster) { try file.read(at: offset + start, into: part) } else { try base.read(at: offset + start, into: part) }
+            if isWritten(cluster) {
+                try file.read(at: offset + start, into: part)
+            } else {
+                try base.read(at: offset + start, into: part)
+            }
         }
     }
 

@@ -1,5 +1,5 @@
-// A serial line on descriptors of the host: standard input and output, a pipe, a file, a socket. Input is read by a thread, and only
-// as fast as the guest takes it.
+// A serial line on descriptors of the host: standard input and output, a pipe, a file, a socket. Input is read by a thread, and
+// only as fast as the guest takes it.
 
 import DeviceModel
 import Glibc
@@ -58,7 +58,10 @@ package final class StreamCharacters: CharacterBackend, @unchecked Sendable {
                 if !held.isEmpty { waitForRoom(receiver) }
                 continue
             }
-            var descriptors = [pollfd(fd: wakeUp.descriptor, events: Int16(POLLIN), revents: 0), pollfd(fd: input, events: Int16(POLLIN), revents: 0)]
+            var descriptors = [
+                pollfd(fd: wakeUp.descriptor, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: input, events: Int16(POLLIN), revents: 0),
+            ]
             _ = poll(&descriptors, 2, -1)
             wakeUp.clear()
             guard descriptors[1].revents != 0 else { continue }

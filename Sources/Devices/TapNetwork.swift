@@ -1,5 +1,5 @@
-// A tap interface of the host: the guest is on whatever network the host puts the interface on. Needs CAP_NET_ADMIN, or an interface
-// that was made for the user (`ip tuntap add dev tap0 mode tap user NAME`).
+// A tap interface of the host: the guest is on whatever network the host puts the interface on. Needs CAP_NET_ADMIN, or an
+// interface that was made for the user (`ip tuntap add dev tap0 mode tap user NAME`).
 
 import CHost
 import DeviceModel
@@ -19,7 +19,8 @@ package final class TapNetwork: NetworkBackend, @unchecked Sendable {
         descriptor = mynah_open_tap(name)
         guard descriptor >= 0 else {
             throw BackendError(
-                "cannot open the tap interface \(name) (make one: ip tuntap add dev \(name.isEmpty ? "tap0" : name) mode tap user NAME)",
+                "cannot open the tap interface \(name) (make one: ip tuntap add dev \(name.isEmpty ? "tap0" : name) mode tap "
+                    + "user NAME)",
                 errorNumber: -descriptor)
         }
     }
@@ -46,7 +47,10 @@ package final class TapNetwork: NetworkBackend, @unchecked Sendable {
                 held = max(0, read(descriptor, buffer.baseAddress!, buffer.count))
                 if held > 0 { continue }
             }
-            var descriptors = [pollfd(fd: wakeUp.descriptor, events: Int16(POLLIN), revents: 0), pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)]
+            var descriptors = [
+                pollfd(fd: wakeUp.descriptor, events: Int16(POLLIN), revents: 0),
+                pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0),
+            ]
             _ = poll(&descriptors, held > 0 ? 1 : 2, -1)
             // The interface is gone: no frame will come any more.
             if descriptors[1].revents & Int16(POLLERR | POLLHUP | POLLNVAL) != 0 { return }

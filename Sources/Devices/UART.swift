@@ -1,7 +1,7 @@
 // A 16550A serial port (National Semiconductor PC16550D data sheet), registers one byte apart.
 //
-// What the guest sends is out at once, so the transmitter is always empty. A line that has waited long enough is what the character
-// timeout is about; here it always has, so data below the trigger level is reported as a timeout at once.
+// What the guest sends is out at once, so the transmitter is always empty. A line that has waited long enough is what the
+// character timeout is about; here it always has, so data below the trigger level is reported as a timeout at once.
 
 import DeviceModel
 

@@ -16,7 +16,9 @@ package struct HostForward: Equatable, CustomStringConvertible {
     package var guestAddress: [UInt8]?
     package var guestPort: UInt16
 
-    package init(isUDP: Bool = false, hostAddress: [UInt8]? = nil, hostPort: UInt16, guestAddress: [UInt8]? = nil, guestPort: UInt16) {
+    package init(
+        isUDP: Bool = false, hostAddress: [UInt8]? = nil, hostPort: UInt16, guestAddress: [UInt8]? = nil, guestPort: UInt16
+    ) {
         self.isUDP = isUDP
         self.hostAddress = hostAddress
         self.hostPort = hostPort
@@ -37,7 +39,9 @@ package struct HostForward: Equatable, CustomStringConvertible {
         var left = sides[0].split(separator: ":", omittingEmptySubsequences: false), isUDP = false
         if left.count > 1, left[0] == "tcp" || left[0] == "udp" || left[0] == "" { isUDP = left.removeFirst() == "udp" }
         let right = sides[1].split(separator: ":", omittingEmptySubsequences: false)
-        guard (1...2).contains(left.count), (1...2).contains(right.count), let host = UInt16(left.last!), let guest = UInt16(right.last!) else {
+        guard (1...2).contains(left.count), (1...2).contains(right.count), let host = UInt16(left.last!),
+            let guest = UInt16(right.last!)
+        else {
             return nil
         }
         let address = { (parts: [Substring]) -> [UInt8]?? in
@@ -80,7 +84,8 @@ package final class UserNetwork: NetworkBackend, @unchecked Sendable {
         var events = mynah_slirp_events(
             context: Unmanaged.passUnretained(self).toOpaque(),
             frame: { context, bytes, count in
-                Unmanaged<UserNetwork>.fromOpaque(context!).takeUnretainedValue().deliver(UnsafeRawBufferPointer(start: bytes, count: count))
+                Unmanaged<UserNetwork>.fromOpaque(context!).takeUnretainedValue().deliver(
+                    UnsafeRawBufferPointer(start: bytes, count: count))
             },
             nanoseconds: { _ in Int64(truncatingIfNeeded: HostClock.monotonicNanoseconds) },
             message: { _, _ in })
@@ -88,13 +93,16 @@ package final class UserNetwork: NetworkBackend, @unchecked Sendable {
         let empty = UnsafeMutablePointer(mutating: reason)
         defer { free(empty) }
         guard let opened = mynah_slirp_open(&events, isRestricted ? 1 : 0, &reason) else {
-            throw BackendError("user-mode networking needs libslirp: \(String(cString: reason)). On Debian: apt install libslirp0")
+            throw BackendError(
+                "user-mode networking needs libslirp: \(String(cString: reason)). On Debian: apt install libslirp0")
         }
         slirp = opened
         for forward in forwards {
-            guard mynah_slirp_forward(
-                opened, forward.isUDP ? 1 : 0, UserNetwork.word(forward.hostAddress), Int32(forward.hostPort), UserNetwork.word(forward.guestAddress),
-                Int32(forward.guestPort)) == 0
+            guard
+                mynah_slirp_forward(
+                    opened, forward.isUDP ? 1 : 0, UserNetwork.word(forward.hostAddress), Int32(forward.hostPort),
+                    UserNetwork.word(forward.guestAddress),
+                    Int32(forward.guestPort)) == 0
             else {
                 let failure = BackendError("cannot forward \(forward) (is the port in use?)", errorNumber: errno)
                 stop()

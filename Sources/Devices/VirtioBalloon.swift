@@ -1,5 +1,5 @@
-// Virtio memory balloon (section 5.5): the guest gives pages to the host, when asked for so many (inflation), or because nothing is
-// in them just now (reporting). The host's memory behind them is free until the guest writes there again.
+// Virtio memory balloon (section 5.5): the guest gives pages to the host, when asked for so many (inflation), or because nothing
+// is in them just now (reporting). The host's memory behind them is free until the guest writes there again.
 
 import DeviceModel
 
@@ -56,7 +56,8 @@ package final class VirtioBalloon: VirtioDevice, Snapshottable, @unchecked Senda
     }
 
     private static let statisticNames = [
-        "swapped in", "swapped out", "major faults", "minor faults", "free", "total", "available", "disk caches", "huge pages allocated",
+        "swapped in", "swapped out", "major faults", "minor faults", "free", "total", "available", "disk caches",
+        "huge pages allocated",
         "huge pages failed",
     ]
 

@@ -19,7 +19,8 @@ package final class VirtioBlock: VirtioDevice, Snapshottable, @unchecked Sendabl
         static let writeCache: UInt64 = 1 << 11, discard: UInt64 = 1 << 13, writeZeroes: UInt64 = 1 << 14
     }
     private enum Request {
-        static let read: UInt32 = 0, write: UInt32 = 1, flush: UInt32 = 4, identify: UInt32 = 8, discard: UInt32 = 11, writeZeroes: UInt32 = 13
+        static let read: UInt32 = 0, write: UInt32 = 1, flush: UInt32 = 4, identify: UInt32 = 8, discard: UInt32 = 11,
+            writeZeroes: UInt32 = 13
     }
     private enum Status {
         static let ok: UInt8 = 0, error: UInt8 = 1, unsupported: UInt8 = 2
@@ -75,7 +76,9 @@ package final class VirtioBlock: VirtioDevice, Snapshottable, @unchecked Sendabl
         bytes.append(monitor.locked { writesBack } ? 1 : 0)
         bytes.append(0)
         bytes.append(word: 1 as UInt16)  // num_queues
-        for value in [VirtioBlock.rangeSectorLimit, VirtioBlock.rangeLimit, 1, VirtioBlock.rangeSectorLimit, VirtioBlock.rangeLimit] {
+        for value in [
+            VirtioBlock.rangeSectorLimit, VirtioBlock.rangeLimit, 1, VirtioBlock.rangeSectorLimit, VirtioBlock.rangeLimit,
+        ] {
             bytes.append(word: value)
         }
         return bytes + [1, 0, 0, 0]  // write_zeroes_may_unmap
@@ -161,13 +164,15 @@ package final class VirtioBlock: VirtioDevice, Snapshottable, @unchecked Sendabl
         for start in stride(from: 0, to: data.count, by: VirtioBlock.segmentBytes) {
             let sector: UInt64 = data.word(start), count: UInt32 = data.word(start + 8), flags: UInt32 = data.word(start + 12)
             if flags & ~1 != 0 || (isDiscard && flags != 0) { return Status.unsupported }
-            guard count <= VirtioBlock.rangeSectorLimit, let offset = byteRange(sector, UInt64(count) * VirtioBlock.sectorBytes) else {
+            guard count <= VirtioBlock.rangeSectorLimit, let offset = byteRange(sector, UInt64(count) * VirtioBlock.sectorBytes)
+            else {
                 return Status.error
             }
             if isDiscard {
                 try backend.discard(at: offset, byteCount: UInt64(count) * VirtioBlock.sectorBytes)
             } else {
-                try backend.writeZeroes(at: offset, byteCount: UInt64(count) * VirtioBlock.sectorBytes, mayDiscard: flags & 1 != 0)
+                try backend.writeZeroes(
+                    at: offset, byteCount: UInt64(count) * VirtioBlock.sectorBytes, mayDiscard: flags & 1 != 0)
             }
         }
         return Status.ok

@@ -32,7 +32,8 @@ package final class VirtioConsole: VirtioDevice, Snapshottable, @unchecked Senda
         static let size: UInt64 = 1, multiport: UInt64 = 2, emergencyWrite: UInt64 = 4
     }
     private enum Event {
-        static let deviceReady: UInt16 = 0, deviceAdd: UInt16 = 1, portReady: UInt16 = 3, consolePort: UInt16 = 4, resize: UInt16 = 5
+        static let deviceReady: UInt16 = 0, deviceAdd: UInt16 = 1, portReady: UInt16 = 3, consolePort: UInt16 = 4,
+            resize: UInt16 = 5
         static let portOpen: UInt16 = 6, portName: UInt16 = 7
     }
     private static let controlReceive = 2, controlTransmit = 3
@@ -65,7 +66,8 @@ package final class VirtioConsole: VirtioDevice, Snapshottable, @unchecked Senda
     package convenience init(backend: CharacterBackend?) { self.init(ports: [Port(backend: backend, isConsole: true)]) }
 
     package func check(_ state: State) throws {
-        guard state.openPorts.allSatisfy({ ports.indices.contains($0) }), state.messages.count <= VirtioConsole.controlBacklog else {
+        guard state.openPorts.allSatisfy({ ports.indices.contains($0) }), state.messages.count <= VirtioConsole.controlBacklog
+        else {
             throw StateError(" has other ports")
         }
     }
@@ -172,7 +174,8 @@ package final class VirtioConsole: VirtioDevice, Snapshottable, @unchecked Senda
         func whenReady(_ body: @escaping () -> Void) {
             monitor.locked { readyBody = body }
             // Buffers may have come before there was anybody to tell.
-            if let transport = console.transport, console.accepts(port), transport.hasAvailable(VirtioConsole.receiveQueue(port)) {
+            if let transport = console.transport, console.accepts(port), transport.hasAvailable(VirtioConsole.receiveQueue(port))
+            {
                 room()
             }
         }
@@ -199,7 +202,9 @@ package final class VirtioConsole: VirtioDevice, Snapshottable, @unchecked Senda
         message.append(word: UInt32(port))
         message.append(word: event)
         message.append(word: value)
-        monitor.locked { if registers.messages.count < VirtioConsole.controlBacklog { registers.messages.append(message + rest) } }
+        monitor.locked {
+            if registers.messages.count < VirtioConsole.controlBacklog { registers.messages.append(message + rest) }
+        }
         sendMessages()
     }
 

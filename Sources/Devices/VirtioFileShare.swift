@@ -21,7 +21,9 @@ package final class VirtioFileShare: VirtioDevice, Snapshottable {
     ///   - path: the directory. Nothing outside of it can be reached.
     ///   - tag: its name in the guest, at most 31 bytes.
     /// - Throws: `BackendError` when it cannot be opened.
-    package init(path: String, tag: String, identities: FileIdentities = .passthrough, isReadOnly: Bool = false) throws(BackendError) {
+    package init(
+        path: String, tag: String, identities: FileIdentities = .passthrough, isReadOnly: Bool = false
+    ) throws(BackendError) {
         let name = Array(tag.utf8)
         guard (1...31).contains(name.count) else {
             throw BackendError("the name of a share has 1 to 31 bytes, and \(tag) has \(name.count)")

@@ -1,4 +1,5 @@
-// Virtio over memory-mapped registers (section 4.2): version 2, or version 1 for drivers from before the standard (section 4.2.4).
+// Virtio over memory-mapped registers (section 4.2): version 2, or version 1 for drivers from before the standard (section
+// 4.2.4).
 
 import DeviceModel
 
@@ -23,8 +24,11 @@ package final class VirtioMMIO: Device, Snapshottable, @unchecked Sendable {
     private static let vendor: UInt64 = 0x484e_594d
     private static let configurationStart: UInt64 = 0x100
 
-    package init(device: VirtioDevice, memory: DeviceMemory, interrupt: InterruptLine, isLegacy: Bool = false, runsInline: Bool = false) {
-        transport = VirtioTransport(device: device, memory: memory, interrupt: interrupt, isLegacy: isLegacy, runsInline: runsInline)
+    package init(
+        device: VirtioDevice, memory: DeviceMemory, interrupt: InterruptLine, isLegacy: Bool = false, runsInline: Bool = false
+    ) {
+        transport = VirtioTransport(
+            device: device, memory: memory, interrupt: interrupt, isLegacy: isLegacy, runsInline: runsInline)
         registers.queueAlignments = Array(repeating: 4096, count: transport.queues.count)
     }
 
@@ -156,7 +160,9 @@ package final class VirtioMMIO: Device, Snapshottable, @unchecked Sendable {
         case 0x03c: monitor.locked { registers.queueAlignments[selected] = word }
         case 0x040:
             guard word != 0 else { return transport.setReady(selected, false) }
-            let (pageSize, alignment) = monitor.locked { (UInt64(registers.pageSize), UInt64(registers.queueAlignments[selected])) }
+            let (pageSize, alignment) = monitor.locked {
+                (UInt64(registers.pageSize), UInt64(registers.queueAlignments[selected]))
+            }
             transport.configure(selected) { queue in
                 queue.descriptors = UInt64(word) &* pageSize
                 queue.available = queue.descriptors &+ UInt64(queue.size) * 16

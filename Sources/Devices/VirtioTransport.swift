@@ -1,8 +1,8 @@
-// What all virtio transports share (section 2 of the specification): status, features, queues, notifications in both directions, and
-// the thread on which slow devices work.
+// What all virtio transports share (section 2 of the specification): status, features, queues, notifications in both directions,
+// and the thread on which slow devices work.
 //
-// The lock protects registers and rings; requests run without it. A reset waits for requests under way: afterwards the driver may use
-// the memory for something else.
+// The lock protects registers and rings; requests run without it. A reset waits for requests under way: afterwards the driver may
+// use the memory for something else.
 
 import DeviceModel
 
@@ -41,7 +41,9 @@ package final class VirtioTransport: Snapshottable, @unchecked Sendable {
     /// - Parameters:
     ///   - isLegacy: the rules before version 1.0, which drivers of that time need.
     ///   - runsInline: slow devices work on the hart's thread too, so that runs can be repeated exactly.
-    package init(device: VirtioDevice, memory: DeviceMemory, interrupt: InterruptLine, isLegacy: Bool = false, runsInline: Bool = false) {
+    package init(
+        device: VirtioDevice, memory: DeviceMemory, interrupt: InterruptLine, isLegacy: Bool = false, runsInline: Bool = false
+    ) {
         self.device = device
         self.memory = memory
         self.isLegacy = isLegacy
@@ -313,8 +315,8 @@ package final class VirtioTransport: Snapshottable, @unchecked Sendable {
         }
     }
 
-    /// For devices: serves chains until there are no more. `body` runs without the lock and returns how many bytes it has written; it
-    /// throws when the request itself is against the rules.
+    /// For devices: serves chains until there are no more. `body` runs without the lock and returns how many bytes it has
+    /// written; it throws when the request itself is against the rules.
     package func drain(_ index: Int, _ body: (VirtioChain) throws(VirtioViolation) -> Int) {
         while true {
             let chain = monitor.locked { () -> VirtioChain? in
@@ -334,8 +336,8 @@ package final class VirtioTransport: Snapshottable, @unchecked Sendable {
         }
     }
 
-    /// For devices: fills the next chain of a queue with something that came from the host. `body` may refuse by nil: the chain stays.
-    /// Returns false when there is no chain, or it was refused.
+    /// For devices: fills the next chain of a queue with something that came from the host. `body` may refuse by nil: the chain
+    /// stays. Returns false when there is no chain, or it was refused.
     package func deliver(_ index: Int, _ body: (VirtioChain) -> Int?) -> Bool {
         monitor.locked {
             let before = queues[index].state

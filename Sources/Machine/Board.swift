@@ -99,7 +99,8 @@ package final class Board {
             case .reboot: end(.reboot)
             }
         }
-        let clock = GoldfishRTC(timers: processor.timers, interrupt: interruptController.line(forSource: Int(BoardMap.clockInterrupt)))
+        let clock = GoldfishRTC(
+            timers: processor.timers, interrupt: interruptController.line(forSource: Int(BoardMap.clockInterrupt)))
         try attach(interruptController, at: BoardMap.interruptController)
         try attach(localInterrupts, at: BoardMap.localInterrupts)
         try attach(controller, at: BoardMap.testDevice)
@@ -118,7 +119,8 @@ package final class Board {
     /// - Throws: `BootError.badMachine` when all slots are taken.
     package func attachVirtio(_ device: VirtioDevice) throws {
         guard freeSlotCount > 0 else {
-            throw BootError.badMachine("a machine has \(BoardMap.virtioSlots) slots for virtio devices, which are all taken: leave something out")
+            throw BootError.badMachine(
+                "a machine has \(BoardMap.virtioSlots) slots for virtio devices, which are all taken: leave something out")
         }
         let interrupt = BoardMap.virtioInterrupt(slot: slotsUsed)
         let slot = VirtioMMIO(
@@ -145,7 +147,8 @@ package final class Board {
         var seed = [UInt8](repeating: 0, count: 32)
         seed.withUnsafeMutableBytes { entropy.fill($0) }
         let description = BoardDescription(
-            hartCount: configuration.hartCount, memory: plan.memory, bootArguments: configuration.bootArguments, initialDisk: plan.initialDisk,
+            hartCount: configuration.hartCount, memory: plan.memory, bootArguments: configuration.bootArguments,
+            initialDisk: plan.initialDisk,
             randomSeed: seed)
         let (tree, hartControllers) = description.tree()
         let soc = tree.root.child("soc")
@@ -167,7 +170,8 @@ package final class Board {
     package func deviceTreeBlob() throws -> [UInt8] {
         if configuration.isLoaded, configuration.files.kernel == nil, configuration.files.firmware == nil {
             throw BootError.badMachine(
-                "the machine restarts, which needs what it was booted from: give --kernel or --firmware, and --initrd, together with --load")
+                "the machine restarts, which needs what it was booted from: give --kernel or --firmware, and --initrd, together "
+                    + "with --load")
         }
         plan = try BootPlan(configuration.files, memory: plan.memory)
         let given = configuration.files.deviceTree
@@ -176,7 +180,8 @@ package final class Board {
         guard let given else { return deviceTree().flattened() }
         let tree: DeviceTree
         do { tree = try DeviceTree(flattened: given.bytes) } catch {
-            throw BootError.notBootable("'\(given.path)' is no sound device tree (\(error)); make one from source with: dtc -O dtb")
+            throw BootError.notBootable(
+                "'\(given.path)' is no sound device tree (\(error)); make one from source with: dtc -O dtb")
         }
         // As for a tree of our own: the command line and the initial RAM disk belong to this boot.
         let chosen = tree.root.child("chosen")

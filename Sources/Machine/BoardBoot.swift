@@ -56,8 +56,10 @@ package struct BootPlan {
         }
         for other in segments where other.segment.range.overlaps(segment.range) {
             throw BootError.badMachine(
-                "the \(what) at \(hexadecimal(segment.address)) to \(hexadecimal(segment.range.upperBound)) lies over the \(other.what) at "
-                    + "\(hexadecimal(other.segment.address)) to \(hexadecimal(other.segment.range.upperBound)); link one of them elsewhere, or give more "
+                "the \(what) at \(hexadecimal(segment.address)) to \(hexadecimal(segment.range.upperBound)) lies over the "
+                    + "\(other.what) at "
+                    + "\(hexadecimal(other.segment.address)) to \(hexadecimal(other.segment.range.upperBound)); link one of "
+                    + "them elsewhere, or give more "
                     + "memory with -m")
         }
         segments.append((what, segment))
@@ -77,12 +79,14 @@ package struct BootPlan {
         guard !file.bytes.isEmpty else { throw BootError.notBootable("the initial RAM disk '\(file.path)' is empty") }
         let size = UInt64(file.bytes.count), half = UInt64(memory.count) / 2
         let end = max(kernel?.end ?? memory.lowerBound, firmware?.end ?? memory.lowerBound)
-        let wanted = max(aligned(end, to: 4096), (kernel?.segments.map(\.address).min() ?? memory.lowerBound) + min(half, 512 << 20))
+        let wanted = max(
+            aligned(end, to: 4096), (kernel?.segments.map(\.address).min() ?? memory.lowerBound) + min(half, 512 << 20))
         var start = aligned(wanted, to: 4096)
         if start + size > deviceTreeAddress && deviceTreeAddress > size { start = (deviceTreeAddress - size) & ~4095 }
         guard start >= end, start + size <= deviceTreeAddress else {
             throw BootError.badMachine(
-                "no room for the initial RAM disk of \(size >> 20) MiB beside the kernel in \(memory.count >> 20) MiB of memory; give more with -m")
+                "no room for the initial RAM disk of \(size >> 20) MiB beside the kernel in \(memory.count >> 20) MiB of "
+                    + "memory; give more with -m")
         }
         initialDisk = start ..< start + size
         try add(BootSegment(address: start, bytes: file.bytes[...], byteCount: size), "initial RAM disk")
@@ -96,8 +100,8 @@ package struct BootPlan {
 
     // MARK: Reset vector
 
-    /// Code and data at the start of the boot ROM, as OpenSBI's fw_dynamic (docs/firmware/fw_dynamic.md) wants them: a0 the hart, a1 the
-    /// device tree, a2 a record that says what comes next.
+    /// Code and data at the start of the boot ROM, as OpenSBI's fw_dynamic (docs/firmware/fw_dynamic.md) wants them: a0 the hart,
+    /// a1 the device tree, a2 a record that says what comes next.
     package var resetVector: [UInt8] {
         let code: [UInt32] = [
             0x0000_0297, // auipc t0, 0

@@ -12,7 +12,10 @@ package struct BoardDescription {
     /// Bytes for the kernel's random number generator.
     package var randomSeed: [UInt8]
 
-    package init(hartCount: Int, memory: Range<UInt64>, bootArguments: String? = nil, initialDisk: Range<UInt64>? = nil, randomSeed: [UInt8] = []) {
+    package init(
+        hartCount: Int, memory: Range<UInt64>, bootArguments: String? = nil, initialDisk: Range<UInt64>? = nil,
+        randomSeed: [UInt8] = []
+    ) {
         self.hartCount = hartCount
         self.memory = memory
         self.bootArguments = bootArguments

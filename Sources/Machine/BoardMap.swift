@@ -1,5 +1,5 @@
-// Where everything is: the memory map and interrupt numbers of QEMU's `virt` machine (hw/riscv/virt.c), which kernels, firmware and
-// distributions for "riscv-virtio" are made for.
+// Where everything is: the memory map and interrupt numbers of QEMU's `virt` machine (hw/riscv/virt.c), which kernels, firmware
+// and distributions for "riscv-virtio" are made for.
 
 package enum BoardMap {
     package static let testDevice: UInt64 = 0x10_0000

@@ -25,7 +25,8 @@ package struct BootImage {
 
     /// Recognises a kernel or firmware and places it.
     /// - Parameters:
-    ///   - base: the address for what does not say itself where it belongs; a Linux Image adds its own offset to `memory`'s start.
+    ///   - base: the address for what does not say itself where it belongs; a Linux Image adds its own offset to `memory`'s
+    ///     start.
     ///   - memory: the RAM that everything must lie in.
     /// - Throws: `BootError.notBootable`.
     package init(_ file: BootFile, what: String, base: UInt64, memory: Range<UInt64>) throws {
@@ -44,12 +45,15 @@ package struct BootImage {
             let segment = BootSegment(address: base, bytes: file.bytes[...], byteCount: UInt64(file.bytes.count))
             self.init(kind: .raw, segments: [segment], entry: base)
         }
-        for segment in segments where segment.range.lowerBound < memory.lowerBound || segment.range.upperBound > memory.upperBound {
+        for segment in segments where segment.range.lowerBound < memory.lowerBound || segment.range.upperBound > memory.upperBound
+        {
             throw reader.failure(
-                "needs the memory \(hexadecimal(segment.address)) to \(hexadecimal(segment.range.upperBound)), but the machine has "
+                "needs the memory \(hexadecimal(segment.address)) to \(hexadecimal(segment.range.upperBound)), but the machine "
+                    + "has "
                     + "\(hexadecimal(memory.lowerBound)) to \(hexadecimal(memory.upperBound)). "
                     + (segment.address < memory.lowerBound
-                        ? "Link it for there; if it is a program for Linux, run it with: mynah run" : "Give it more with -m, or link it elsewhere."))
+                        ? "Link it for there; if it is a program for Linux, run it with: mynah run"
+                        : "Give it more with -m, or link it elsewhere."))
         }
     }
 
@@ -123,14 +127,18 @@ private struct BootReader {
             throw failure("is a Linux kernel for x86; this machine is riscv64")
         }
         if bytes.starts(with: [0x4d, 0x5a]), bytes.number(at: 56, as: UInt32.self) != 0x0543_5352 {
-            throw failure("is an EFI program; start it from a firmware with EFI, such as U-Boot, or give the kernel that it carries")
+            throw failure(
+                "is an EFI program; start it from a firmware with EFI, such as U-Boot, or give the kernel that it carries")
         }
         let others: [([UInt8], String, String)] = [
             ([0x28, 0xb5, 0x2f, 0xfd], "packed with zstd", "unpack it with: zstd -d"),
             ([0xfd, 0x37, 0x7a, 0x58, 0x5a], "packed with xz", "unpack it with: xz -d"),
             ([0x42, 0x5a, 0x68], "packed with bzip2", "unpack it with: bzip2 -d"),
             ([0x04, 0x22, 0x4d, 0x18], "packed with lz4", "unpack it with: lz4 -d"),
-            ([0x27, 0x05, 0x19, 0x56], "a U-Boot image (uImage)", "give the kernel in it: dumpimage -T kernel -p 0 -o Image FILE"),
+            (
+                [0x27, 0x05, 0x19, 0x56], "a U-Boot image (uImage)",
+                "give the kernel in it: dumpimage -T kernel -p 0 -o Image FILE"
+            ),
             ([0xd0, 0x0d, 0xfe, 0xed], "a device tree or a FIT image", "a device tree is given with --dtb"),
             ([0x51, 0x46, 0x49, 0xfb], "a qcow2 disk", "a disk is given with --drive"),
             (Array("#!".utf8), "a script", "give a kernel or firmware"),
@@ -159,13 +167,16 @@ private struct BootReader {
         guard bytes[5] == 1 else { throw failure("is a big-endian ELF file; this machine is little-endian") }
         let machine = bytes.number(at: 18, as: UInt16.self) ?? 0
         guard machine == 243 else {
-            let known: [UInt16: String] = [3: "x86", 62: "x86-64", 40: "Arm", 183: "AArch64", 20: "PowerPC", 21: "PowerPC 64", 258: "LoongArch"]
+            let known: [UInt16: String] = [
+                3: "x86", 62: "x86-64", 40: "Arm", 183: "AArch64", 20: "PowerPC", 21: "PowerPC 64", 258: "LoongArch",
+            ]
             throw failure("is an ELF file for \(known[machine] ?? "machine \(machine)"); this machine is riscv64")
         }
         let type = bytes.number(at: 16, as: UInt16.self) ?? 0
         guard type == 2 || type == 3 else { throw failure("is an ELF file of type \(type), not a linked program") }
         guard let entry = bytes.number(at: 24, as: UInt64.self), let table = bytes.number(at: 32, as: UInt64.self),
-            let size = bytes.number(at: 54, as: UInt16.self), let count = bytes.number(at: 56, as: UInt16.self), count > 0, size >= 56
+            let size = bytes.number(at: 54, as: UInt16.self), let count = bytes.number(at: 56, as: UInt16.self), count > 0,
+            size >= 56
         else { throw failure("is an ELF file without program headers; link it as a program") }
         var segments: [BootSegment] = []
         var entryAddress = entry

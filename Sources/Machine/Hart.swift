@@ -1,5 +1,5 @@
-// One hart of a machine: a virtual CPU that runs its instructions, and what happens between them, which are traps, interrupts, sleep and
-// requests of other harts.
+// One hart of a machine: a virtual CPU that runs its instructions, and what happens between them, which are traps, interrupts,
+// sleep and requests of other harts.
 
 import CHost
 import DeviceModel
@@ -114,7 +114,8 @@ package final class Hart {
         mynah_request_interrupt(cpu.header)
     }
 
-    /// Forgets everything that was asked of it, and waits to be started: for a reset of the machine, while the processor is stopped.
+    /// Forgets everything that was asked of it, and waits to be started: for a reset of the machine, while the processor is
+    /// stopped.
     package func halt() {
         monitor.locked {
             currentPhase = .stopped

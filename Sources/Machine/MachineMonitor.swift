@@ -39,8 +39,12 @@ package struct MachineMonitor {
             return commands.map { "\($0.usage)\(String(repeating: " ", count: width - $0.usage.count))  \($0.help)\n" }.joined()
                 + "quit\(String(repeating: " ", count: width - 4))  end the machine\n"
         },
-        Command(names: ["info"], usage: "info registers|csr|harts|interrupts|tlb|mtree|balloon|status [HART]", help: "show the machine's state") { $0.info($1) },
-        Command(names: ["x"], usage: "x/FMT ADDRESS", help: "memory at a virtual address; FMT is count, format xduci, size bhwg") { $0.examine($1, physical: false) },
+        Command(
+            names: ["info"], usage: "info registers|csr|harts|interrupts|tlb|mtree|balloon|status [HART]",
+            help: "show the machine's state"
+        ) { $0.info($1) },
+        Command(names: ["x"], usage: "x/FMT ADDRESS", help: "memory at a virtual address; FMT is count, format xduci, size bhwg")
+        { $0.examine($1, physical: false) },
         Command(names: ["xp"], usage: "xp/FMT ADDRESS", help: "memory at a physical address") { $0.examine($1, physical: true) },
         Command(names: ["pause", "stop"], usage: "pause", help: "stop the harts") { monitor, _ in
             monitor.session.pause()
@@ -51,15 +55,24 @@ package struct MachineMonitor {
             monitor.session.resume()
             return ""
         },
-        Command(names: ["step", "s"], usage: "step [COUNT] [HART]", help: "one hart executes instructions; the machine stays paused") { $0.step($1) },
+        Command(
+            names: ["step", "s"], usage: "step [COUNT] [HART]", help: "one hart executes instructions; the machine stays paused"
+        ) { $0.step($1) },
         Command(names: ["reset", "system_reset"], usage: "reset", help: "as if switched off and on") { monitor, _ in
             monitor.session.reset()
             return ""
         },
-        Command(names: ["balloon"], usage: "balloon MEGABYTES", help: "the guest is to do with so much memory") { $0.balloon($1) },
-        Command(names: ["save", "savevm"], usage: "save FILE", help: "write the whole machine to a file; it goes on") { $0.save($1) },
+        Command(names: ["balloon"], usage: "balloon MEGABYTES", help: "the guest is to do with so much memory") {
+            $0.balloon($1)
+        },
+        Command(names: ["save", "savevm"], usage: "save FILE", help: "write the whole machine to a file; it goes on") {
+            $0.save($1)
+        },
         Command(names: ["load", "loadvm"], usage: "load FILE", help: "go on from a file of 'save'") { $0.load($1) },
-        Command(names: ["dump", "pmemsave"], usage: "dump FILE [ADDRESS COUNT]", help: "write physical memory to a file; all RAM without a range") { $0.dump($1) },
+        Command(
+            names: ["dump", "pmemsave"], usage: "dump FILE [ADDRESS COUNT]",
+            help: "write physical memory to a file; all RAM without a range"
+        ) { $0.dump($1) },
     ]
 
     private static let heldText = "a debugger holds the machine: go on there\n"
@@ -91,13 +104,15 @@ package struct MachineMonitor {
     }
 
     private func registers(_ hart: Hart) -> String {
-        let names = ["zero", "ra", "sp", "gp", "tp", "t0", "t1", "t2", "s0", "s1"] + (0...7).map { "a\($0)" } + (2...11).map { "s\($0)" }
+        let names =
+            ["zero", "ra", "sp", "gp", "tp", "t0", "t1", "t2", "s0", "s1"] + (0...7).map { "a\($0)" } + (2...11).map { "s\($0)" }
             + (3...6).map { "t\($0)" }
         return line(hart) + table([("pc", hart.programCounter)] + names.enumerated().map { ($1, hart[$0]) })
     }
 
     private func line(_ hart: Hart) -> String {
-        "hart \(hart.id): \(hart.phase), \(hart.core.privilege) mode, pc \(padded(hart.programCounter)), \(hart.core.translationMode), "
+        "hart \(hart.id): \(hart.phase), \(hart.core.privilege) mode, pc \(padded(hart.programCounter)), "
+            + "\(hart.core.translationMode), "
             + "pending \(hexadecimal(hart.core.pending))\n"
     }
 
@@ -123,10 +138,13 @@ package struct MachineMonitor {
             let contexts = state.enables.indices.filter { bit(state.enables[$0]) }.map { "\($0 / 2)\($0 % 2 == 0 ? "M" : "S")" }
             guard state.priorities[source] != 0 || bit(state.levels) || bit(state.pending) || !contexts.isEmpty else { continue }
             let columns: [(String, Int)] = [
-                ("\(source)", 8), ("\(state.priorities[source])", 10), (bit(state.levels) ? "1" : "0", 7), (bit(state.pending) ? "1" : "0", 9),
+                ("\(source)", 8), ("\(state.priorities[source])", 10), (bit(state.levels) ? "1" : "0", 7),
+                (bit(state.pending) ? "1" : "0", 9),
                 (bit(state.inService) ? "1" : "0", 12),
             ]
-            text += columns.map { $0.0 + String(repeating: " ", count: max(0, $0.1 - $0.0.count)) }.joined() + contexts.joined(separator: " ") + "\n"
+            text +=
+                columns.map { $0.0 + String(repeating: " ", count: max(0, $0.1 - $0.0.count)) }.joined()
+                + contexts.joined(separator: " ") + "\n"
         }
         return text + board.processor.harts.map(line).joined()
     }
@@ -135,7 +153,8 @@ package struct MachineMonitor {
         let limit = 200
         let all = hart.core.mappings(limit: limit)
         if all.isEmpty { return "\(hart.core.translationMode): nothing is mapped\n" }
-        let lines = all.map { "\(padded($0.virtual)) \(padded($0.physical)) \(padded($0.byteCount)) \($0.permissions)\n" }.joined()
+        let lines = all.map { "\(padded($0.virtual)) \(padded($0.physical)) \(padded($0.byteCount)) \($0.permissions)\n" }
+            .joined()
         return "\(hart.core.translationMode)\nvirtual          physical         bytes            rwxugad\n\(lines)"
             + (all.count >= limit ? "only the first \(limit)\n" : "")
     }
@@ -167,8 +186,11 @@ package struct MachineMonitor {
             for _ in 0..<30 where balloon.isWaiting { usleep(10_000) }
         }
         let state = balloon.state, all = board.configuration.memoryByteCount >> 20
-        return "the guest has \(all - Int(state.givenPages >> 8)) MiB of \(all), and is to have \(all - Int(state.wantedPages >> 8)); "
-            + "\(balloon.reportedBytes >> 20) MiB were reported as unused\n" + balloon.statistics.map { "\($0.name): \($0.value)\n" }.joined()
+        return
+            "the guest has \(all - Int(state.givenPages >> 8)) MiB of \(all), and is to have "
+                + "\(all - Int(state.wantedPages >> 8)); "
+            + "\(balloon.reportedBytes >> 20) MiB were reported as unused\n"
+            + balloon.statistics.map { "\($0.name): \($0.value)\n" }.joined()
     }
 
     // MARK: x

@@ -1,5 +1,5 @@
-// A machine's life: who starts and stops it, and what happens when the guest wants to end or restart. One thread conducts (`run`); the
-// others ask.
+// A machine's life: who starts and stops it, and what happens when the guest wants to end or restart. One thread conducts
+// (`run`); the others ask.
 
 import DeviceModel
 
@@ -126,7 +126,8 @@ package final class MachineSession: @unchecked Sendable {
     func hold() { ask(.hold) }
     /// The same, and returns when they stand still.
     func holdAndWait() { askAndWait(.hold) }
-    /// Ends a hold and any pause. The conductor calls `prepare` before; when that says false, the hold goes on, and the holder is told.
+    /// Ends a hold and any pause. The conductor calls `prepare` before; when that says false, the hold goes on, and the holder is
+    /// told.
     func release(_ prepare: @escaping () -> Bool) { ask(.release(prepare)) }
     /// Has the conductor do something while no hart runs, and waits for that.
     func betweenInstructions(_ body: @escaping () -> Void) { askAndWait(.between(body)) }

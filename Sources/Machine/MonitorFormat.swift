@@ -55,7 +55,9 @@ struct ExamineFormat: Equatable {
             let unused = UInt64(64 - 8 * size)
             return String(Int64(bitPattern: value << unused) >> Int64(unused))
         case "u": return String(value)
-        case "c": return (0x20..<0x7f).contains(value) ? "'\(Character(UnicodeScalar(UInt8(value))))'" : "\\x" + String(value, radix: 16)
+        case "c":
+            return (0x20..<0x7f).contains(value)
+                ? "'\(Character(UnicodeScalar(UInt8(value))))'" : "\\x" + String(value, radix: 16)
         default:
             let digits = String(value, radix: 16)
             return "0x" + String(repeating: "0", count: 2 * size - digits.count) + digits

@@ -1,7 +1,7 @@
 // All harts of a machine, the engine that they share, and their time.
 //
-// A hart runs on a host thread of its own and time is the host's; or, deterministically, all run in turns on one thread and time is
-// counted in instructions, so that a run can be repeated exactly.
+// A hart runs on a host thread of its own and time is the host's; or, deterministically, all run in turns on one thread and time
+// is counted in instructions, so that a run can be repeated exactly.
 
 import CHost
 import DeviceModel

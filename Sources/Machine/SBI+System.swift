@@ -65,7 +65,8 @@ extension SBITable {
         },
         6: { sbi, hart, arguments in
             let range = SBI.range(arguments[1], arguments[2])
-            sbi.platform.fence(.addresses(range, addressSpace: nil), harts: try sbi.harts(maskAt: arguments[0], hart: hart), caller: hart)
+            sbi.platform.fence(
+                .addresses(range, addressSpace: nil), harts: try sbi.harts(maskAt: arguments[0], hart: hart), caller: hart)
             return 0
         },
         7: { sbi, hart, arguments in

@@ -1,5 +1,5 @@
-// The supervisor binary interface (RISC-V SBI specification 2.0), built in, so that a kernel needs no firmware. One row a function; what
-// an extension's probe answers follows from the rows.
+// The supervisor binary interface (RISC-V SBI specification 2.0), built in, so that a kernel needs no firmware. One row a
+// function; what an extension's probe answers follows from the rows.
 //
 // It runs on the hart that called, while that hart's supervisor waits for the answer; several harts call at the same time.
 

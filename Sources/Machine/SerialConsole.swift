@@ -1,4 +1,5 @@
-// The far end of the serial port: what the guest writes goes to one function, and what a user types waits here until the port has room.
+// The far end of the serial port: what the guest writes goes to one function, and what a user types waits here until the port has
+// room.
 
 import DeviceModel
 

@@ -23,7 +23,9 @@ import Testing
     /// Which of the pages from `first` on hold nothing but zeroes.
     private func empty(_ memory: DeviceMemory, _ pages: Range<UInt64>) -> [UInt64] {
         pages.filter { page in
-            stride(from: 0, to: BalloonTests.page, by: 8).allSatisfy { memory.load(BalloonTests.first + page * BalloonTests.page + $0, as: UInt64.self) == 0 }
+            stride(from: 0, to: BalloonTests.page, by: 8).allSatisfy {
+                memory.load(BalloonTests.first + page * BalloonTests.page + $0, as: UInt64.self) == 0
+            }
         }
     }
 
@@ -33,12 +35,15 @@ import Testing
         fill(driver.memory, 0..<16)
         let start = UInt32(BalloonTests.first >> 12)
         var dropped: [(UInt64, Int)] = []
-        driver.memory.onWrite = { address, count in if address >= BalloonTests.first && count >= 4096 { dropped.append((address, count)) } }
+        driver.memory.onWrite = { address, count in
+            if address >= BalloonTests.first && count >= 4096 { dropped.append((address, count)) }
+        }
         // Upwards, downwards, alone, twice; and some where no RAM is.
         let numbers: [UInt32] = [1, 2, 3, 9, 8, 7, 12, 12].map { start + $0 } + [0, 5, UInt32.max, UInt32.max - 1]
         #expect(driver.request(0, [bytes(numbers)], []) != nil)
         #expect(empty(driver.memory, 0..<16) == [1, 2, 3, 7, 8, 9, 12])
-        #expect(dropped.map { ($0.0 - BalloonTests.first) / 4096 } == [1, 7, 12, 12] && dropped.map { $0.1 / 4096 } == [3, 3, 1, 1])
+        #expect(
+            dropped.map { ($0.0 - BalloonTests.first) / 4096 } == [1, 7, 12, 12] && dropped.map { $0.1 / 4096 } == [3, 3, 1, 1])
         #expect(driver.request(1, [bytes(numbers)], []) != nil, "taken back")
         #expect(!driver.needsReset)
     }

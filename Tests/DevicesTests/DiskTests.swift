@@ -39,7 +39,8 @@ private func same(_ left: [UInt8]?, _ right: [UInt8]) -> Bool {
     private func exercise(_ disk: BlockBackend, _ model: inout [UInt8], seed: UInt64, count: Int, isSparse: Bool = false) throws {
         var random = SplitMix(seed: seed)
         for step in 0..<count {
-            let offset = random.below(model.count), length = min(model.count - offset, 1 + random.below(random.below(4) == 0 ? 200_000 : 3000))
+            let offset = random.below(model.count),
+                length = min(model.count - offset, 1 + random.below(random.below(4) == 0 ? 200_000 : 3000))
             let aligned = offset & ~511, alignedLength = (length + 511) & ~511 > model.count - aligned ? 0 : (length + 511) & ~511
             switch random.below(10) {
             case 0...3:
@@ -56,7 +57,9 @@ private func same(_ left: [UInt8]?, _ right: [UInt8]) -> Bool {
                 #expect(zip(now, model[aligned..<aligned + alignedLength]).allSatisfy { $0 == $1 || $0 == 0 })
                 model.replaceSubrange(aligned..<aligned + alignedLength, with: now)
             case 6: try disk.flush()
-            default: #expect(same(disk.read(UInt64(offset), length), Array(model[offset..<offset + length])), "seed \(seed), step \(step)")
+            default:
+                #expect(
+                    same(disk.read(UInt64(offset), length), Array(model[offset..<offset + length])), "seed \(seed), step \(step)")
             }
         }
         #expect(same(disk.read(0, model.count), model), "seed \(seed)")
@@ -206,7 +209,9 @@ private func same(_ left: [UInt8]?, _ right: [UInt8]) -> Bool {
         let first = try DiskImage.open(path)
         #expect(throws: BackendError.self, "in use") { try DiskImage.open(path) }
         first.close()
-        for (offset, value) in [(7, 4), (35, 1), (79, 4), (79, 16), (79, 32), (79, 1), (23, 8), (23, 22), (99, 7), (47, 3), (24, 0x70)] as [(Int, UInt8)] {
+        for (offset, value) in [
+            (7, 4), (35, 1), (79, 4), (79, 16), (79, 32), (79, 1), (23, 8), (23, 22), (99, 7), (47, 3), (24, 0x70),
+        ] as [(Int, UInt8)] {
             var bytes = image
             bytes[offset] = value
             writeFile(other, bytes)
@@ -299,7 +304,9 @@ private func same(_ left: [UInt8]?, _ right: [UInt8]) -> Bool {
         for _ in 0..<setting("MYNAH_DEVICE_IMAGES", 150) {
             var bytes = image
             for _ in 0...random.below(6) {
-                let place = random.below(3) == 0 ? random.below(112) : random.below(3) == 0 ? random.below(bytes.count) : random.below(8192)
+                let place =
+                    random.below(3) == 0
+                    ? random.below(112) : random.below(3) == 0 ? random.below(bytes.count) : random.below(8192)
                 bytes[place] = random.below(2) == 0 ? UInt8(truncatingIfNeeded: random.next()) : 0xff
             }
             writeFile(damaged, bytes)
@@ -350,7 +357,8 @@ private func same(_ left: [UInt8]?, _ right: [UInt8]) -> Bool {
     }
 
     private func header(_ type: UInt32, _ sector: UInt64) -> [UInt8] {
-        (0..<4).map { UInt8(truncatingIfNeeded: type >> (8 * $0)) } + [0, 0, 0, 0] + (0..<8).map { UInt8(truncatingIfNeeded: sector >> (8 * $0)) }
+        (0..<4).map { UInt8(truncatingIfNeeded: type >> (8 * $0)) } + [0, 0, 0, 0]
+            + (0..<8).map { UInt8(truncatingIfNeeded: sector >> (8 * $0)) }
     }
 
     private func range(_ sector: UInt64, _ count: UInt32, _ flags: UInt8 = 0) -> [UInt8] {
@@ -366,7 +374,9 @@ private func same(_ left: [UInt8]?, _ right: [UInt8]) -> Bool {
         #expect(Array(disk.content[1536..<2560]) == data)
         let reply = driver.request(0, [header(0, 3)], [100, 924, 1], indirect: true)
         #expect(reply?.input == data + [0] && reply?.length == 1025)
-        #expect(driver.request(0, [Array(header(0, 4).prefix(10)), Array(header(0, 4).suffix(6))], [513])?.input == Array(data[512...]) + [0])
+        #expect(
+            driver.request(0, [Array(header(0, 4).prefix(10)), Array(header(0, 4).suffix(6))], [513])?.input == Array(
+                data[512...]) + [0])
         #expect(driver.request(0, [header(4, 0)], [1])?.input == [0] && disk.flushes == 1)
         #expect(driver.request(0, [header(8, 0)], [20, 1])?.input == Array("a serial number that".utf8) + [0])
         #expect(driver.request(0, [header(99, 0)], [1])?.input == [2])
@@ -374,7 +384,8 @@ private func same(_ left: [UInt8]?, _ right: [UInt8]) -> Bool {
         #expect(driver.request(0, [header(0, .max)], [512, 1])?.input.last == 1)
         #expect(driver.request(0, [header(0, 0)], [100, 1])?.input.last == 1, "no whole sector")
         #expect(driver.request(0, [header(11, 0), range(2, 4)], [1])?.input == [0] && disk.discarded == [1024, 2048])
-        #expect(driver.request(0, [header(13, 0), range(2, 4, 1)], [1])?.input == [0] && disk.discarded.suffix(3) == [1024, 2048, 1])
+        #expect(
+            driver.request(0, [header(13, 0), range(2, 4, 1)], [1])?.input == [0] && disk.discarded.suffix(3) == [1024, 2048, 1])
         #expect(driver.request(0, [header(11, 0), range(2, 4, 1)], [1])?.input == [2])
         #expect(driver.request(0, [header(11, 0), range(2047, 2)], [1])?.input == [1])
         disk.fails = true

@@ -29,7 +29,9 @@ import Testing
         #expect(bus.write(0x2008, byteCount: 2, value: 0x1234_5678))
         #expect(second.last! == (8, 2, 0x5678) && first.last == nil)
         #expect(!bus.write(0x2008, byteCount: 8, value: .max), "the device refuses")
-        for (address, count) in [(0xfff, 1), (0x1100, 1), (0x2010, 1), (0x1001, 2), (0x1000, 3), (0, 8), (0x1000, 8)] as [(UInt64, Int)] {
+        for (address, count) in [(0xfff, 1), (0x1100, 1), (0x2010, 1), (0x1001, 2), (0x1000, 3), (0, 8), (0x1000, 8)]
+            as [(UInt64, Int)]
+        {
             #expect(bus.read(address, byteCount: count) == nil, "\(address) \(count)")
         }
         #expect(bus.read(.max, byteCount: 1) == nil)
@@ -125,7 +127,8 @@ import Testing
         let tree = DeviceTree(root: DeviceTreeNode(""))
         tree.root.set("a", .cell(0x0102_0304))
         let expected: [UInt8] = [
-            0xd0, 0x0d, 0xfe, 0xed, 0, 0, 0, 0x5a, 0, 0, 0, 0x38, 0, 0, 0, 0x58, 0, 0, 0, 0x28, 0, 0, 0, 17, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0,
+            0xd0, 0x0d, 0xfe, 0xed, 0, 0, 0, 0x5a, 0, 0, 0, 0x38, 0, 0, 0, 0x58, 0, 0, 0, 0x28, 0, 0, 0, 17, 0, 0, 0, 16, 0, 0, 0,
+            0, 0, 0,
             0, 2, 0, 0, 0, 0x20,
             0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
             0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 0, 1, 2, 3, 4, 0, 0, 0, 2, 0, 0, 0, 9,
@@ -140,7 +143,8 @@ import Testing
         #expect(tree.flattened() == blob)
         #expect(tree.root.find("soc/memory")?.property("reg") == .bytes([0, 0, 0, 0, 0x80, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0]))
         #expect(tree.root.find("cpus/cpu/interrupt-controller")?.property("phandle") == .cell(1))
-        #expect(tree.root.find("soc")?.property("interrupts-extended") == .bytes([0, 0, 0, 1, 0, 0, 0, 11, 0, 0, 0, 1, 0, 0, 0, 9]))
+        #expect(
+            tree.root.find("soc")?.property("interrupts-extended") == .bytes([0, 0, 0, 1, 0, 0, 0, 11, 0, 0, 0, 1, 0, 0, 0, 9]))
         #expect(tree.source.contains("compatible = \"riscv-virtio\", \"x\";"))
         #expect(tree.source.contains("odd = [01 02 03];"))
     }

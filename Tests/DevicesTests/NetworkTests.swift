@@ -59,7 +59,8 @@ final class FakeNetwork: NetworkBackend {
         for buffer in buffers { driver.add(0, [(buffer, 1600, true)]) }
         driver.notify(0)
         let broadcast = [UInt8](repeating: 0xff, count: 6), none = [UInt8](repeating: 0, count: 6)
-        let request = broadcast + Self.address + [8, 6, 0, 1, 8, 0, 6, 4, 0, 1] + Self.address + [10, 0, 2, 15] + none + [10, 0, 2, 2]
+        let request =
+            broadcast + Self.address + [8, 6, 0, 1, 8, 0, 6, 4, 0, 1] + Self.address + [10, 0, 2, 15] + none + [10, 0, 2, 2]
         #expect(driver.request(1, [[UInt8](repeating: 0, count: 12), request], []) != nil)
         var answer: [UInt8]?
         #expect(waitUntil {
@@ -82,7 +83,8 @@ final class FakeNetwork: NetworkBackend {
         var port = UInt16(20000 + getpid() % 20000), card: VirtioNetwork?
         for _ in 0..<50 where card == nil {
             port += 1
-            card = try? VirtioNetwork(backend: UserNetwork(forwards: [HostForward("udp:127.0.0.1:\(port)-:7")!]), address: Self.address)
+            card = try? VirtioNetwork(
+                backend: UserNetwork(forwards: [HostForward("udp:127.0.0.1:\(port)-:7")!]), address: Self.address)
         }
         let driver = VirtioDriver(try #require(card))
         driver.start()
@@ -96,7 +98,9 @@ final class FakeNetwork: NetworkBackend {
         target.sin_port = port.bigEndian
         target.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
         let status = withUnsafePointer(to: &target) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { sendto(socket, "hello", 5, 0, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) }
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                sendto(socket, "hello", 5, 0, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
         }
         #expect(status == 5)
         #expect(waitUntil { driver.takeUsed(0) != nil }, "at least the question who the guest is")
@@ -105,7 +109,9 @@ final class FakeNetwork: NetworkBackend {
     @Test func forwardsAreRead() {
         #expect(HostForward("tcp:127.0.0.1:2222-10.0.2.15:22")?.description == "tcp:127.0.0.1:2222-10.0.2.15:22")
         #expect(HostForward("udp::53-:5353") == HostForward(isUDP: true, hostPort: 53, guestPort: 5353))
-        #expect(HostForward("2222-22") == HostForward(hostPort: 2222, guestPort: 22) && HostForward("2222:22") == HostForward("2222-22"))
+        #expect(
+            HostForward("2222-22") == HostForward(hostPort: 2222, guestPort: 22)
+                && HostForward("2222:22") == HostForward("2222-22"))
         for text in ["", "22", "tcp::-:", "tcp:1.2.3:1-:2", "a-b", "tcp::1-:99999", "1-2-3", "icmp::1-:2"] {
             #expect(HostForward(text) == nil, "\(text)")
         }
@@ -125,7 +131,9 @@ final class FakeNetwork: NetworkBackend {
         let place = driver.allocate([UInt8](repeating: 0, count: 16))
         driver.add(0, [(place, 4, true)])
         driver.notify(0)
-        #expect(isReady && host.type("abcdef") == 4 && driver.takeUsed(0)!.length == 4 && driver.bytes(place, 4) == Array("abcd".utf8))
+        #expect(
+            isReady && host.type("abcdef") == 4 && driver.takeUsed(0)!.length == 4 && driver.bytes(place, 4) == Array("abcd".utf8)
+        )
         driver.mmio.write32(0x108, 0x21)
         #expect(host.output.last == 0x21, "emergency output")
         #expect(driver.mmio.read(0x100, byteCount: 2) == 80)
@@ -142,7 +150,8 @@ final class FakeNetwork: NetworkBackend {
         }
         for index in 0..<8 { driver.add(2, [(0x8020_0000 + UInt64(index) * 64, 64, true)]) }
         driver.notify(2)
-        let control = { (port: UInt8, event: UInt8, value: UInt8) in driver.request(3, [[port, 0, 0, 0, event, 0, value, 0]], []) }
+        let control = { (port: UInt8, event: UInt8, value: UInt8) in driver.request(3, [[port, 0, 0, 0, event, 0, value, 0]], [])
+        }
         _ = control(0, 0, 1)
         #expect(next() == [0, 0, 0, 0, 1, 0, 1, 0] && next() == [1, 0, 0, 0, 1, 0, 1, 0])
         _ = control(0, 3, 1)

@@ -1,4 +1,5 @@
-// The 9P server through its device: a client writes messages and reads replies. What matters most: nothing leads out of the directory.
+// The 9P server through its device: a client writes messages and reads replies. What matters most: nothing leads out of the
+// directory.
 
 import DeviceModel
 import Devices
@@ -16,7 +17,8 @@ private final class NinePClient {
     let driver: VirtioDriver
     var device: VirtioFileShare { driver.mmio.device as! VirtioFileShare }
     init(_ path: String, identities: FileIdentities = .passthrough, isReadOnly: Bool = false, runsInline: Bool = false) throws {
-        driver = VirtioDriver(try VirtioFileShare(path: path, tag: "share", identities: identities, isReadOnly: isReadOnly), runsInline: runsInline)
+        driver = VirtioDriver(
+            try VirtioFileShare(path: path, tag: "share", identities: identities, isReadOnly: isReadOnly), runsInline: runsInline)
         driver.start()
         #expect(call(100, words((4, 65536)) + text("9P2000.L")) == words((4, 65536)) + text("9P2000.L"))
         #expect(call(104, words((4, 0), (4, 0xffff_ffff)) + text("root") + text("") + words((4, 7)))?.count == 13)
@@ -51,7 +53,8 @@ private final class NinePClient {
     }
     func attributes(_ fid: UInt64) -> (mode: UInt32, uid: UInt32, gid: UInt32, size: UInt64)? {
         guard let bytes = call(24, words((4, fid), (8, 0x7ff))) else { return nil }
-        let word = { (place: Int, count: Int) in (0..<count).reversed().reduce(UInt64(0)) { $0 << 8 | UInt64(bytes[place + $1]) } }
+        let word = { (place: Int, count: Int) in (0..<count).reversed().reduce(UInt64(0)) { $0 << 8 | UInt64(bytes[place + $1]) }
+        }
         return (UInt32(word(21, 4)), UInt32(word(25, 4)), UInt32(word(29, 4)), word(49, 8))
     }
 }
@@ -73,12 +76,21 @@ private final class NinePClient {
 
     @Test func filesAndDirectories() throws {
         let client = try NinePClient(share)
-        #expect(client.walk(1, "file") && client.open(1) && client.read(1) == "content" && client.read(1, 4) == "ent" && client.read(1, 100) == "")
+        #expect(
+            client.walk(1, "file") && client.open(1) && client.read(1) == "content" && client.read(1, 4) == "ent"
+                && client.read(1, 100) == "")
         #expect(client.attributes(1)!.size == 7)
         #expect(!client.walk(2, "none") && client.lastError == ENOENT)
         #expect(client.walk(2, "inner") && client.create(2, "new") && client.write(2, "hello") && client.write(2, "!!", 4))
         #expect(readFile(share + "/inner/new") == Array("hell!!".utf8))
-        #expect(client.walk(3, "inner", "new") && client.call(26, words((4, 3), (4, 1 | 8 | 0x20 | 0x100), (4, 0o600), (4, 0), (4, 0), (8, 3), (8, 0), (8, 0), (8, 1000), (8, 5))) != nil)
+        #expect(
+            client.walk(3, "inner", "new")
+                && client.call(
+                    26,
+                    words(
+                        (4, 3), (4, 1 | 8 | 0x20 | 0x100), (4, 0o600), (4, 0), (4, 0), (8, 3), (8, 0), (8, 0), (8, 1000), (8, 5)))
+                    != nil
+        )
         #expect(client.attributes(3)!.mode == 0o100600 && client.attributes(3)!.size == 3)
         // mkdir, renameat (fids below follow), link, readlink, unlinkat, remove.
         #expect(client.call(72, words((4, 0)) + text("made") + words((4, 0o755), (4, 0))) != nil)
@@ -86,7 +98,9 @@ private final class NinePClient {
         #expect(client.attributes(3)!.size == 3 && client.walk(4, "outer", "new") && !client.walk(4, "inner"))
         #expect(client.call(70, words((4, 0), (4, 3)) + text("hard")) != nil && client.walk(5, "hard"))
         #expect(client.call(16, words((4, 0)) + text("link") + text("/etc/passwd") + words((4, 0))) != nil)
-        #expect(client.walk(6, "link") && client.call(22, words((4, 6))) == text("/etc/passwd") && client.attributes(6)!.mode & 0o170000 == 0o120000)
+        #expect(
+            client.walk(6, "link") && client.call(22, words((4, 6))) == text("/etc/passwd")
+                && client.attributes(6)!.mode & 0o170000 == 0o120000)
         #expect(client.call(76, words((4, 0)) + text("made") + words((4, 0))) == nil && client.lastError == EISDIR)
         #expect(client.call(76, words((4, 0)) + text("made") + words((4, 0x200))) != nil)
         #expect(client.walk(7, "hard") && client.call(122, words((4, 7))) != nil && !client.walk(7, "hard"))
@@ -114,12 +128,19 @@ private final class NinePClient {
     @Test func nothingLeadsOut() throws {
         let client = try NinePClient(share)
         for names in [["..", "secret"], ["inner", "..", "..", "secret"], ["relative"], ["absolute"], ["up", "secret"], ["up"]] {
-            let found = client.call(110, words((4, 0), (4, 50), (2, UInt64(names.count))) + names.flatMap(text)).map { Int($0[0]) == names.count } ?? false
+            let found =
+                client.call(110, words((4, 0), (4, 50), (2, UInt64(names.count))) + names.flatMap(text)).map {
+                    Int($0[0]) == names.count
+                } ?? false
             // A link is walked to as itself, and can neither be opened nor walked through.
             if found {
                 #expect(!client.open(50) && client.lastError == ENXIO, "\(names)")
-                #expect(client.call(26, words((4, 50), (4, 8), (4, 0), (4, 0), (4, 0), (8, 0), (8, 0), (8, 0), (8, 0), (8, 0))) == nil)
-                #expect(client.call(26, words((4, 50), (4, 1), (4, 0o777), (4, 0), (4, 0), (8, 0), (8, 0), (8, 0), (8, 0), (8, 0))) == nil)
+                #expect(
+                    client.call(26, words((4, 50), (4, 8), (4, 0), (4, 0), (4, 0), (8, 0), (8, 0), (8, 0), (8, 0), (8, 0))) == nil
+                )
+                #expect(
+                    client.call(26, words((4, 50), (4, 1), (4, 0o777), (4, 0), (4, 0), (8, 0), (8, 0), (8, 0), (8, 0), (8, 0)))
+                        == nil)
                 _ = client.call(120, words((4, 50)))
             }
         }
@@ -130,7 +151,8 @@ private final class NinePClient {
             #expect(client.call(76, words((4, 0)) + text(name) + words((4, 0))) == nil)
             #expect(client.call(74, words((4, 0)) + text("file") + words((4, 0)) + text(name)) == nil)
             #expect(client.call(16, words((4, 0)) + text(name) + text("x") + words((4, 0))) == nil)
-            #expect(name == "" || name == "." || name == ".." || client.call(110, words((4, 0), (4, 51), (2, 1)) + text(name)) == nil)
+            #expect(
+                name == "" || name == "." || name == ".." || client.call(110, words((4, 0), (4, 51), (2, 1)) + text(name)) == nil)
             _ = client.call(120, words((4, 51)))
         }
         #expect(!client.walk(3, "up", "secret") && client.walk(3, "inside"))
@@ -139,7 +161,8 @@ private final class NinePClient {
         #expect(client.walk(4, "inner") && client.walk(5, "inner"))
         rename(share + "/inner", share + "/moved")
         symlink("..", share + "/inner")
-        #expect(!client.create(4, "escaped") && client.call(72, words((4, 5)) + text("escaped") + words((4, 0o755), (4, 0))) == nil)
+        #expect(
+            !client.create(4, "escaped") && client.call(72, words((4, 5)) + text("escaped") + words((4, 0o755), (4, 0))) == nil)
         #expect(access(directory.file("escaped"), F_OK) != 0 && readFile(directory.file("secret")) == Array("secret".utf8))
         #expect(client.call(40, words((4, 0), (8, 0), (4, 100))) == nil, "not open")
     }
@@ -153,12 +176,16 @@ private final class NinePClient {
         client.driver.mmio.transport.resume()
         #expect(client.read(1) == nil && client.lastError == EBADF)
         client.device.state = saved
-        #expect(client.read(1) == "content" && client.write(1, "C") && client.read(1) == "Content" && client.open(2) && client.device.state != saved)
+        #expect(
+            client.read(1) == "content" && client.write(1, "C") && client.read(1) == "Content" && client.open(2)
+                && client.device.state != saved)
     }
 
     @Test func readOnlyShares() throws {
         let client = try NinePClient(share, isReadOnly: true)
-        #expect(client.walk(1, "file") && !client.open(1, 2) && client.lastError == EROFS && !client.open(1, 0o1000) && client.open(1))
+        #expect(
+            client.walk(1, "file") && !client.open(1, 2) && client.lastError == EROFS && !client.open(1, 0o1000) && client.open(1)
+        )
         #expect(!client.write(1, "x") && client.walk(2) && !client.create(2, "x"))
         #expect(client.call(72, words((4, 0)) + text("d") + words((4, 0), (4, 0))) == nil && client.lastError == EROFS)
         #expect(client.call(26, words((4, 1), (4, 1), (4, 0), (4, 0), (4, 0), (8, 0), (8, 0), (8, 0), (8, 0), (8, 0))) == nil)
@@ -199,7 +226,10 @@ private final class NinePClient {
         let client = try NinePClient(share, runsInline: true)
         var random = SplitMix(seed: UInt64(setting("MYNAH_FUZZ_SEED", 31)))
         for _ in 0..<setting("MYNAH_DEVICE_OPERATIONS", 5000) {
-            let type = [8, 12, 14, 16, 18, 20, 22, 24, 26, 30, 32, 40, 50, 52, 54, 70, 72, 74, 76, 100, 102, 104, 108, 110, 116, 118, 120, 122][random.below(28)]
+            let type = [
+                8, 12, 14, 16, 18, 20, 22, 24, 26, 30, 32, 40, 50, 52, 54, 70, 72, 74, 76, 100, 102, 104, 108, 110, 116, 118, 120,
+                122,
+            ][random.below(28)]
             var fields: [UInt8] = []
             for _ in 0..<random.below(8) {
                 switch random.below(4) {

@@ -1,5 +1,5 @@
-// A device that is saved in the middle of its work goes on in another one of its kind. Every attribute of a state must be in the bytes:
-// `moved` takes a device to a state in which none has its first value, and a test that leaves one out fails.
+// A device that is saved in the middle of its work goes on in another one of its kind. Every attribute of a state must be in the
+// bytes: `moved` takes a device to a state in which none has its first value, and a test that leaves one out fails.
 
 import DeviceModel
 import Glibc
@@ -9,9 +9,13 @@ import Testing
 @testable import Devices
 
 /// Saves one device and restores another by the bytes. `exceptions` are attributes that are as at first.
-private func move<Saved: Snapshottable>(_ device: Saved, to other: Saved, fresh: Saved.State?, exceptions: Set<String> = []) throws where Saved.State: Equatable {
+private func move<Saved: Snapshottable>(
+    _ device: Saved, to other: Saved, fresh: Saved.State?, exceptions: Set<String> = []
+) throws where Saved.State: Equatable {
     let bytes = try device.savedState().encoded
-    if let fresh, case .record(let fields) = try StateValue(encoding: fresh), case .record(let now) = try StateValue(encoded: bytes) {
+    if let fresh, case .record(let fields) = try StateValue(encoding: fresh),
+        case .record(let now) = try StateValue(encoded: bytes)
+    {
         let same = zip(fields, now).filter { $0.0 == $0.1 }.map(\.0.name)
         #expect(Set(same) == exceptions, "attributes that this test does not change")
     }
@@ -82,7 +86,10 @@ private func move<Saved: Snapshottable>(_ device: Saved, to other: Saved, fresh:
     @Test func timersAndClock() throws {
         func make() -> (ManualClock, TimerQueue, ACLINT, GoldfishRTC, [InterruptLine]) {
             let clock = ManualClock(), queue = TimerQueue(clock: clock), lines = (0..<5).map { _ in InterruptLine() }
-            return (clock, queue, ACLINT(timers: queue, software: [lines[0], lines[1]], timer: [lines[2], lines[3]]), GoldfishRTC(timers: queue, interrupt: lines[4]), lines)
+            return (
+                clock, queue, ACLINT(timers: queue, software: [lines[0], lines[1]], timer: [lines[2], lines[3]]),
+                GoldfishRTC(timers: queue, interrupt: lines[4]), lines
+            )
         }
         let (clock, _, aclint, rtc, lines) = make(), (otherClock, otherQueue, other, otherRTC, otherLines) = make()
         clock.ticks = 1000
@@ -102,7 +109,10 @@ private func move<Saved: Snapshottable>(_ device: Saved, to other: Saved, fresh:
         rtc.write32(0x08, UInt32(later & 0xffff_ffff))
         _ = rtc.read32(0)
         otherClock.ticks = clock.ticks
-        let fresh = ACLINT(timers: TimerQueue(clock: clock), software: [InterruptLine(), InterruptLine()], timer: [InterruptLine(), InterruptLine()]).state
+        let fresh = ACLINT(
+            timers: TimerQueue(clock: clock), software: [InterruptLine(), InterruptLine()],
+            timer: [InterruptLine(), InterruptLine()]
+        ).state
         try move(aclint, to: other, fresh: fresh)
         try move(rtc, to: otherRTC, fresh: GoldfishRTC.State())
         #expect(lines.map(\.level) == [false, true, false, true, true] && otherLines.map(\.level) == lines.map(\.level))
@@ -119,7 +129,8 @@ private func move<Saved: Snapshottable>(_ device: Saved, to other: Saved, fresh:
     // MARK: Virtio
 
     private func header(_ type: UInt32, _ sector: UInt64) -> [UInt8] {
-        (0..<4).map { UInt8(truncatingIfNeeded: type >> UInt32(8 * $0)) } + [0, 0, 0, 0] + (0..<8).map { UInt8(truncatingIfNeeded: sector >> UInt64(8 * $0)) }
+        (0..<4).map { UInt8(truncatingIfNeeded: type >> UInt32(8 * $0)) } + [0, 0, 0, 0]
+            + (0..<8).map { UInt8(truncatingIfNeeded: sector >> UInt64(8 * $0)) }
     }
 
     /// Six requests, of which the device is let to do two before it is saved; another device with the same disk does the rest.
@@ -132,7 +143,9 @@ private func move<Saved: Snapshottable>(_ device: Saved, to other: Saved, fresh:
         if !isLegacy { driver.mmio.write8(0x120, 0) }  // every write is made durable
         func add(_ sector: UInt64) -> UInt64 {
             let status = driver.allocate([0xee]), data = driver.allocate([UInt8](repeating: UInt8(sector), count: 512))
-            driver.add(0, [(driver.allocate(header(1, sector)), 16, false), (data, 512, false), (status, 1, true)], indirect: indirect && !isLegacy)
+            driver.add(
+                0, [(driver.allocate(header(1, sector)), 16, false), (data, 512, false), (status, 1, true)],
+                indirect: indirect && !isLegacy)
             return status
         }
         var statuses = [add(2)]
@@ -162,7 +175,9 @@ private func move<Saved: Snapshottable>(_ device: Saved, to other: Saved, fresh:
         other.mmio.transport.resume()
         for _ in 0..<3 { #expect(waitUntil { other.takeUsed(0) != nil }) }
         #expect(statuses.allSatisfy { other.bytes($0, 1) == [0] })
-        #expect((1...5).allSatisfy { sector in readFile(image)[sector * 512..<sector * 512 + 512].allSatisfy { $0 == UInt8(sector) } })
+        #expect(
+            (1...5).allSatisfy { sector in readFile(image)[sector * 512..<sector * 512 + 512].allSatisfy { $0 == UInt8(sector) } }
+        )
         #expect(other.request(0, [header(0, 4)], [512, 1])?.input == [UInt8](repeating: 4, count: 512) + [0])
         #expect(isLegacy || other.mmio.read8(0x120) == 0)
     }
@@ -188,7 +203,12 @@ private func move<Saved: Snapshottable>(_ device: Saved, to other: Saved, fresh:
     @Test func whatIsUnderWayIsFinished() throws {
         let disk = SlowDisk(), driver = VirtioDriver(VirtioBlock(backend: disk))
         driver.start()
-        driver.add(0, [(driver.allocate(header(0, 0)), 16, false), (driver.allocate([UInt8](repeating: 1, count: 512)), 512, true), (driver.allocate([9]), 1, true)])
+        driver.add(
+            0,
+            [
+                (driver.allocate(header(0, 0)), 16, false), (driver.allocate([UInt8](repeating: 1, count: 512)), 512, true),
+                (driver.allocate([9]), 1, true),
+            ])
         driver.notify(0)
         #expect(waitUntil { disk.monitor.locked { disk.isBusy } })
         var isPaused = false
@@ -232,7 +252,10 @@ private func move<Saved: Snapshottable>(_ device: Saved, to other: Saved, fresh:
     @Test func consoleWithPorts() throws {
         func make() -> (VirtioDriver, [FakeCharacters]) {
             let far = [FakeCharacters(), FakeCharacters()]
-            return (VirtioDriver(VirtioConsole(ports: [.init(backend: far[0], isConsole: true), .init(backend: far[1], name: "agent")])), far)
+            return (
+                VirtioDriver(
+                    VirtioConsole(ports: [.init(backend: far[0], isConsole: true), .init(backend: far[1], name: "agent")])), far
+            )
         }
         let (driver, _) = make(), (other, otherFar) = make()
         driver.start()
@@ -292,7 +315,9 @@ private func move<Saved: Snapshottable>(_ device: Saved, to other: Saved, fresh:
         other.state = again
         #expect(other.lostFileCount(of: again) == 1)
         #expect(call(other, 116, fid(1) + [0, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0])[11...] == Array("kept".utf8)[...])
-        #expect(call(other, 118, fid(1) + [4, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0] + Array("!".utf8))[4] == 119 && readFile(share + "/kept") == Array("kept!".utf8))
+        #expect(
+            call(other, 118, fid(1) + [4, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0] + Array("!".utf8))[4] == 119
+                && readFile(share + "/kept") == Array("kept!".utf8))
         #expect(call(other, 116, fid(2) + [0, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0])[4] == 7)
         #expect(call(other, 24, fid(1) + [255, 7, 0, 0, 0, 0, 0, 0])[20..<28] == qid.suffix(8), "the same file to the guest")
         #expect(other.state.fids.first { $0.number == 3 } == saved.fids.first { $0.number == 3 }, "an attribute half written")
@@ -310,9 +335,15 @@ private func move<Saved: Snapshottable>(_ device: Saved, to other: Saved, fresh:
             return false
         }
         #expect(!refused { _ in })
-        #expect(refused { $0.fids[0].path = [Array("..".utf8)] } && refused { $0.fids[0].path = [Array("a/b".utf8)] } && refused { $0.fids[0].path = [[]] })
-        #expect(refused { $0.fids[0].openFlags = O_CREAT } && refused { $0.fids[0].openFlags = -1 } && refused { $0.messageSize = 1 } && refused { $0.messageSize = .max })
-        #expect(refused { $0.fids += $0.fids } && refused { $0.fids[0].attributeByteCount = -1 } && refused { $0.fids[0].attributeName = [0] })
+        #expect(
+            refused { $0.fids[0].path = [Array("..".utf8)] } && refused { $0.fids[0].path = [Array("a/b".utf8)] }
+                && refused { $0.fids[0].path = [[]] })
+        #expect(
+            refused { $0.fids[0].openFlags = O_CREAT } && refused { $0.fids[0].openFlags = -1 } && refused { $0.messageSize = 1 }
+                && refused { $0.messageSize = .max })
+        #expect(
+            refused { $0.fids += $0.fids } && refused { $0.fids[0].attributeByteCount = -1 }
+                && refused { $0.fids[0].attributeName = [0] })
         writeFile(directory.file("file"), [1])
         var state = NinePServer.State(fids: [fid])
         (state.fids[0].path, state.fids[0].isOpen, state.fids[0].openFlags) = ([Array("file".utf8)], true, O_RDWR)
@@ -350,8 +381,13 @@ private func move<Saved: Snapshottable>(_ device: Saved, to other: Saved, fresh:
                     accepted += 1
                 } catch { refused += 1 }
                 for _ in 0..<40 {
-                    let offset = UInt64(random.below(Int(min(registers.byteCount, 0x400)))) & ~3, size = random.below(2) == 0 ? 1 : 4
-                    if random.below(2) == 0 { _ = registers.read(offset, byteCount: size) } else { _ = registers.write(offset, byteCount: size, value: random.next() >> 32) }
+                    let offset = UInt64(random.below(Int(min(registers.byteCount, 0x400)))) & ~3,
+                        size = random.below(2) == 0 ? 1 : 4
+                    if random.below(2) == 0 {
+                        _ = registers.read(offset, byteCount: size)
+                    } else {
+                        _ = registers.write(offset, byteCount: size, value: random.next() >> 32)
+                    }
                 }
                 clock.ticks &+= 1000
                 queue.runDue()
@@ -359,7 +395,8 @@ private func move<Saved: Snapshottable>(_ device: Saved, to other: Saved, fresh:
         }
         let lines = (0..<4).map { _ in InterruptLine() }
         let uart = UART(backend: FakeCharacters(), interrupt: lines[0]), plic = PLIC(contexts: [lines[1], lines[2]])
-        let aclint = ACLINT(timers: queue, software: [InterruptLine()], timer: [InterruptLine()]), rtc = GoldfishRTC(timers: queue, interrupt: lines[3])
+        let aclint = ACLINT(timers: queue, software: [InterruptLine()], timer: [InterruptLine()]),
+            rtc = GoldfishRTC(timers: queue, interrupt: lines[3])
         for (source, priority) in [(1, 3), (40, 7)] as [(UInt64, UInt32)] { plic.write32(4 * source, priority) }
         try attack(uart, uart, 200)
         try attack(plic, plic, 200)
@@ -402,7 +439,8 @@ func mutated(_ value: StateValue, _ random: inout SplitMix) -> StateValue {
             // Of the same kind more often than not.
             if case .bool = value, random.below(4) > 0 { return .bool(random.below(2) == 0) }
             if case .unsigned(let old) = value, random.below(3) > 0 {
-                return .unsigned(random.below(2) == 0 ? old ^ 1 << UInt64(random.below(16)) : random.next() >> UInt64(32 + random.below(32)))
+                return .unsigned(
+                    random.below(2) == 0 ? old ^ 1 << UInt64(random.below(16)) : random.next() >> UInt64(32 + random.below(32)))
             }
             switch random.below(8) {
             case 0: return .unsigned(random.next())

@@ -1,4 +1,5 @@
-// States as bytes: CBOR against the examples of RFC 8949, structs there and back, and bytes that nobody vouches for; packed blocks.
+// States as bytes: CBOR against the examples of RFC 8949, structs there and back, and bytes that nobody vouches for; packed
+// blocks.
 
 import DeviceModel
 import TestSupport
@@ -7,11 +8,15 @@ import Testing
 @Suite struct StateValueTests {
     /// Appendix A of the RFC.
     private static let examples: [(StateValue, String)] = [
-        (.unsigned(0), "00"), (.unsigned(23), "17"), (.unsigned(24), "1818"), (.unsigned(100), "1864"), (.unsigned(1000), "1903e8"),
-        (.unsigned(1_000_000), "1a000f4240"), (.unsigned(1_000_000_000_000), "1b000000e8d4a51000"), (.unsigned(.max), "1bffffffffffffffff"),
+        (.unsigned(0), "00"), (.unsigned(23), "17"), (.unsigned(24), "1818"), (.unsigned(100), "1864"),
+        (.unsigned(1000), "1903e8"),
+        (.unsigned(1_000_000), "1a000f4240"), (.unsigned(1_000_000_000_000), "1b000000e8d4a51000"),
+        (.unsigned(.max), "1bffffffffffffffff"),
         (.negative(0), "20"), (.negative(99), "3863"), (.negative(999), "3903e7"), (.negative(.max), "3bffffffffffffffff"),
-        (.bool(false), "f4"), (.bool(true), "f5"), (.null, "f6"), (.bytes([1, 2, 3, 4]), "4401020304"), (.text("IETF"), "6449455446"), (.text("ü"), "62c3bc"),
-        (.list([]), "80"), (.list([.unsigned(1), .list([.unsigned(2), .unsigned(3)]), .list([.unsigned(4), .unsigned(5)])]), "8301820203820405"),
+        (.bool(false), "f4"), (.bool(true), "f5"), (.null, "f6"), (.bytes([1, 2, 3, 4]), "4401020304"),
+        (.text("IETF"), "6449455446"), (.text("ü"), "62c3bc"),
+        (.list([]), "80"),
+        (.list([.unsigned(1), .list([.unsigned(2), .unsigned(3)]), .list([.unsigned(4), .unsigned(5)])]), "8301820203820405"),
         (.record([.init("a", .unsigned(1)), .init("b", .list([.unsigned(2), .unsigned(3)]))]), "a26161016162820203"),
     ]
 
@@ -28,7 +33,10 @@ import Testing
 
     @Test func whatIsNoState() {
         // Floats, tags, lengths that are not definite, names that are no texts, ends that are missing, too much.
-        for text in ["", "18", "f90000", "c001", "9fff", "5f", "a10102", "62ff", "820102" + "03", "1c", "ff", "a1", "9b7fffffffffffffff", "5bffffffffffffffff", "bb8000000000000000"] {
+        for text in [
+            "", "18", "f90000", "c001", "9fff", "5f", "a10102", "62ff", "820102" + "03", "1c", "ff", "a1", "9b7fffffffffffffff",
+            "5bffffffffffffffff", "bb8000000000000000",
+        ] {
             #expect(throws: StateError.self) { try StateValue(encoded: self.bytes(text)) }
         }
         #expect(throws: StateError.self) { try StateValue(encoded: [UInt8](repeating: 0x81, count: 100_000)) }
@@ -37,13 +45,15 @@ import Testing
     private struct Inner: Codable, Equatable { var flag: Bool, words: [UInt16], nothing: [UInt32] = [] }
     private enum Kind: String, Codable { case first, second }
     private struct Everything: Codable, Equatable {
-        var small: Int8, byte: UInt8, large: Int64, word: UInt64, bytes: [UInt8], empty: [UInt8], lists: [[UInt8]], inner: [Inner], kind: Kind
+        var small: Int8, byte: UInt8, large: Int64, word: UInt64, bytes: [UInt8], empty: [UInt8], lists: [[UInt8]],
+            inner: [Inner], kind: Kind
         var text: String, some: UInt32?, none: UInt32?, set: Set<Int>, optionals: [UInt8?]
     }
 
     @Test func structsThereAndBack() throws {
         let value = Everything(
-            small: -128, byte: 255, large: .min, word: .max, bytes: [0, 255], empty: [], lists: [[], [1], [2, 3]], inner: [Inner(flag: true, words: [1, 65535])],
+            small: -128, byte: 255, large: .min, word: .max, bytes: [0, 255], empty: [], lists: [[], [1], [2, 3]],
+            inner: [Inner(flag: true, words: [1, 65535])],
             kind: .second, text: "ä", some: 0, none: nil, set: [3, -5], optionals: [nil, 7])
         let tree = try StateValue(encoding: value)
         #expect(try StateValue(encoded: tree.encoded).decode(Everything.self) == value)
@@ -74,7 +84,9 @@ import Testing
         var result = [UInt8](repeating: 0, count: source.count + BlockPacking.expansionLimit)
         var table = [UInt16](repeating: 0x5555, count: BlockPacking.tableCount)
         let count = source.withUnsafeBytes { from in
-            result.withUnsafeMutableBytes { to in table.withUnsafeMutableBufferPointer { BlockPacking.pack(from, into: to, table: $0.baseAddress!) } }
+            result.withUnsafeMutableBytes { to in
+                table.withUnsafeMutableBufferPointer { BlockPacking.pack(from, into: to, table: $0.baseAddress!) }
+            }
         }
         return Array(result.prefix(count))
     }
@@ -83,7 +95,9 @@ import Testing
         // Guard bytes behind the end must stay as they are.
         var result = [UInt8](repeating: 0xa5, count: count + 64)
         let isGood = source.withUnsafeBytes { from in
-            result.withUnsafeMutableBytes { BlockPacking.unpack(from, into: UnsafeMutableRawBufferPointer(rebasing: $0[..<count])) }
+            result.withUnsafeMutableBytes {
+                BlockPacking.unpack(from, into: UnsafeMutableRawBufferPointer(rebasing: $0[..<count]))
+            }
         }
         #expect(result.suffix(64).allSatisfy { $0 == 0xa5 })
         return isGood ? Array(result.prefix(count)) : nil

@@ -70,7 +70,8 @@ final class VirtioDriver {
             mmio.write32(0x40, UInt32(descriptors(queue) >> 12))
             return
         }
-        for (offset, address) in [(0x80, descriptors(queue)), (0x90, available(queue)), (0xa0, used(queue))] as [(UInt64, UInt64)] {
+        for (offset, address) in [(0x80, descriptors(queue)), (0x90, available(queue)), (0xa0, used(queue))] as [(UInt64, UInt64)]
+        {
             mmio.write32(offset, UInt32(truncatingIfNeeded: address))
             mmio.write32(offset + 4, UInt32(address >> 32))
         }
@@ -116,7 +117,9 @@ final class VirtioDriver {
             let index = indirect ? UInt16(position) : (head &+ UInt16(position)) % size
             let isLast = position == buffers.count - 1
             let flags: UInt16 = (buffer.isWritable ? 2 : 0) | (isLast ? 0 : 1)
-            writeDescriptor(table, index, buffer.address, UInt32(buffer.count), flags, isLast ? 0 : indirect ? index + 1 : (index &+ 1) % size)
+            writeDescriptor(
+                table, index, buffer.address, UInt32(buffer.count), flags, isLast ? 0 : indirect ? index + 1 : (index &+ 1) % size
+            )
         }
         if indirect { writeDescriptor(descriptors(queue), head, table, UInt32(16 * buffers.count), 4, 0) }
         nextDescriptor[queue] = (head &+ (indirect ? 1 : UInt16(buffers.count))) % size
@@ -131,8 +134,11 @@ final class VirtioDriver {
         return (memory.load(place)!, memory.load(place + 4)!)
     }
 
-    /// One request from end to end: sends `output`, returns `inputCount` bytes and the used length; nil when the device does not answer.
-    func request(_ queue: Int, _ output: [[UInt8]], _ inputCounts: [Int], indirect: Bool = false) -> (input: [UInt8], length: Int)? {
+    /// One request from end to end: sends `output`, returns `inputCount` bytes and the used length; nil when the device does not
+    /// answer.
+    func request(
+        _ queue: Int, _ output: [[UInt8]], _ inputCounts: [Int], indirect: Bool = false
+    ) -> (input: [UInt8], length: Int)? {
         let outputs = output.map { (address: allocate($0), count: $0.count, isWritable: false) }
         let inputs = inputCounts.map { (address: allocate([UInt8](repeating: 0xee, count: $0)), count: $0, isWritable: true) }
         add(queue, outputs + inputs, indirect: indirect)
@@ -148,7 +154,9 @@ final class VirtioDriver {
     /// Becomes the driver that another one was, with its memory and what it knows of its queues.
     func adopt(_ other: VirtioDriver) {
         let count = 4 << 20
-        memory.range(VirtioDriver.base, byteCount: count)!.write { $0.copyMemory(from: other.memory.range(VirtioDriver.base, byteCount: count)!.bytes) }
+        memory.range(VirtioDriver.base, byteCount: count)!.write {
+            $0.copyMemory(from: other.memory.range(VirtioDriver.base, byteCount: count)!.bytes)
+        }
         (size, features, heap) = (other.size, other.features, other.heap)
         (nextAvailable, seenUsed, nextDescriptor) = (other.nextAvailable, other.seenUsed, other.nextDescriptor)
     }

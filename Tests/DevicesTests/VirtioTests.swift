@@ -219,9 +219,10 @@ final class EchoDevice: VirtioDevice {
     }
 
     @Test(arguments: [
-        (0x80, 0x0), (0x80, 0xffff_fff0), (0x84, 1), (0x80, 8 + 0x8000_0000), (0x90, 1 + 0x8000_0000), (0xa0, 2 + 0x8000_0000), (0xa4, 0xffff_ffff),
-        (0x38, 3), (0x38, 0), (0x38, 32), (0x38, 0xffff_ffff), (0x90, 0x803f_fffc),
-    ] as [(UInt64, UInt32)]) func ringsMustBeSound(offset: UInt64, value: UInt32) {
+        (0x80, 0x0), (0x80, 0xffff_fff0), (0x84, 1), (0x80, 8 + 0x8000_0000), (0x90, 1 + 0x8000_0000), (0xa0, 2 + 0x8000_0000),
+        (0xa4, 0xffff_ffff), (0x38, 3), (0x38, 0), (0x38, 32), (0x38, 0xffff_ffff), (0x90, 0x803f_fffc),
+    ] as [(UInt64, UInt32)])
+    func ringsMustBeSound(offset: UInt64, value: UInt32) {
         let driver = VirtioDriver(EchoDevice())
         driver.start()
         driver.mmio.write32(0x30, 0)

@@ -105,7 +105,8 @@ final class BareMachine {
 
 /// Encodings.
 enum Asm {
-    static let ecall: UInt32 = 0x73, sret: UInt32 = 0x1020_0073, wfi: UInt32 = 0x1050_0073, fenceI: UInt32 = 0x100f, sfence: UInt32 = 0x1200_0073
+    static let ecall: UInt32 = 0x73, sret: UInt32 = 0x1020_0073, wfi: UInt32 = 0x1050_0073, fenceI: UInt32 = 0x100f,
+        sfence: UInt32 = 0x1200_0073
     static func i(_ opcode: UInt32, _ function: UInt32, _ rd: UInt32, _ rs1: UInt32, _ value: Int32) -> UInt32 {
         UInt32(bitPattern: value) << 20 | rs1 << 15 | function << 12 | rd << 7 | opcode
     }

@@ -58,7 +58,8 @@ private let images = String(#filePath.dropLast("Tests/MachineTests/BoardTests.sw
     @Test func anEntryIsOnlyANumber() throws {
         for entry in [UInt64.max, 0, 1 << 63, 0x8020_0001] {
             let plan = try plan {
-                $0.kernel = BootFile(path: "k", bytes: elf(segments: [ELFSegment(physical: 0x8020_0000, bytes: [1], count: 0x1000)], entry: entry))
+                $0.kernel = BootFile(
+                    path: "k", bytes: elf(segments: [ELFSegment(physical: 0x8020_0000, bytes: [1], count: 0x1000)], entry: entry))
                 $0.initialDisk = raw(100)
             }
             #expect(plan.kernel?.entry == entry & ~1 && plan.initialDisk?.lowerBound == 0x8420_0000)
@@ -74,15 +75,20 @@ private let images = String(#filePath.dropLast("Tests/MachineTests/BoardTests.sw
         #expect(message { $0.kernel = raw(64); $0.initialDisk = raw(0x800_0000) }.contains("-m"))
         #expect(message { $0.kernel = raw(64); $0.initialDisk = raw(0) }.contains("empty"))
         #expect(message { $0.kernel = raw(0x7e0_0000) }.contains("-m"))
-        #expect(message {
-            $0.firmware = BootFile(path: "f", bytes: elf(segments: [ELFSegment(physical: 0x8020_0000, bytes: [1], count: 0x1000)], entry: 0x8020_0000))
-            $0.kernel = BootFile(path: "k", bytes: linuxImage(size: 0x1000, byteCount: 0x1000))
-        }.contains("lies over the firmware"))
+        #expect(
+            message {
+                $0.firmware = BootFile(
+                    path: "f",
+                    bytes: elf(segments: [ELFSegment(physical: 0x8020_0000, bytes: [1], count: 0x1000)], entry: 0x8020_0000))
+                $0.kernel = BootFile(path: "k", bytes: linuxImage(size: 0x1000, byteCount: 0x1000))
+            }.contains("lies over the firmware"))
     }
 }
 
 @Suite struct BoardTests {
-    private func board(_ change: (inout BoardConfiguration) -> Void = { _ in }, console: CharacterBackend? = nil) throws -> Board {
+    private func board(
+        _ change: (inout BoardConfiguration) -> Void = { _ in }, console: CharacterBackend? = nil
+    ) throws -> Board {
         var configuration = BoardConfiguration()
         configuration.memoryByteCount = 64 << 20
         configuration.files.kernel = BootFile(path: "k", bytes: [0x73, 0x00, 0x50, 0x10]) // wfi
@@ -100,7 +106,8 @@ private let images = String(#filePath.dropLast("Tests/MachineTests/BoardTests.sw
         func bytes(_ path: String, _ name: String) -> [UInt8]? {
             switch (path.isEmpty ? root : root.find(path))?.property(name) {
             case .bytes(let bytes)?: return bytes
-            case .cells(let cells)?: return cells.flatMap { cell in (0..<4).map { UInt8(truncatingIfNeeded: cell >> UInt32(24 - 8 * $0)) } }
+            case .cells(let cells)?:
+                return cells.flatMap { cell in (0..<4).map { UInt8(truncatingIfNeeded: cell >> UInt32(24 - 8 * $0)) } }
             default: return nil
             }
         }
@@ -126,7 +133,8 @@ private let images = String(#filePath.dropLast("Tests/MachineTests/BoardTests.sw
         #expect(bytes("soc/rtc@101000", "interrupts") == [0, 0, 0, 11])
         #expect(bytes("soc/plic@c000000", "phandle")?.count == 4)
         #expect(bytes("soc/serial@10000000", "interrupt-parent") == bytes("soc/plic@c000000", "phandle"))
-        #expect(bytes("poweroff", "regmap") == bytes("soc/test@100000", "phandle") && bytes("reboot", "value") == [0, 0, 0x77, 0x77])
+        #expect(
+            bytes("poweroff", "regmap") == bytes("soc/test@100000", "phandle") && bytes("reboot", "value") == [0, 0, 0x77, 0x77])
     }
 
     @Test func aGivenTreeGetsTheCommandLine() throws {
@@ -169,7 +177,8 @@ private let images = String(#filePath.dropLast("Tests/MachineTests/BoardTests.sw
     }
 
     private func makeSession(
-        _ program: String, harts: Int = 1, deterministic: Bool = false, policy: ExecutionPolicy = .auto, isPaused: Bool = false, _ transcript: Transcript
+        _ program: String, harts: Int = 1, deterministic: Bool = false, policy: ExecutionPolicy = .auto, isPaused: Bool = false,
+        _ transcript: Transcript
     ) throws -> (MachineSession, SerialConsole) {
         var configuration = BoardConfiguration()
         configuration.memoryByteCount = 64 << 20
@@ -205,7 +214,9 @@ private let images = String(#filePath.dropLast("Tests/MachineTests/BoardTests.sw
         return try body()
     }
 
-    @Test(arguments: ["machine/hello", "machine/traps", "machine/interrupts", "supervisor/paging", "supervisor/sbi", "supervisor/kernel"])
+    @Test(arguments: [
+        "machine/hello", "machine/traps", "machine/interrupts", "supervisor/paging", "supervisor/sbi", "supervisor/kernel",
+    ])
     func programsOfOneHart(program: String) throws {
         let transcript = Transcript()
         let (session, _) = try makeSession(program, transcript)
@@ -213,7 +224,8 @@ private let images = String(#filePath.dropLast("Tests/MachineTests/BoardTests.sw
         #expect(!transcript.text.contains("FAILED"))
     }
 
-    @Test(arguments: ["machine/harts", "supervisor/sbi", "supervisor/kernel"], [2, 3]) func programsOfSeveralHarts(program: String, harts: Int) throws {
+    @Test(arguments: ["machine/harts", "supervisor/sbi", "supervisor/kernel"], [2, 3])
+    func programsOfSeveralHarts(program: String, harts: Int) throws {
         let transcript = Transcript()
         let (session, _) = try makeSession(program, harts: harts, transcript)
         #expect(try watched(session) { try session.run() } == .poweredOff(code: 0), "\(transcript.text.suffix(2000))")
@@ -222,12 +234,15 @@ private let images = String(#filePath.dropLast("Tests/MachineTests/BoardTests.sw
 
     /// Console and time at the end are the same again, and whoever executes.
     @Test(
-        arguments: ["supervisor/kernel", "supervisor/sbi", "supervisor/paging", "machine/timer", "machine/interrupts", "machine/harts"], [1, 2])
+        arguments: [
+            "supervisor/kernel", "supervisor/sbi", "supervisor/paging", "machine/timer", "machine/interrupts", "machine/harts",
+        ], [1, 2])
     func deterministicRunsAreTheSame(program: String, harts: Int) throws {
         func run(_ policy: ExecutionPolicy) throws -> (String, UInt64) {
             let transcript = Transcript()
             let (session, _) = try makeSession(program, harts: harts, deterministic: true, policy: policy, transcript)
-            #expect(try watched(session) { try session.run() } == .poweredOff(code: 0), "\(policy): \(transcript.text.suffix(2000))")
+            #expect(
+                try watched(session) { try session.run() } == .poweredOff(code: 0), "\(policy): \(transcript.text.suffix(2000))")
             return (transcript.text, session.board.processor.time())
         }
         let first = try run(.interpreter)
@@ -260,8 +275,10 @@ private let images = String(#filePath.dropLast("Tests/MachineTests/BoardTests.sw
             let helper = try HostThread {
                 let monitor = MachineMonitor(session: session)
                 for line in [
-                    "info status", "info registers", "info harts", "info csr", "info interrupts", "info tlb", "info mtree", "xp/2xw 0x1000", "x/3i 0x1000",
-                    "step 6", "x/1i 0x80000000", "info", "x/9q 0", "x", "nonsense", "help", "info registers 7", "xp/4xb 0x40000000", "", "balloon 64", "info balloon",
+                    "info status", "info registers", "info harts", "info csr", "info interrupts", "info tlb", "info mtree",
+                    "xp/2xw 0x1000", "x/3i 0x1000",
+                    "step 6", "x/1i 0x80000000", "info", "x/9q 0", "x", "nonsense", "help", "info registers 7",
+                    "xp/4xb 0x40000000", "", "balloon 64", "info balloon",
                 ] { answers[line] = monitor.execute(line) }
                 session.stop()
             }
@@ -280,7 +297,9 @@ private let images = String(#filePath.dropLast("Tests/MachineTests/BoardTests.sw
         #expect(answers["x/9q 0"]?.contains("a format is") == true)
         #expect(answers["info registers 7"]?.contains("harts 0 to 0") == true)
         #expect(answers[""] == "")
-        #expect(answers["balloon 64"]?.contains("no balloon: start it with --balloon") == true && answers["info balloon"] == answers["balloon 64"])
+        #expect(
+            answers["balloon 64"]?.contains("no balloon: start it with --balloon") == true
+                && answers["info balloon"] == answers["balloon 64"])
     }
 }
 

@@ -99,7 +99,11 @@ import Testing
         let originals = [
             linuxImage(size: 0x9000, byteCount: 0x200), gzipStored(linuxImage(size: 0x9000, byteCount: 0x200)),
             zbootImage(gzipStored(linuxImage(size: 0x9000, byteCount: 0x200)), method: "gzip"),
-            elf(segments: [ELFSegment(physical: 0x8020_0000, bytes: [1, 2], count: 9), ELFSegment(physical: 0x8021_0000, bytes: [3], count: 9)],
+            elf(
+                segments: [
+                    ELFSegment(physical: 0x8020_0000, bytes: [1, 2], count: 9),
+                    ELFSegment(physical: 0x8021_0000, bytes: [3], count: 9),
+                ],
                 entry: 0x8020_0000),
         ]
         var refused = 0
@@ -116,7 +120,8 @@ import Testing
             do {
                 let image = try load(bytes)
                 for segment in image.segments {
-                    #expect(segment.range.lowerBound >= Self.memory.lowerBound && segment.range.upperBound <= Self.memory.upperBound)
+                    #expect(
+                        segment.range.lowerBound >= Self.memory.lowerBound && segment.range.upperBound <= Self.memory.upperBound)
                     #expect(UInt64(segment.bytes.count) <= segment.byteCount)
                 }
             } catch { refused += error is BootError ? 1 : 0 }
@@ -128,10 +133,14 @@ import Testing
         #expect(throws: BootError.notFound("there is no kernel '/nonexistent/kernel'")) {
             try BootFile(reading: "/nonexistent/kernel", as: "kernel")
         }
-        #expect(throws: BootError.notBootable("the kernel '/tmp' is no regular file")) { try BootFile(reading: "/tmp", as: "kernel") }
+        #expect(throws: BootError.notBootable("the kernel '/tmp' is no regular file")) {
+            try BootFile(reading: "/tmp", as: "kernel")
+        }
         let scratch = Scratch(), pipe = scratch.file("pipe")
         #expect(mkfifo(pipe, 0o600) == 0)
-        #expect(throws: BootError.notBootable("the kernel '\(pipe)' is no regular file")) { try BootFile(reading: pipe, as: "kernel") }
+        #expect(throws: BootError.notBootable("the kernel '\(pipe)' is no regular file")) {
+            try BootFile(reading: pipe, as: "kernel")
+        }
     }
 }
 
@@ -142,7 +151,8 @@ private func number(_ value: UInt64, _ count: Int) -> [UInt8] {
 }
 
 func linuxImage(size: UInt64, offset: UInt64 = 0x20_0000, byteCount: Int, flags: UInt64 = 0, version: UInt64 = 2) -> [UInt8] {
-    let header = number(0x0000_006f, 4) + number(0, 4) + number(offset, 8) + number(size, 8) + number(flags, 8) + number(version, 4)
+    let header =
+        number(0x0000_006f, 4) + number(0, 4) + number(offset, 8) + number(size, 8) + number(flags, 8) + number(version, 4)
         + number(0, 4 + 8) + Array("RISCV\0\0\0".utf8) + Array("RSC\u{5}".utf8) + number(0, 4)
     return header + [UInt8](repeating: 0x13, count: byteCount - header.count)
 }
@@ -171,12 +181,17 @@ func elf(segments: [ELFSegment], entry: UInt64) -> [UInt8] {
     var headers: [UInt8] = []
     let start = UInt64(64 + 56 * segments.count)
     for segment in segments {
-        headers += number(1, 4) + number(5, 4) + number(start + UInt64(content.count), 8) + number(segment.virtual ?? segment.physical, 8)
-        headers += number(segment.physical, 8) + number(UInt64(segment.bytes.count), 8) + number(segment.count, 8) + number(4096, 8)
+        headers +=
+            number(1, 4) + number(5, 4) + number(start + UInt64(content.count), 8)
+            + number(segment.virtual ?? segment.physical, 8)
+        headers +=
+            number(segment.physical, 8) + number(UInt64(segment.bytes.count), 8) + number(segment.count, 8) + number(4096, 8)
         content += segment.bytes
     }
-    let header: [UInt8] = [0x7f, 0x45, 0x4c, 0x46, 2, 1, 1, 0] + number(0, 8) + number(2, 2) + number(243, 2) + number(1, 4) + number(entry, 8)
-        + number(64, 8) + number(0, 8) + number(5, 4) + number(64, 2) + number(56, 2) + number(UInt64(segments.count), 2) + number(64, 2)
+    let header: [UInt8] =
+        [0x7f, 0x45, 0x4c, 0x46, 2, 1, 1, 0] + number(0, 8) + number(2, 2) + number(243, 2) + number(1, 4) + number(entry, 8)
+        + number(64, 8) + number(0, 8) + number(5, 4) + number(64, 2) + number(56, 2) + number(UInt64(segments.count), 2)
+        + number(64, 2)
         + number(0, 4)
     return header + headers + content
 }

@@ -27,7 +27,8 @@ import Testing
     /// A stored block with a file name in the header.
     private static func stored(_ content: [UInt8]) -> [UInt8] {
         let number = { (value: Int, count: Int) in (0..<count).map { UInt8(truncatingIfNeeded: value >> (8 * $0)) } }
-        return [0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 0, 3] + Array("name\0".utf8) + [1] + number(content.count, 2) + number(~content.count, 2)
+        return [0x1f, 0x8b, 8, 8, 0, 0, 0, 0, 0, 3] + Array("name\0".utf8) + [1] + number(content.count, 2)
+            + number(~content.count, 2)
             + content + number(Int(Gzip.crc32(content[...])), 4) + number(content.count, 4)
     }
 

@@ -39,14 +39,18 @@ import Testing
         default: return row.byteCount == 4
         }
     }
-    /// Readable and writable without an end to it: sstatus, sepc, scause, stval, scounteren, senvcfg, fflags, frm, fcsr, absent, machine's.
-    private static let registers: [UInt32] = [0x100, 0x141, 0x142, 0x143, 0x106, 0x10a, 0x001, 0x002, 0x003, 0x7c0, 0x300, 0xf14, 0x5a8]
+    /// Readable and writable without an end to it: sstatus, sepc, scause, stval, scounteren, senvcfg, fflags, frm, fcsr, absent,
+    /// machine's.
+    private static let registers: [UInt32] = [
+        0x100, 0x141, 0x142, 0x143, 0x106, 0x10a, 0x001, 0x002, 0x003, 0x7c0, 0x300, 0xf14, 0x5a8,
+    ]
 
     private func instruction(_ random: inout Random) -> UInt32 {
         let index = Self.rows[Int(random.next() % UInt64(Self.rows.count))], row = RISCVInstructionTable.rows[index]
         var bits = RISCVInstructionTable.randomEncoding(row: index, using: &random)
         switch row.format {
-        case .csr, .csrImmediate: bits = bits & 0x000f_ffff | Self.registers[Int(random.next() % UInt64(Self.registers.count))] << 20
+        case .csr, .csrImmediate:
+            bits = bits & 0x000f_ffff | Self.registers[Int(random.next() % UInt64(Self.registers.count))] << 20
         case .load, .store, .floatLoad, .floatStore, .loadReserved, .atomic, .cacheBlock:
             bits = bits & ~(31 << 15) | Self.bases[Int(random.next() % UInt64(Self.bases.count))] << 15
             // Near the base, so that pages are what was meant.
@@ -78,13 +82,16 @@ import Testing
         machine.map(root: root, data + 0x4000, to: 0x8001_2000, Self.leaf)
         machine.map(root: root, data + 0x5000, to: 0x8001_3000, Self.leaf)
         machine.words((0 ..< 2048).map { _ in random.next() }, at: 0x8001_0000)
-        machine.words([
-            data + 0x400, data + 0x1400, data + 0x2400, data + 0x3400, data + 0x5000 - 4 - random.next() % 2 * 2, 60, 8 << 60 | root >> 12,
-            0x8000_1000, 3 << 13,
-        ], at: BareMachine.constants)
+        machine.words(
+            [
+                data + 0x400, data + 0x1400, data + 0x2400, data + 0x3400, data + 0x5000 - 4 - random.next() % 2 * 2, 60,
+                8 << 60 | root >> 12,
+                0x8000_1000, 3 << 13,
+            ], at: BareMachine.constants)
         var program: [UInt32] = zip(Self.bases + [Self.counter], 0 ..< 6).map { Asm.ld($0, 11, Int32($1) * 8) }
         program += [
-            Asm.ld(5, 11, 48), Asm.ld(6, 11, 56), Asm.ld(7, 11, 64), Asm.csrrw(0, 0x105, 6), Asm.csrrs(0, 0x100, 7), Asm.csrrw(0, 0x180, 5),
+            Asm.ld(5, 11, 48), Asm.ld(6, 11, 56), Asm.ld(7, 11, 64), Asm.csrrw(0, 0x105, 6), Asm.csrrs(0, 0x100, 7),
+            Asm.csrrw(0, 0x180, 5),
         ]
         let body = (0 ..< 100).map { _ in instruction(&random) }
         program += body
@@ -95,15 +102,18 @@ import Testing
         let start = 0x8000_2f00 + random.next() % 2 * 2
         machine.code(program, at: start)
         let a = Self.accumulator, t = Self.temporary
-        machine.code([
-            Asm.csrrs(t, 0x142, 0), Asm.add(a, a, t), Asm.csrrs(t, 0x143, 0), Asm.xor(a, a, t), Asm.slli(t, a, 3), Asm.add(a, a, t),
-            Asm.csrrs(t, 0x141, 0), Asm.addi(t, t, 4), Asm.csrrw(0, 0x141, t), Asm.sret,
-        ], at: 0x8000_1000)
+        machine.code(
+            [
+                Asm.csrrs(t, 0x142, 0), Asm.add(a, a, t), Asm.csrrs(t, 0x143, 0), Asm.xor(a, a, t), Asm.slli(t, a, 3),
+                Asm.add(a, a, t),
+                Asm.csrrs(t, 0x141, 0), Asm.addi(t, t, 4), Asm.csrrw(0, 0x141, t), Asm.sret,
+            ], at: 0x8000_1000)
         guard try machine.run(at: start) else { return nil }
         let hart = machine.processor.harts[0]
         let memory = stride(from: 0x8001_0000, to: 0x8001_4000, by: 8).reduce(0 as UInt64) { $0 &* 31 &+ machine.word($1) }
         return Outcome(
-            registers: (0 ..< 64).map { hart[$0] } + [hart.programCounter], floatControl: RISCVState(hart.cpu.state).fcsr, memory: memory,
+            registers: (0 ..< 64).map { hart[$0] } + [hart.programCounter], floatControl: RISCVState(hart.cpu.state).fcsr,
+            memory: memory,
             device: machine.bus.hash, instructions: counts ? hart.cpu.instructionsExecuted : 0)
     }
 
@@ -111,14 +121,18 @@ import Testing
 
     private static let isUser: UInt64 = 16
 
-    /// The same in user mode, where translated code looks at ranges and windows; the page at the last base is made read-only, and writable
-    /// again, whenever something traps.
-    private func userOutcome(_ seed: UInt64, _ policy: ExecutionPolicy, counts: Bool = false) throws -> (Outcome, openings: Int)? {
+    /// The same in user mode, where translated code looks at ranges and windows; the page at the last base is made read-only, and
+    /// writable again, whenever something traps.
+    private func userOutcome(
+        _ seed: UInt64, _ policy: ExecutionPolicy, counts: Bool = false
+    ) throws -> (Outcome, openings: Int)? {
         var random = Random(state: seed)
         let machine = try BareMachine(policy, isDeterministic: counts, looksAtRangesInBlocks: true), root = machine.newTable()
         let ranges = machine.processor.harts[0].core.ranges
         ranges.fillsToOpen = 0
-        for offset in [0, 0x1000, 0x6000] as [UInt64] { machine.map(root: root, 0x8000_0000 + offset, to: 0x8000_0000 + offset, Self.leaf) }
+        for offset in [0, 0x1000, 0x6000] as [UInt64] {
+            machine.map(root: root, 0x8000_0000 + offset, to: 0x8000_0000 + offset, Self.leaf)
+        }
         for offset in [0x2000, 0x3000] as [UInt64] {
             machine.map(root: root, 0x8000_0000 + offset, to: 0x8000_0000 + offset, Self.leaf | Self.isUser)
         }
@@ -135,19 +149,26 @@ import Testing
         machine.map(root: root, tables, to: table, Self.leaf)
         machine.words((0 ..< 2560).map { _ in random.next() }, at: 0x8001_0000)
         let start = 0x8000_2f00 + random.next() % 2 * 2
-        machine.words([
-            data + 0x400, data + 0x1400, data + 0x2400, data + 0x3400, data + 0x5000 - 4 - random.next() % 2 * 2, 60, 8 << 60 | root >> 12,
-            0x8000_1000, 3 << 13, tables + 4 * 8, start, 0x100,
-        ], at: BareMachine.constants)
+        machine.words(
+            [
+                data + 0x400, data + 0x1400, data + 0x2400, data + 0x3400, data + 0x5000 - 4 - random.next() % 2 * 2, 60,
+                8 << 60 | root >> 12,
+                0x8000_1000, 3 << 13, tables + 4 * 8, start, 0x100,
+            ], at: BareMachine.constants)
         var prologue: [UInt32] = zip(Self.bases + [Self.counter], 0 ..< 6).map { Asm.ld($0, 11, Int32($1) * 8) }
         prologue += [
-            Asm.ld(5, 11, 48), Asm.ld(6, 11, 56), Asm.ld(7, 11, 64), Asm.csrrw(0, 0x105, 6), Asm.csrrs(0, 0x100, 7), Asm.ld(6, 11, 88),
-            Asm.csrrc(0, 0x100, 6), Asm.ld(6, 11, 72), Asm.csrrw(0, 0x140, 6), Asm.ld(6, 11, 80), Asm.csrrw(0, 0x141, 6), Asm.csrrw(0, 0x180, 5),
+            Asm.ld(5, 11, 48), Asm.ld(6, 11, 56), Asm.ld(7, 11, 64), Asm.csrrw(0, 0x105, 6), Asm.csrrs(0, 0x100, 7),
+            Asm.ld(6, 11, 88),
+            Asm.csrrc(0, 0x100, 6), Asm.ld(6, 11, 72), Asm.csrrw(0, 0x140, 6), Asm.ld(6, 11, 80), Asm.csrrw(0, 0x141, 6),
+            Asm.csrrw(0, 0x180, 5),
             Asm.sret,
         ]
         machine.code(prologue, at: 0x8000_6000)
         let body = (0 ..< 100).map { _ in instruction(&random) }
-        let program = body + [Asm.addi(Self.counter, Self.counter, -1), Asm.branch(1, Self.counter, 0, -Int32(body.count + 1) * 4), Asm.ecall]
+        let program =
+            body + [
+                Asm.addi(Self.counter, Self.counter, -1), Asm.branch(1, Self.counter, 0, -Int32(body.count + 1) * 4), Asm.ecall,
+            ]
         machine.code(program, at: start)
         let a = Self.accumulator, t = Self.temporary, pointer: UInt32 = 29
         let fence = seed % 4 == 1 ? Asm.sfence : Asm.sfence | Self.bases[4] << 15
@@ -162,7 +183,8 @@ import Testing
         let hart = machine.processor.harts[0]
         let memory = stride(from: 0x8001_0000, to: 0x8001_5000, by: 8).reduce(0 as UInt64) { $0 &* 31 &+ machine.word($1) }
         let result = Outcome(
-            registers: (0 ..< 64).map { hart[$0] } + [hart.programCounter], floatControl: RISCVState(hart.cpu.state).fcsr, memory: memory,
+            registers: (0 ..< 64).map { hart[$0] } + [hart.programCounter], floatControl: RISCVState(hart.cpu.state).fcsr,
+            memory: memory,
             device: machine.bus.hash, instructions: counts ? hart.cpu.instructionsExecuted : 0)
         return (result, ranges.openings)
     }
@@ -172,7 +194,8 @@ import Testing
             Issue.record("seed \(seed) does not end by the interpreter")
             return
         }
-        #expect(reference.registers[Int(Self.counter)] == 0 && reference.registers[Int(Self.accumulator)] != 0, "it runs, and faults")
+        #expect(
+            reference.registers[Int(Self.counter)] == 0 && reference.registers[Int(Self.accumulator)] != 0, "it runs, and faults")
         var openings = 0
         for policy in [ExecutionPolicy.block, .region, .auto] {
             let other = try userOutcome(seed, policy)
@@ -198,7 +221,8 @@ import Testing
             Issue.record("seed \(seed) does not end by the interpreter")
             return
         }
-        #expect(reference.registers[Int(Self.counter)] == 0 && reference.registers[Int(Self.accumulator)] != 0, "it runs, and faults")
+        #expect(
+            reference.registers[Int(Self.counter)] == 0 && reference.registers[Int(Self.accumulator)] != 0, "it runs, and faults")
         for policy in [ExecutionPolicy.block, .region, .auto] {
             let other = try outcome(seed, policy)
             #expect(other == reference, "seed \(seed), \(policy.rawValue)")

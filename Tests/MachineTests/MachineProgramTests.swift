@@ -65,31 +65,39 @@ import Testing
         let table = (machine.word(middle | (page >> 21 & 511) * 8) >> 10) << 12
         machine.map(root: root, 0x50_0000, to: table, Self.leaf)
         let entry = 0x50_0000 + (page >> 12 & 511) * 8
-        machine.words([page, 8 << 60 | root >> 12, entry, 0x8000_7000 >> 2 | Self.leaf, 500, 0x8000_1000], at: BareMachine.constants)
-        machine.code([
-            Asm.ld(5, 11, 0), Asm.ld(6, 11, 8), Asm.ld(7, 11, 16), Asm.ld(9, 11, 24), Asm.ld(8, 11, 32), Asm.ld(12, 11, 40),
-            Asm.csrrw(0, 0x105, 12), Asm.csrrw(0, 0x180, 6), Asm.addi(10, 0, 0), Asm.addi(13, 0, 0),
-            // Unmap, then write and read; each iteration faults once.
-            Asm.sd(0, 7, 0), Asm.sfence, Asm.sd(8, 5, 8), Asm.ld(14, 5, 8), Asm.add(13, 13, 14),
-            Asm.addi(8, 8, -1), Asm.branch(1, 8, 0, -6 * 4), Asm.ecall,
-        ], at: 0x8000_0000)
+        machine.words(
+            [page, 8 << 60 | root >> 12, entry, 0x8000_7000 >> 2 | Self.leaf, 500, 0x8000_1000], at: BareMachine.constants)
+        machine.code(
+            [
+                Asm.ld(5, 11, 0), Asm.ld(6, 11, 8), Asm.ld(7, 11, 16), Asm.ld(9, 11, 24), Asm.ld(8, 11, 32), Asm.ld(12, 11, 40),
+                Asm.csrrw(0, 0x105, 12), Asm.csrrw(0, 0x180, 6), Asm.addi(10, 0, 0), Asm.addi(13, 0, 0),
+                // Unmap, then write and read; each iteration faults once.
+                Asm.sd(0, 7, 0), Asm.sfence, Asm.sd(8, 5, 8), Asm.ld(14, 5, 8), Asm.add(13, 13, 14),
+                Asm.addi(8, 8, -1), Asm.branch(1, 8, 0, -6 * 4), Asm.ecall,
+            ], at: 0x8000_0000)
         machine.code([Asm.sd(9, 7, 0), Asm.csrrs(15, 0x143, 0), Asm.addi(10, 10, 1), Asm.sret], at: 0x8000_1000)
         #expect(try machine.run(at: 0x8000_0000))
         let hart = machine.processor.harts[0]
         #expect(hart[10] == 500 && hart[13] == 500 * 501 / 2 && hart[15] == page + 8)
     }
 
-    /// `wfi` until the timer, several times. Interrupts are off meanwhile, as one that came before would leave nothing to wait for.
+    /// `wfi` until the timer, several times. Interrupts are off meanwhile, as one that came before would leave nothing to wait
+    /// for.
     @Test(arguments: policies) func timerInterrupts(policy: ExecutionPolicy) throws {
         let machine = try BareMachine(policy)
         machine.words([0x8000_1000, 1 << 5, 2], at: BareMachine.constants)
-        machine.code([
-            Asm.ld(5, 11, 0), Asm.ld(6, 11, 8), Asm.ld(7, 11, 16), Asm.csrrw(0, 0x105, 5), Asm.csrrw(0, 0x104, 6), Asm.addi(10, 0, 0),
-            Asm.addi(9, 0, 5), Asm.csrrs(12, 0xc01, 0), Asm.addi(12, 12, 1000), Asm.csrrw(0, 0x14d, 12), Asm.wfi, Asm.csrrs(0, 0x100, 7),
-            Asm.csrrc(0, 0x100, 7), Asm.branch(1, 10, 9, -6 * 4), Asm.ecall,
-        ], at: 0x8000_0000)
+        machine.code(
+            [
+                Asm.ld(5, 11, 0), Asm.ld(6, 11, 8), Asm.ld(7, 11, 16), Asm.csrrw(0, 0x105, 5), Asm.csrrw(0, 0x104, 6),
+                Asm.addi(10, 0, 0),
+                Asm.addi(9, 0, 5), Asm.csrrs(12, 0xc01, 0), Asm.addi(12, 12, 1000), Asm.csrrw(0, 0x14d, 12), Asm.wfi,
+                Asm.csrrs(0, 0x100, 7),
+                Asm.csrrc(0, 0x100, 7), Asm.branch(1, 10, 9, -6 * 4), Asm.ecall,
+            ], at: 0x8000_0000)
         // Turns the timer off, counts, goes back.
-        machine.code([Asm.addi(13, 0, -1), Asm.csrrw(0, 0x14d, 13), Asm.addi(10, 10, 1), Asm.csrrs(14, 0x142, 0), Asm.sret], at: 0x8000_1000)
+        machine.code(
+            [Asm.addi(13, 0, -1), Asm.csrrw(0, 0x14d, 13), Asm.addi(10, 10, 1), Asm.csrrs(14, 0x142, 0), Asm.sret],
+            at: 0x8000_1000)
         #expect(try machine.run(at: 0x8000_0000))
         let hart = machine.processor.harts[0]
         #expect(hart[10] == 5 && hart[14] == 1 << 63 | 5)
@@ -117,11 +125,14 @@ import Testing
             let machine = try BareMachine(policy, harts: 2, isDeterministic: true)
             machine.words([0x8000_4000, 30_000, 1], at: BareMachine.constants)
             // Each notes the time when it is done: what the other did until then is in it.
-            machine.code([
-                Asm.ld(5, 11, 0), Asm.ld(8, 11, 8), Asm.ld(7, 11, 16), Asm.amoaddD(12, 7, 5), Asm.add(13, 13, 12), Asm.addi(8, 8, -1),
-                Asm.branch(1, 8, 0, -3 * 4), Asm.csrrs(15, 0xc01, 0), Asm.addi(9, 5, 64), Asm.amoaddD(14, 7, 9), Asm.branch(0, 14, 0, 8),
-                Asm.ecall, Asm.branch(0, 0, 0, 0),
-            ], at: 0x8000_0000)
+            machine.code(
+                [
+                    Asm.ld(5, 11, 0), Asm.ld(8, 11, 8), Asm.ld(7, 11, 16), Asm.amoaddD(12, 7, 5), Asm.add(13, 13, 12),
+                    Asm.addi(8, 8, -1),
+                    Asm.branch(1, 8, 0, -3 * 4), Asm.csrrs(15, 0xc01, 0), Asm.addi(9, 5, 64), Asm.amoaddD(14, 7, 9),
+                    Asm.branch(0, 14, 0, 8),
+                    Asm.ecall, Asm.branch(0, 0, 0, 0),
+                ], at: 0x8000_0000)
             #expect(try machine.run(at: 0x8000_0000, all: true))
             results.append(machine.processor.harts.flatMap { [$0[13], $0[15], $0[14]] })
         }

@@ -8,7 +8,11 @@ import Testing
     private let bytes: [UInt8] = [0x41, 0x42, 0xff, 0xff, 0x13, 0x05, 0xa0, 0x02, 0x82, 0x80]
 
     private func text(_ format: String) -> String? {
-        ExamineFormat(format)?.text(at: 0x100) { $0 >= 0x100 && $0 < 0x10a ? bytes[Int($0 - 0x100)] : nil } instruction: { _ in ("nop", 4) }
+        ExamineFormat(format)?.text(at: 0x100) {
+            $0 >= 0x100 && $0 < 0x10a ? bytes[Int($0 - 0x100)] : nil
+        } instruction: { _ in
+            ("nop", 4)
+        }
     }
 
     @Test func numbers() {
@@ -23,5 +27,7 @@ import Testing
 
     @Test func unreadable() { #expect(text("3xw")?.hasSuffix("cannot read 0x108: no RAM there, or not mapped\n") == true) }
 
-    @Test func noFormats() { for format in ["0x", "q", "xz", "9999999999999999999999x", "-1"] { #expect(ExamineFormat(format) == nil) } }
+    @Test func noFormats() {
+        for format in ["0x", "q", "xz", "9999999999999999999999x", "-1"] { #expect(ExamineFormat(format) == nil) }
+    }
 }

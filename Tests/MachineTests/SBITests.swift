@@ -65,7 +65,9 @@ private final class RecordedPlatform: SBIPlatform {
     }
 
     @Test func probesAreHonest() {
-        let there: [UInt64] = [0x10, 0x5449_4d45, 0x73_5049, 0x5246_4e43, 0x48_534d, 0x5352_5354, 0x4442_434e, 0, 1, 2, 3, 4, 5, 6, 7, 8]
+        let there: [UInt64] = [
+            0x10, 0x5449_4d45, 0x73_5049, 0x5246_4e43, 0x48_534d, 0x5352_5354, 0x4442_434e, 0, 1, 2, 3, 4, 5, 6, 7, 8,
+        ]
         let notThere: [UInt64] = [0x50_4d55, 0x4350_5043, 0x5355_5350, 0x4e41_434c, 0x5354_41, 9, 0x0a00_0000, .max]
         for id in there { #expect(call(0x10, 3, id) == success(1), "\(hexadecimal(id))") }
         for id in notThere {
@@ -165,7 +167,9 @@ private final class RecordedPlatform: SBIPlatform {
         let values: [UInt64] = [0, 1, 2, 3, 4, 63, 64, 0x8000_0000, 0x8000_0fff, 0xffff_0000, 1 << 63, .max, .max - 1]
         for _ in 0..<20000 {
             let arguments = (0..<6).map { _ in random.pick(values) }
-            _ = sbi.call(SBICall(extensionID: random.pick(ids), functionID: random.pick([0, 1, 2, 3, 9, .max]), arguments: arguments), hart: random.below(4))
+            _ = sbi.call(
+                SBICall(extensionID: random.pick(ids), functionID: random.pick([0, 1, 2, 3, 9, .max]), arguments: arguments),
+                hart: random.below(4))
         }
         #expect(platform.console.count > 100)
     }

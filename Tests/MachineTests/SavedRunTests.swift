@@ -30,7 +30,9 @@ import Testing
 
         /// Registers of all harts, and the time.
         var registers: [UInt64] {
-            session.board.processor.harts.flatMap { hart in (0..<65).map { hart.core.words[$0] } + hart.core.controlRegisters.map(\.value) }
+            session.board.processor.harts.flatMap { hart in
+                (0..<65).map { hart.core.words[$0] } + hart.core.controlRegisters.map(\.value)
+            }
                 + [session.board.processor.time()]
         }
 
@@ -45,7 +47,8 @@ import Testing
     }
 
     private func machine(
-        _ program: String, harts: Int = 1, policy: ExecutionPolicy = .interpreter, isDeterministic: Bool = true, disk: String? = nil, loading path: String? = nil,
+        _ program: String, harts: Int = 1, policy: ExecutionPolicy = .interpreter, isDeterministic: Bool = true,
+        disk: String? = nil, loading path: String? = nil,
         isPaused: Bool = false, keepsFiles: Bool = false
     ) throws -> Machine {
         let transcript = Transcript(), console = SerialConsole { transcript.append($0) }
@@ -62,7 +65,9 @@ import Testing
         }
         if let disk { try board.attachVirtio(VirtioBlock(backend: DiskImage.open(disk, isSnapshot: true))) }
         try board.attachVirtio(VirtioEntropy(backend: board.entropy))
-        return Machine(session: try MachineSession(board: board, startsPaused: isPaused, loading: path), console: console, transcript: transcript)
+        return Machine(
+            session: try MachineSession(board: board, startsPaused: isPaused, loading: path), console: console,
+            transcript: transcript)
     }
 
     private func diskImage() -> String {
@@ -71,10 +76,11 @@ import Testing
         return path
     }
 
-    /// At random times: what was shown before and after is what a run shows that nobody saves, and the registers and the time at the
-    /// end are the same, also when it is saved twice.
+    /// At random times: what was shown before and after is what a run shows that nobody saves, and the registers and the time at
+    /// the end are the same, also when it is saved twice.
     @Test(arguments: [
-        ("machine/hello", 2), ("machine/traps", 1), ("machine/interrupts", 1), ("machine/timer", 1), ("machine/harts", 3), ("machine/virtio", 1), ("supervisor/paging", 1),
+        ("machine/hello", 2), ("machine/traps", 1), ("machine/interrupts", 1), ("machine/timer", 1), ("machine/harts", 3),
+        ("machine/virtio", 1), ("supervisor/paging", 1),
         ("supervisor/sbi", 2), ("supervisor/kernel", 2),
     ])
     func deterministicRunsGoOnExactly(program: String, harts: Int) throws {
@@ -157,7 +163,8 @@ import Testing
         #expect(saves > 0)
     }
 
-    /// A machine with translated code goes back to what it was some time ago, several times: code that was there in between is gone.
+    /// A machine with translated code goes back to what it was some time ago, several times: code that was there in between is
+    /// gone.
     @Test(arguments: [ExecutionPolicy.auto, .block]) func loadedInPlace(policy: ExecutionPolicy) throws {
         let path = scratch.file("run")
         let current = try machine("supervisor/kernel", harts: 2, policy: policy, isDeterministic: false)
@@ -184,7 +191,8 @@ import Testing
         }
         let end = try current.run()
         helper.join()
-        #expect(end == .poweredOff(code: 0) && !current.transcript.text.contains("FAILED"), "\(current.transcript.text.suffix(2000))")
+        #expect(
+            end == .poweredOff(code: 0) && !current.transcript.text.contains("FAILED"), "\(current.transcript.text.suffix(2000))")
         #expect(loads > 0 && (failure.isEmpty || failure.contains("has ended") || failure.contains("powered off")), "\(failure)")
     }
 
@@ -229,7 +237,9 @@ import Testing
         #expect(try current.run() == .poweredOff(code: 7))
         helper.join()
         #expect(answers[0] == "" && answers[1] == "" && answers[2] == "save FILE\n")
-        #expect(answers[3].contains("there is no saved machine") && answers[4].contains("no saved machine") && answers[5].contains("cannot save"))
+        #expect(
+            answers[3].contains("there is no saved machine") && answers[4].contains("no saved machine")
+                && answers[5].contains("cannot save"))
     }
 
     @Test func timeGoesOnWhereItWas() throws {
@@ -239,7 +249,8 @@ import Testing
         try board.save(to: path)
         usleep(50000)
         #expect(board.processor.time() < 123_456_789_000 + 60 * Timebase.hertz)
-        let second = try machine("machine/echo", isDeterministic: false, loading: path), now = second.session.board.processor.time()
+        let second = try machine("machine/echo", isDeterministic: false, loading: path),
+            now = second.session.board.processor.time()
         #expect(now >= 123_456_789_000 && now < 123_456_789_000 + 120 * Timebase.hertz)
         // Counted time takes over from the host's, and the other way round.
         let counted = try machine("machine/echo", loading: path)

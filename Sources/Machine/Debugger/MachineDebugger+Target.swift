@@ -28,7 +28,8 @@ extension MachineDebugger: DebugTarget {
     static func makeDescription() -> TargetDescription {
         // What a function that the debugger calls does to control registers is not undone.
         let controls = RISCVHart.controlRegisterNames.map {
-            RegisterDescription($0.name, bitCount: $0.number < 4 ? 32 : 64, isRestored: $0.number < 4, isReadOnly: $0.number >> 10 & 3 == 3)
+            RegisterDescription(
+                $0.name, bitCount: $0.number < 4 ? 32 : 64, isRestored: $0.number < 4, isReadOnly: $0.number >> 10 & 3 == 3)
         }
         return TargetDescription(
             architecture: "riscv:rv64",

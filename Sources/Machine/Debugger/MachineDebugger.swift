@@ -1,8 +1,8 @@
 // A debugger's hold on a machine: its harts are threads that stop and go on together (all-stop).
 //
-// The session at the socket asks the machine's conductor to stop and to go on, as everybody does (`MachineSession`). A hart that has
-// something to tell notes it, if it is the first since the machine went on, and stops the processor; when all have stopped, the
-// session is told. What the others came to is found again when they go on, as they have not executed it.
+// The session at the socket asks the machine's conductor to stop and to go on, as everybody does (`MachineSession`). A hart that
+// has something to tell notes it, if it is the first since the machine went on, and stops the processor; when all have stopped,
+// the session is told. What the others came to is found again when they go on, as they have not executed it.
 
 import DeviceModel
 import GDBStub
@@ -38,8 +38,8 @@ package final class MachineDebugger: @unchecked Sendable {
 
     // MARK: Connections
 
-    /// Serves the debugger at a connected socket, which stands before a machine that has stopped, until it leaves. Not on a hart's thread or the
-    /// conductor's.
+    /// Serves the debugger at a connected socket, which stands before a machine that has stopped, until it leaves. Not on a
+    /// hart's thread or the conductor's.
     package func serve(connection: Int32) {
         let first = stopReason(.trap)
         monitor.locked { reason = first }
@@ -58,7 +58,8 @@ package final class MachineDebugger: @unchecked Sendable {
 
     // MARK: On the threads of harts
 
-    /// Stops the machine because of a hart, which has executed everything before its program counter. False when another reason came first.
+    /// Stops the machine because of a hart, which has executed everything before its program counter. False when another reason
+    /// came first.
     func stop(_ hart: Hart, _ cause: DebugStopCause) -> Bool {
         let isAlone = monitor.locked { () -> Bool? in
             guard reason == nil else { return nil }
@@ -201,6 +202,7 @@ extension MachineDebugger: MachineHolder {
 /// What QEMU's `qemu.sstep` says of single steps.
 struct StepFlags: OptionSet {
     let rawValue: UInt64
-    static let enabled = StepFlags(rawValue: 1), withoutInterrupts = StepFlags(rawValue: 2), withoutTimers = StepFlags(rawValue: 4)
+    static let enabled = StepFlags(rawValue: 1), withoutInterrupts = StepFlags(rawValue: 2),
+        withoutTimers = StepFlags(rawValue: 4)
     static let standard: StepFlags = [.enabled, .withoutInterrupts, .withoutTimers]
 }

@@ -97,7 +97,8 @@ extension Board {
             for number in disk.writtenClusters {
                 cluster.initializeMemory(as: UInt8.self, repeating: 0)
                 let offset = number * SnapshotDisk.clusterBytes
-                try disk.read(at: offset, into: UnsafeMutableRawBufferPointer(rebasing: cluster[..<disk.byteCount(ofCluster: number)]))
+                try disk.read(
+                    at: offset, into: UnsafeMutableRawBufferPointer(rebasing: cluster[..<disk.byteCount(ofCluster: number)]))
                 try packer.add(offset, UnsafeRawBufferPointer(cluster), drive: UInt16(index), keepsEmpty: true)
             }
         }
@@ -115,18 +116,21 @@ extension Board {
     private static let goneText = "what the machine did before is gone: 'reset' starts it anew"
 
     private static func damaged(_ path: String, _ error: StateError) -> BootError {
-        .notBootable("the saved machine '\(path)' does not make sense (\(error.description)): it cannot be loaded; save the machine again")
+        .notBootable(
+            "the saved machine '\(path)' does not make sense (\(error.description)): it cannot be loaded; save the machine again")
     }
 
     private static func description(_ reader: SavedMachineReader, _ path: String) throws -> MachineDescription {
         guard let (section, content) = try reader.next(), section == .machine else {
             throw damaged(path, StateError("it does not begin with its machine"))
         }
-        do { return try StateValue(encoded: content).decode(MachineDescription.self) } catch let error as StateError { throw damaged(path, error) }
+        do { return try StateValue(encoded: content).decode(MachineDescription.self) } catch let error as StateError {
+            throw damaged(path, error)
+        }
     }
 
-    /// Takes the place of `powerOn`, or of everything that the machine was doing. Nothing has changed when it throws, unless the text
-    /// says so.
+    /// Takes the place of `powerOn`, or of everything that the machine was doing. Nothing has changed when it throws, unless the
+    /// text says so.
     /// - Returns: what the user should know.
     /// - Throws: `BootError`.
     package func load(from path: String) throws -> [String] {
@@ -161,10 +165,13 @@ extension Board {
             throw Board.damaged(path, isGone ? StateError(error.description + "; \(Board.goneText)") : error)
         } catch let error as BackendError {
             // A drive that did not take its contents.
-            throw BootError.notBootable("the saved machine '\(path)' cannot be loaded: \(error.description)" + (isGone ? "; \(Board.goneText)" : ""))
+            throw BootError.notBootable(
+                "the saved machine '\(path)' cannot be loaded: \(error.description)" + (isGone ? "; \(Board.goneText)" : ""))
         }
         for case let share as VirtioFileShare in slots.map(\.device) where share.lostFileCount > 0 {
-            notes.append("\(share.lostFileCount) files that the guest had open in the shared directory '\(share.tag)' are gone or may not be opened any more")
+            notes.append(
+                "\(share.lostFileCount) files that the guest had open in the shared directory '\(share.tag)' are gone or may "
+                    + "not be opened any more")
         }
         if slots.contains(where: { $0.device is VirtioNetwork }) {
             notes.append("connections of the guest's network were not saved; it has to make them again")
@@ -181,10 +188,13 @@ extension Board {
             guard saved.name == device.name else {
                 throw StateError("it has the state of \(saved.name.printable) for \(device.name)")
             }
-            for (part, value) in [(device as AnyObject, saved.own), ((device as? VirtioMMIO)?.device as AnyObject?, saved.inner)] {
+            for (part, value) in [(device as AnyObject, saved.own), ((device as? VirtioMMIO)?.device as AnyObject?, saved.inner)]
+            {
                 guard let part = part as? any Snapshottable else { continue }
                 guard let value else { throw StateError("the state of \(device.name) is missing") }
-                do { result.append(try part.restoration(from: value.value)) } catch let error as StateError { throw StateError(device.name + error.description) }
+                do { result.append(try part.restoration(from: value.value)) } catch let error as StateError {
+                    throw StateError(device.name + error.description)
+                }
             }
         }
         return result

@@ -66,7 +66,8 @@ package struct MachineDescription: Codable, Equatable, Sendable {
         let fail = { (text: String) in BootError.badMachine("'\(path)' was saved with \(text)") }
         guard memoryByteCount == machine.memoryByteCount else {
             throw fail(
-                "\(MachineDescription.size(memoryByteCount)) of memory, and this machine has \(MachineDescription.size(machine.memoryByteCount)): give "
+                "\(MachineDescription.size(memoryByteCount)) of memory, and this machine has "
+                    + "\(MachineDescription.size(machine.memoryByteCount)): give "
                     + "-m \(memoryByteCount >> 20)M")
         }
         guard hartCount == machine.hartCount else {
@@ -83,11 +84,14 @@ package struct MachineDescription: Codable, Equatable, Sendable {
         guard drives.count == machine.drives.count else {
             let list = drives.map { "'\($0.name)' of \($0.byteCount) bytes" }.joined(separator: ", ")
             throw fail(
-                (drives.isEmpty ? "no drive" : "\(drives.count) drives, \(list)") + ", and this machine has \(machine.drives.count): give the same with --drive, "
+                (drives.isEmpty ? "no drive" : "\(drives.count) drives, \(list)")
+                    + ", and this machine has \(machine.drives.count): give the same with --drive, "
                     + "in the same order")
         }
         guard devices.compactMap(\.virtioID) == machine.devices.compactMap(\.virtioID) else {
-            throw fail("\(virtioText); this machine has \(machine.virtioText): give the same --drive, --net, --share and --balloon options")
+            throw fail(
+                "\(virtioText); this machine has \(machine.virtioText): give the same --drive, --net, --share and --balloon "
+                    + "options")
         }
         for (index, pair) in zip(drives, machine.drives).enumerated() where pair.0.isReadOnly != pair.1.isReadOnly {
             throw fail(
@@ -102,10 +106,13 @@ package struct MachineDescription: Codable, Equatable, Sendable {
     private func checkDrive(_ index: Int, _ saved: Drive, _ here: Drive, _ fail: (String) -> BootError) throws(BootError) {
         guard saved.byteCount == here.byteCount else {
             throw fail(
-                "drive \(index + 1), '\(saved.name)', of \(saved.byteCount) bytes, and '\(here.path)' has \(here.byteCount): give the image as it was then")
+                "drive \(index + 1), '\(saved.name)', of \(saved.byteCount) bytes, and '\(here.path)' has \(here.byteCount): "
+                    + "give the image as it was then")
         }
         guard here.isSnapshot || !saved.isSnapshot else {
-            throw fail("drive \(index + 1), '\(saved.name)', as a snapshot, and what the guest wrote to it is in the file: add ',snapshot' to it, or give --snapshot")
+            throw fail(
+                "drive \(index + 1), '\(saved.name)', as a snapshot, and what the guest wrote to it is in the file: add "
+                    + "',snapshot' to it, or give --snapshot")
         }
     }
 
@@ -116,14 +123,18 @@ package struct MachineDescription: Codable, Equatable, Sendable {
             guard saved.path == here.path, saved.modified != 0, here.modified != 0, saved.modified != here.modified else {
                 return nil
             }
-            return "drive \(index + 1), '\(here.path)', was written to after the machine was saved: the guest's view of it may be wrong; use a copy of that time"
+            return
+                "drive \(index + 1), '\(here.path)', was written to after the machine was saved: the guest's view of it may be "
+                    + "wrong; use a copy of that time"
         }
     }
 }
 
 extension String {
     /// As a message may show what a file says: whoever wrote the file may have wanted to write on a terminal.
-    var printable: String { String(String.UnicodeScalarView(unicodeScalars.prefix(300).map { $0.properties.generalCategory == .control ? "?" : $0 })) }
+    var printable: String {
+        String(String.UnicodeScalarView(unicodeScalars.prefix(300).map { $0.properties.generalCategory == .control ? "?" : $0 }))
+    }
 }
 
 extension Board {
@@ -137,7 +148,8 @@ extension Board {
             devices: savedDevices.map { device, placement in
                 let slot = device as? VirtioMMIO
                 return MachineDescription.Device(
-                    name: device.name, address: placement.address, interrupts: placement.interrupts, virtioID: slot?.device.deviceID,
+                    name: device.name, address: placement.address, interrupts: placement.interrupts,
+                    virtioID: slot?.device.deviceID,
                     features: slot?.transport.features, queueSizes: slot?.device.queueSizes)
             },
             drives: drives.map { drive in

@@ -61,7 +61,8 @@ extension Processor {
     var state: State {
         State(
             ticks: time(), executed: executed, skippedTicks: skippedTicks,
-            turn: Turn(next: turn.hart, left: turn.end.map { $0 - min($0, executed(by: turn.hart)) }, isBusy: isTurnBusy), isDeterministic: isDeterministic, harts: harts.map(\.state))
+            turn: Turn(next: turn.hart, left: turn.end.map { $0 - min($0, executed(by: turn.hart)) }, isBusy: isTurnBusy),
+            isDeterministic: isDeterministic, harts: harts.map(\.state))
     }
 
     func check(_ state: State) throws {

@@ -6,12 +6,12 @@
 //     sections: 4 bytes of name, 4 of zeroes, 8 with the count of bytes behind these sixteen
 //       "MACH"   what the machine consists of: a `MachineDescription` in CBOR
 //       "STAT"   the states of processor and devices: a `MachineState` in CBOR
-//       "DISK"   pages that the guest wrote to drives that are snapshots (`SavedPages`); any number of them, in the order of the drives
-//       "PAGE"   pages of memory (`SavedPages`); any number of them. What is in none of them is zero
-//       "DONE"   8 bytes: the digest of everything before this section, each header and each content in turn (`mynah_digest`)
+//       "DISK"   pages that the guest wrote to drives that are snapshots (`SavedPages`); any number of them, in the order of the
+//       drives "PAGE"   pages of memory (`SavedPages`); any number of them. What is in none of them is zero "DONE"   8 bytes: the
+//       digest of everything before this section, each header and each content in turn (`mynah_digest`)
 //
-// Nothing is behind "DONE". The digest tells what was cut off or changed by accident; whoever reads a file trusts nothing in it anyway:
-// a right digest says nothing about who has made it.
+// Nothing is behind "DONE". The digest tells what was cut off or changed by accident; whoever reads a file trusts nothing in it
+// anyway: a right digest says nothing about who has made it.
 
 import CHost
 import DeviceModel
@@ -89,7 +89,8 @@ package final class SavedMachineWriter {
 
     package func section(_ section: SavedMachineFile.Section, _ content: UnsafeRawBufferPointer) throws(BootError) {
         guard content.count <= section.byteLimit else {
-            throw .notBootable("cannot save the machine to '\(path)': the state of its devices has \(content.count) bytes, which is too much")
+            throw .notBootable(
+                "cannot save the machine to '\(path)': the state of its devices has \(content.count) bytes, which is too much")
         }
         try write(SavedMachineFile.header(UInt64(section.rawValue), UInt64(content.count)))
         try write(content)
@@ -164,7 +165,8 @@ package final class SavedMachineReader {
     deinit { if descriptor >= 0 { close(descriptor) } }
 
     private func damaged(_ what: String) -> BootError {
-        .notBootable("the saved machine '\(path)' is damaged (\(what)): it cannot be loaded; take another copy, or save the machine again")
+        .notBootable(
+            "the saved machine '\(path)' is damaged (\(what)): it cannot be loaded; take another copy, or save the machine again")
     }
 
     private func checkHeader() throws(BootError) {
@@ -175,7 +177,8 @@ package final class SavedMachineReader {
         guard let version: UInt32 = header.number(at: 8), version == SavedMachineFile.version else {
             let found = header.number(at: 8, as: UInt32.self) ?? 0
             throw .notBootable(
-                "the saved machine '\(path)' has version \(found) of the format, and this Mynah reads version \(SavedMachineFile.version): load it with "
+                "the saved machine '\(path)' has version \(found) of the format, and this Mynah reads version "
+                    + "\(SavedMachineFile.version): load it with "
                     + "the Mynah that saved it, or save the machine again")
         }
         guard header.number(at: 12, as: UInt32.self) == 0 else { throw damaged("its header") }
@@ -193,7 +196,8 @@ package final class SavedMachineReader {
     package func next() throws(BootError) -> (section: SavedMachineFile.Section, content: [UInt8])? {
         guard byteCount - position >= SavedMachineFile.headerBytes else { throw damaged("it is cut off") }
         let header = try read(SavedMachineFile.headerBytes, at: position)
-        guard let name: UInt64 = header.number(at: 0), let length: UInt64 = header.number(at: 8), let known = UInt32(exactly: name),
+        guard let name: UInt64 = header.number(at: 0), let length: UInt64 = header.number(at: 8),
+            let known = UInt32(exactly: name),
             let section = SavedMachineFile.Section(rawValue: known), length <= UInt64(section.byteLimit)
         else { throw damaged("an unknown section at \(position)") }
         position += SavedMachineFile.headerBytes

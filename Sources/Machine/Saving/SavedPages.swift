@@ -1,7 +1,8 @@
 // Pages of memory or of a disk, packed: pages of zeroes are left out, the others of 64 KiB at a time are compressed together.
 //
-// A section is a row of pieces: 8 bytes of address, 2 with a bit for each page of 4096 bytes that is there, 2 with the number of the
-// drive (0 for memory), 4 with the count of packed bytes, then these. Pages that are not packed (their count says so) stand as they are.
+// A section is a row of pieces: 8 bytes of address, 2 with a bit for each page of 4096 bytes that is there, 2 with the number of
+// the drive (0 for memory), 4 with the count of packed bytes, then these. Pages that are not packed (their count says so) stand
+// as they are.
 
 import DeviceModel
 import Glibc
@@ -40,7 +41,9 @@ package enum SavedPages {
 
         /// Adds the pages at an address, at most a piece of whole pages. Those of zeroes are left out.
         /// - Parameter keepsEmpty: also when all of them are zero.
-        func add(_ address: UInt64, _ pages: UnsafeRawBufferPointer, drive: UInt16 = 0, keepsEmpty: Bool = false) throws(BootError) {
+        func add(
+            _ address: UInt64, _ pages: UnsafeRawBufferPointer, drive: UInt16 = 0, keepsEmpty: Bool = false
+        ) throws(BootError) {
             guard let start = pages.baseAddress else { return }
             var mask: UInt16 = 0, count = 0
             for index in 0..<pages.count / pageBytes where !BlockPacking.isZeroPage(start + index * pageBytes) {
@@ -142,7 +145,9 @@ struct TouchedPages {
             guard data < end else { return result }
             guard hole > data else { return Array(repeating: true, count: pageCount) }
             let first = max(Int(data), offset) - offset, last = min(Int(hole), end) - offset
-            for page in first / SavedPages.pageBytes ..< (last + SavedPages.pageBytes - 1) / SavedPages.pageBytes { result[page] = true }
+            for page in first / SavedPages.pageBytes..<(last + SavedPages.pageBytes - 1) / SavedPages.pageBytes {
+                result[page] = true
+            }
             place = Int(hole)
         }
         return result
