@@ -173,9 +173,9 @@ package enum InterpreterExit: UInt32, Sendable {
 
 /// A decoded-code interpreter of one virtual CPU, with its cache of decoded blocks.
 package protocol GuestInterpreter: AnyObject {
-    /// Executes at most about `budget` instructions from the state's program counter on (block granularity; at least one). Memory faults
-    /// long-jump out (see `mynah_run_recoverable`): the program counter in the state is then that of the faulting instruction.
-    /// The guest's MXCSR is loaded by the caller.
+    /// Executes at most about `budget` instructions from the state's program counter on (block granularity; at least one). Memory
+    /// faults long-jump out (see `mynah_run_recoverable`): the program counter in the state is then that of the faulting
+    /// instruction. The guest's MXCSR is loaded by the caller.
     /// - Returns: why it stopped, and how many instructions were executed.
     func run(state: UnsafeMutableRawPointer, budget: Int) -> InterpreterExit
     /// Executes exactly one instruction (a control transfer included).
@@ -184,7 +184,8 @@ package protocol GuestInterpreter: AnyObject {
     var isExact: Bool { get set }
     /// Executions of a block, reached from another one, before `run` leaves at it with `hot`, each time it comes there.
     var heatLimit: Int32 { get set }
-    /// Whether there is a translation of the code at an address. `run` leaves with `hot` where there is, instead of decoding the code.
+    /// Whether there is a translation of the code at an address. `run` leaves with `hot` where there is, instead of decoding the
+    /// code.
     var hasTranslation: ((UInt64) -> Bool)? { get set }
     /// Instructions executed by `run` and `step` so far.
     var instructionsExecuted: UInt64 { get }
@@ -235,7 +236,9 @@ package protocol GuestISA: AnyObject, Sendable {
     func mode(of state: UnsafeMutableRawPointer) -> TranslationMode
     /// Lifts the code at `address` into the builder's function. A first instruction that cannot be fetched becomes
     /// `exitTrap(instructionFetch)`, as does one behind it that the block would have to go on with.
-    func lift(at address: GuestAddress, mode: TranslationMode, source: CodeSource, limits: LiftLimits, into builder: inout Builder)
+    func lift(
+        at address: GuestAddress, mode: TranslationMode, source: CodeSource, limits: LiftLimits, into builder: inout Builder
+    )
         -> LiftedCode
     func makeInterpreter(source: CodeSource) -> GuestInterpreter
     func disassemble(at address: UInt64, in window: CodeWindow) -> DisassembledInstruction
@@ -250,9 +253,10 @@ package protocol GuestISA: AnyObject, Sendable {
     var softMemory: SoftMemoryLayout? { get }
     /// Brings the look-aside buffer to where an access of so many bytes hits; false when it cannot: then the interpreter executes
     /// the instruction.
-    func fillBuffer(_ state: UnsafeMutableRawPointer, address: UInt64, byteCount: UInt64, isWrite: Bool, isSpeculative: Bool) -> Bool
-    /// Whether regions in a mode look at ranges of addresses first, see `SoftRanges`. Their slots are for few pointers that are used
-    /// much: in flat code they would only be one more thing that the host's caches have to hold.
+    func fillBuffer(_ state: UnsafeMutableRawPointer, address: UInt64, byteCount: UInt64, isWrite: Bool, isSpeculative: Bool)
+        -> Bool
+    /// Whether regions in a mode look at ranges of addresses first, see `SoftRanges`. Their slots are for few pointers that are
+    /// used much: in flat code they would only be one more thing that the host's caches have to hold.
     func hasRanges(_ mode: TranslationMode) -> Bool
     /// Puts the range around an address, which was just looked up, into a slot.
     func fillRange(_ state: UnsafeMutableRawPointer, address: UInt64, slot: Int)
@@ -260,13 +264,16 @@ package protocol GuestISA: AnyObject, Sendable {
     func mapFaulted(_ state: UnsafeMutableRawPointer, host: UInt64)
     /// The page of code at an address.
     func codePage(_ state: UnsafeMutableRawPointer, at address: UInt64) -> CodePageLookup
-    /// After `codePage`: translated code may go to the address's page under this number until the processor forgets its translations.
+    /// After `codePage`: translated code may go to the address's page under this number until the processor forgets its
+    /// translations.
     func admitCodePage(_ state: UnsafeMutableRawPointer, at address: UInt64, number: UInt32)
 }
 
 extension GuestISA {
     package var softMemory: SoftMemoryLayout? { nil }
-    package func fillBuffer(_ state: UnsafeMutableRawPointer, address: UInt64, byteCount: UInt64, isWrite: Bool, isSpeculative: Bool) -> Bool { false }
+    package func fillBuffer(
+        _ state: UnsafeMutableRawPointer, address: UInt64, byteCount: UInt64, isWrite: Bool, isSpeculative: Bool
+    ) -> Bool { false }
     package func hasRanges(_ mode: TranslationMode) -> Bool { false }
     package func fillRange(_ state: UnsafeMutableRawPointer, address: UInt64, slot: Int) {}
     package func mapFaulted(_ state: UnsafeMutableRawPointer, host: UInt64) {}

@@ -25,7 +25,8 @@ package enum MachineMemoryError: Error, CustomStringConvertible {
         switch self {
         case .noMemory(let count): "The host has no \(count >> 20) MiB for the machine's memory: give it less."
         case .overlap(let address): "Memory at 0x\(String(address, radix: 16)) overlaps other memory of the machine."
-        case .misaligned(let address, let count): "Memory at 0x\(String(address, radix: 16)) of \(count) bytes is not made of whole pages."
+        case .misaligned(let address, let count):
+            "Memory at 0x\(String(address, radix: 16)) of \(count) bytes is not made of whole pages."
         }
     }
 }
@@ -55,7 +56,8 @@ package final class MachineMemory: @unchecked Sendable {
     package var bus: PhysicalBus?
     /// Called, on the writer's thread, when code in a page is written to: the page's physical address. Set before harts run.
     package var onCodeWrite: ((UInt64) -> Void)?
-    /// Called when tags for writing were dropped from the buffers of several harts: who goes on from a proof that he has had, looks again.
+    /// Called when tags for writing were dropped from the buffers of several harts: who goes on from a proof that he has had,
+    /// looks again.
     package var onTagsDropped: (() -> Void)?
     // SAFETY: tables are registered before harts run and live as long as their hart, which unregisters them.
     private var tables: [SoftTables] = []
@@ -88,7 +90,9 @@ package final class MachineMemory: @unchecked Sendable {
         guard byteCount > 0, !overflows, address & 4095 == 0, byteCount & 4095 == 0, rams.count < MachineMemory.ramLimit else {
             throw MachineMemoryError.misaligned(address: address, byteCount: byteCount)
         }
-        for ram in rams where address < ram.address + ram.byteCount && ram.address < end { throw MachineMemoryError.overlap(address: address) }
+        for ram in rams where address < ram.address + ram.byteCount && ram.address < end {
+            throw MachineMemoryError.overlap(address: address)
+        }
         let file = mynah_memfd("mynah-ram")
         guard file >= 0, ftruncate(file, byteCount) == 0,
             let host = mmap(nil, byteCount, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, file, 0), host != MAP_FAILED,
@@ -119,7 +123,9 @@ package final class MachineMemory: @unchecked Sendable {
 
     /// The RAM that a host address is in.
     package func ram(host: UInt64) -> UnsafeMutablePointer<MachineRAM>? {
-        for index in 0 ..< ramCount where host &- UInt64(UInt(bitPattern: ramList[index].host)) < ramList[index].byteCount { return ramList + index }
+        for index in 0 ..< ramCount where host &- UInt64(UInt(bitPattern: ramList[index].host)) < ramList[index].byteCount {
+            return ramList + index
+        }
         return nil
     }
 
@@ -146,7 +152,9 @@ package final class MachineMemory: @unchecked Sendable {
 
     /// Zeroes whole pages of RAM, and lets the host have what they were kept in; does nothing for any other range.
     package func discard(_ address: UInt64, byteCount: Int) {
-        guard byteCount > 0, (address | UInt64(byteCount)) & ~SoftTLB.pageMask == 0, let host = hostPointer(address, byteCount: byteCount) else { return }
+        guard byteCount > 0, (address | UInt64(byteCount)) & ~SoftTLB.pageMask == 0,
+            let host = hostPointer(address, byteCount: byteCount)
+        else { return }
         if madvise(host, byteCount, MADV_REMOVE) != 0 { memset(host, 0, byteCount) }
         didWrite(address, byteCount: byteCount)
     }
@@ -160,7 +168,9 @@ package final class MachineMemory: @unchecked Sendable {
     }
 
     @inline(__always)
-    package static func version(_ page: UnsafeMutablePointer<UInt32>) -> UInt32 { UInt32(mynah_load_word(UInt64(UInt(bitPattern: page)), 4)) & ~3 }
+    package static func version(_ page: UnsafeMutablePointer<UInt32>) -> UInt32 {
+        UInt32(mynah_load_word(UInt64(UInt(bitPattern: page)), 4)) & ~3
+    }
 
     /// Somebody wrote to RAM by other means than a hart's stores: a device, a loader.
     package func didWrite(_ address: UInt64, byteCount: Int) {

@@ -1,9 +1,9 @@
-// Ranges of addresses behind which memory lies in one piece: what a processor's look-aside buffer says of single pages, said of as
-// many as possible at once.
+// Ranges of addresses behind which memory lies in one piece: what a processor's look-aside buffer says of single pages, said of
+// as many as possible at once.
 //
 // Translated code keeps the range that it accessed last in a slot, one for each pointer that it has, in its state block: a
-// look-up there needs no index. For each page of the buffer there is a record of the range that it is part of, from which slots are
-// filled again. All of them are forgotten together, by another epoch, whenever something in them may have changed.
+// look-up there needs no index. For each page of the buffer there is a record of the range that it is part of, from which slots
+// are filled again. All of them are forgotten together, by another epoch, whenever something in them may have changed.
 
 import CHost
 import Glibc
@@ -79,8 +79,8 @@ package final class SoftRanges: @unchecked Sendable {
     private static let mostReluctance = 7
     /// How often windows were opened.
     package private(set) var openings = 0
-    /// Faults in windows that are not too many, whatever the time, and the nanoseconds for each of the others: one costs a quarter of
-    /// that with all that follows, and windows save less than half of the time.
+    /// Faults in windows that are not too many, whatever the time, and the nanoseconds for each of the others: one costs a
+    /// quarter of that with all that follows, and windows save less than half of the time.
     private static let freeFaults: UInt64 = 1024, nanosecondsOfFault: UInt64 = 400_000
     private static let superpageBytes: UInt64 = 1 << 21
     private var isEmpty = true

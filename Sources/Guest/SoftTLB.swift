@@ -44,7 +44,9 @@ package enum SoftTLB {
 
     /// The entry that `address` would be in.
     @inlinable @inline(__always)
-    package static func entry(_ table: UnsafeMutablePointer<SoftTLBEntry>, _ address: UInt64) -> UnsafeMutablePointer<SoftTLBEntry> {
+    package static func entry(
+        _ table: UnsafeMutablePointer<SoftTLBEntry>, _ address: UInt64
+    ) -> UnsafeMutablePointer<SoftTLBEntry> {
         table + Int(truncatingIfNeeded: (address &>> 12) & indexMask)
     }
 }
@@ -55,13 +57,16 @@ package struct SoftMemoryLayout: Sendable {
     package var dataTable: Int32
     /// Pointer to `SoftTLB.codePageCount` numbers (32 bits) of code pages that may be executed now: see `CodePageLookup`.
     package var codePages: Int32
-    /// The slots of ranges for loads, and behind them those for stores; a pointer to the records; the epoch (32 bits). See `SoftRanges`.
+    /// The slots of ranges for loads, and behind them those for stores; a pointer to the records; the epoch (32 bits). See
+    /// `SoftRanges`.
     package var rangeSlots: Int32
     package var rangeRecords: Int32
     package var rangeEpoch: Int32
     /// How often slots may be filled still before that is noticed (32 bits).
     package var rangeFills: Int32
-    package init(dataTable: Int32, codePages: Int32, rangeSlots: Int32, rangeRecords: Int32, rangeEpoch: Int32, rangeFills: Int32) {
+    package init(
+        dataTable: Int32, codePages: Int32, rangeSlots: Int32, rangeRecords: Int32, rangeEpoch: Int32, rangeFills: Int32
+    ) {
         self.dataTable = dataTable
         self.codePages = codePages
         self.rangeSlots = rangeSlots

@@ -1,11 +1,11 @@
-// The look-aside buffers of one processor: a table for each context that accesses are made in, and which entries of it are in use, so that
-// flushing and searching cost as much as was filled.
+// The look-aside buffers of one processor: a table for each context that accesses are made in, and which entries of it are in
+// use, so that flushing and searching cost as much as was filled.
 
 import CHost
 
 package struct SoftTables {
-    // SAFETY: `count` tables of `SoftTLB.entryCount` entries each, one behind the other; of each the numbers of entries that may be
-    // in use, `listLimit` at most, of which other threads read as many as `listCounts` says.
+    // SAFETY: `count` tables of `SoftTLB.entryCount` entries each, one behind the other; of each the numbers of entries that may
+    // be in use, `listLimit` at most, of which other threads read as many as `listCounts` says.
     package let entries: UnsafeMutablePointer<SoftTLBEntry>
     private let list: UnsafeMutablePointer<UInt16>
     private let listCounts: UnsafeMutablePointer<Int>
@@ -30,7 +30,8 @@ package struct SoftTables {
         listCounts.deallocate()
     }
 
-    /// The entry at `index` of a table is about to be used, which was empty. False when the list is full: then the table must be flushed.
+    /// The entry at `index` of a table is about to be used, which was empty. False when the list is full: then the table must be
+    /// flushed.
     @inline(__always)
     package func noteUse(_ table: Int, _ index: Int) -> Bool {
         let used = listCounts[table]

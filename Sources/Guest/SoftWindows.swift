@@ -1,5 +1,5 @@
-// Windows of host addresses through which a processor in user mode reaches memory without asking where each page is: the host's own
-// page tables do what the guest's say.
+// Windows of host addresses through which a processor in user mode reaches memory without asking where each page is: the host's
+// own page tables do what the guest's say.
 //
 // A window shows a granule of the guest's addresses. Pages are mapped into it when an access faults and then turns out to be
 // permitted, from the file that the machine's RAM is; so a look-up of a range (`SoftRanges`) need not know which pages there are.

@@ -1,5 +1,5 @@
-// The scalar cryptography extensions (RISC-V Cryptography Extensions, volume I). Ciphers and table permutations are computed as the
-// evaluator of IR does; hash functions here, from the texts of FIPS 180-4 and GB/T 32905-2016.
+// The scalar cryptography extensions (RISC-V Cryptography Extensions, volume I). Ciphers and table permutations are computed as
+// the evaluator of IR does; hash functions here, from the texts of FIPS 180-4 and GB/T 32905-2016.
 
 import IR
 
@@ -61,7 +61,9 @@ extension RISCVInterpreter {
     /// Each byte with its bits in the opposite order.
     private static func reversedBits(_ value: UInt64) -> UInt64 {
         var result = value
-        for (shift, mask) in [(1, 0x5555_5555_5555_5555), (2, 0x3333_3333_3333_3333), (4, 0x0f0f_0f0f_0f0f_0f0f)] as [(UInt64, UInt64)] {
+        for (shift, mask) in [(1, 0x5555_5555_5555_5555), (2, 0x3333_3333_3333_3333), (4, 0x0f0f_0f0f_0f0f_0f0f)]
+            as [(UInt64, UInt64)]
+        {
             result = result &>> shift & mask | (result & mask) &<< shift
         }
         return result

@@ -10,7 +10,8 @@ extension RISCVInterpreter {
     /// Runs from `first` on until the budget is used up, something needs the outside, or a block is not linked yet.
     @inline(__always)
     static func executeBlocks<Memory: InterpreterMemory>(
-        _ memory: Memory.Type, _ context: UnsafeMutablePointer<InterpreterContext>, _ first: UnsafeMutablePointer<InterpreterBlock>,
+        _ memory: Memory.Type, _ context: UnsafeMutablePointer<InterpreterContext>,
+        _ first: UnsafeMutablePointer<InterpreterBlock>,
         _ state: UnsafeMutableRawPointer
     ) -> UInt32 {
         let x = state.assumingMemoryBound(to: UInt64.self)
@@ -76,52 +77,78 @@ extension RISCVInterpreter {
                     break instructions
                 case .lb:
                     x[RISCVRegister.programCounter] = base &+ UInt64(i.offset)
-                    guard let word = Memory.load(a &+ immediate, Int8.self, state) else { return stop(InterpreterExit.trap.rawValue, context, block, record) }
+                    guard let word = Memory.load(a &+ immediate, Int8.self, state) else {
+                        return stop(InterpreterExit.trap.rawValue, context, block, record)
+                    }
                     rd.pointee = UInt64(bitPattern: Int64(word))
                 case .lh:
                     x[RISCVRegister.programCounter] = base &+ UInt64(i.offset)
-                    guard let word = Memory.load(a &+ immediate, Int16.self, state) else { return stop(InterpreterExit.trap.rawValue, context, block, record) }
+                    guard let word = Memory.load(a &+ immediate, Int16.self, state) else {
+                        return stop(InterpreterExit.trap.rawValue, context, block, record)
+                    }
                     rd.pointee = UInt64(bitPattern: Int64(word))
                 case .lw:
                     x[RISCVRegister.programCounter] = base &+ UInt64(i.offset)
-                    guard let word = Memory.load(a &+ immediate, Int32.self, state) else { return stop(InterpreterExit.trap.rawValue, context, block, record) }
+                    guard let word = Memory.load(a &+ immediate, Int32.self, state) else {
+                        return stop(InterpreterExit.trap.rawValue, context, block, record)
+                    }
                     rd.pointee = UInt64(bitPattern: Int64(word))
                 case .ld:
                     x[RISCVRegister.programCounter] = base &+ UInt64(i.offset)
-                    guard let word = Memory.load(a &+ immediate, UInt64.self, state) else { return stop(InterpreterExit.trap.rawValue, context, block, record) }
+                    guard let word = Memory.load(a &+ immediate, UInt64.self, state) else {
+                        return stop(InterpreterExit.trap.rawValue, context, block, record)
+                    }
                     rd.pointee = word
                 case .lbu:
                     x[RISCVRegister.programCounter] = base &+ UInt64(i.offset)
-                    guard let word = Memory.load(a &+ immediate, UInt8.self, state) else { return stop(InterpreterExit.trap.rawValue, context, block, record) }
+                    guard let word = Memory.load(a &+ immediate, UInt8.self, state) else {
+                        return stop(InterpreterExit.trap.rawValue, context, block, record)
+                    }
                     rd.pointee = UInt64(word)
                 case .lhu:
                     x[RISCVRegister.programCounter] = base &+ UInt64(i.offset)
-                    guard let word = Memory.load(a &+ immediate, UInt16.self, state) else { return stop(InterpreterExit.trap.rawValue, context, block, record) }
+                    guard let word = Memory.load(a &+ immediate, UInt16.self, state) else {
+                        return stop(InterpreterExit.trap.rawValue, context, block, record)
+                    }
                     rd.pointee = UInt64(word)
                 case .lwu:
                     x[RISCVRegister.programCounter] = base &+ UInt64(i.offset)
-                    guard let word = Memory.load(a &+ immediate, UInt32.self, state) else { return stop(InterpreterExit.trap.rawValue, context, block, record) }
+                    guard let word = Memory.load(a &+ immediate, UInt32.self, state) else {
+                        return stop(InterpreterExit.trap.rawValue, context, block, record)
+                    }
                     rd.pointee = UInt64(word)
                 case .fld:
                     x[RISCVRegister.programCounter] = base &+ UInt64(i.offset)
-                    guard let word = Memory.load(a &+ immediate, UInt64.self, state) else { return stop(InterpreterExit.trap.rawValue, context, block, record) }
+                    guard let word = Memory.load(a &+ immediate, UInt64.self, state) else {
+                        return stop(InterpreterExit.trap.rawValue, context, block, record)
+                    }
                     rd.pointee = word
                 case .flw:
                     x[RISCVRegister.programCounter] = base &+ UInt64(i.offset)
-                    guard let word = Memory.load(a &+ immediate, UInt32.self, state) else { return stop(InterpreterExit.trap.rawValue, context, block, record) }
+                    guard let word = Memory.load(a &+ immediate, UInt32.self, state) else {
+                        return stop(InterpreterExit.trap.rawValue, context, block, record)
+                    }
                     rd.pointee = FloatBits.boxed(word)
                 case .sb:
                     x[RISCVRegister.programCounter] = base &+ UInt64(i.offset)
-                    if !Memory.store(a &+ immediate, UInt8(truncatingIfNeeded: b), state) { return stop(InterpreterExit.trap.rawValue, context, block, record) }
+                    if !Memory.store(a &+ immediate, UInt8(truncatingIfNeeded: b), state) {
+                        return stop(InterpreterExit.trap.rawValue, context, block, record)
+                    }
                 case .sh:
                     x[RISCVRegister.programCounter] = base &+ UInt64(i.offset)
-                    if !Memory.store(a &+ immediate, UInt16(truncatingIfNeeded: b), state) { return stop(InterpreterExit.trap.rawValue, context, block, record) }
+                    if !Memory.store(a &+ immediate, UInt16(truncatingIfNeeded: b), state) {
+                        return stop(InterpreterExit.trap.rawValue, context, block, record)
+                    }
                 case .sw, .fsw:
                     x[RISCVRegister.programCounter] = base &+ UInt64(i.offset)
-                    if !Memory.store(a &+ immediate, UInt32(truncatingIfNeeded: b), state) { return stop(InterpreterExit.trap.rawValue, context, block, record) }
+                    if !Memory.store(a &+ immediate, UInt32(truncatingIfNeeded: b), state) {
+                        return stop(InterpreterExit.trap.rawValue, context, block, record)
+                    }
                 case .sd, .fsd:
                     x[RISCVRegister.programCounter] = base &+ UInt64(i.offset)
-                    if !Memory.store(a &+ immediate, UInt64(truncatingIfNeeded: b), state) { return stop(InterpreterExit.trap.rawValue, context, block, record) }
+                    if !Memory.store(a &+ immediate, UInt64(truncatingIfNeeded: b), state) {
+                        return stop(InterpreterExit.trap.rawValue, context, block, record)
+                    }
                 case .addi: rd.pointee = a &+ immediate
                 case .slti: rd.pointee = signed(a) < signed(immediate) ? 1 : 0
                 case .sltiu: rd.pointee = a < immediate ? 1 : 0
@@ -192,10 +219,16 @@ extension RISCVInterpreter {
                 record += 1
             }
             x[RISCVRegister.programCounter] = target
-            if context.pointee.budget <= context.pointee.reserve || header.pointee.interrupt_pending != 0 { return InterpreterExit.budget.rawValue }
-            if slot == 1 && block.pointee.nextAddress.1 == target, let next = block.pointee.next.1, Memory.mayEnter(next, from: block, state) {
+            if context.pointee.budget <= context.pointee.reserve || header.pointee.interrupt_pending != 0 {
+                return InterpreterExit.budget.rawValue
+            }
+            if slot == 1 && block.pointee.nextAddress.1 == target, let next = block.pointee.next.1,
+                Memory.mayEnter(next, from: block, state)
+            {
                 block = next
-            } else if slot == 0 && block.pointee.nextAddress.0 == target, let next = block.pointee.next.0, Memory.mayEnter(next, from: block, state) {
+            } else if slot == 0 && block.pointee.nextAddress.0 == target, let next = block.pointee.next.0,
+                Memory.mayEnter(next, from: block, state)
+            {
                 block = next
             } else {
                 context.pointee.missBlock = block
@@ -220,7 +253,9 @@ extension RISCVInterpreter {
 
     /// Counts that the block is come to from another one.
     @inline(__always)
-    static func isHot(_ block: UnsafeMutablePointer<InterpreterBlock>, _ context: UnsafeMutablePointer<InterpreterContext>) -> Bool {
+    static func isHot(
+        _ block: UnsafeMutablePointer<InterpreterBlock>, _ context: UnsafeMutablePointer<InterpreterContext>
+    ) -> Bool {
         let place = context.pointee.heat + Int(block.pointee.heatPlace)
         guard place.pointee < context.pointee.heatLimit else { return context.pointee.heatLimit != Int32.max }
         place.pointee &+= 1
@@ -238,7 +273,8 @@ extension RISCVInterpreter {
     }
 
     static func firstRecord(_ block: UnsafeMutablePointer<InterpreterBlock>) -> UnsafeMutablePointer<InterpreterRecord> {
-        UnsafeMutableRawPointer(block).advanced(by: InterpreterBlock.recordsOffset).assumingMemoryBound(to: InterpreterRecord.self)
+        UnsafeMutableRawPointer(block).advanced(by: InterpreterBlock.recordsOffset).assumingMemoryBound(
+            to: InterpreterRecord.self)
     }
 
     /// Whether an instruction that ended with this status has been executed.

@@ -23,7 +23,8 @@ extension RISCVInterpreter {
         }
         switch opcode {
         case .aes64ds, .aes64dsm, .aes64im, .aes64es, .aes64esm, .aes64ks1i, .aes64ks2, .sha256sum0, .sha256sum1, .sha256sig0,
-            .sha256sig1, .sha512sum0, .sha512sum1, .sha512sig0, .sha512sig1, .sm4ed, .sm4ks, .sm3p0, .sm3p1, .brev8, .clmul, .clmulh,
+            .sha256sig1, .sha512sum0, .sha512sum1, .sha512sig0, .sha512sig1, .sm4ed, .sm4ks, .sm3p0, .sm3p1, .brev8, .clmul,
+            .clmulh,
             .clmulr, .xperm4, .xperm8:
             executeCryptography(record, state)
             return InterpreterStatus.next

@@ -1,4 +1,5 @@
-// The rounding instructions in the mode RMM. What involves NaNs, infinities or a division by zero does not round: the host does it.
+// The rounding instructions in the mode RMM. What involves NaNs, infinities or a division by zero does not round: the host does
+// it.
 
 import CHost
 

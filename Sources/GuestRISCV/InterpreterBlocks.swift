@@ -82,7 +82,9 @@ struct InterpreterBlocks {
             preconditionFailure("out of memory")
         }
         table = zeroed.bindMemory(to: UnsafeMutablePointer<InterpreterBlock>?.self, capacity: tableSize)
-        guard let cold = calloc(InterpreterBlocks.heatPlaces, MemoryLayout<Int32>.stride) else { preconditionFailure("out of memory") }
+        guard let cold = calloc(InterpreterBlocks.heatPlaces, MemoryLayout<Int32>.stride) else {
+            preconditionFailure("out of memory")
+        }
         heat = cold.bindMemory(to: Int32.self, capacity: InterpreterBlocks.heatPlaces)
         self.arenaByteCount = arenaByteCount
         tableMask = UInt64(tableSize - 1)
@@ -114,7 +116,9 @@ struct InterpreterBlocks {
     }
 
     /// Decodes the block at `address`; nil when its first instruction cannot be fetched. May forget all other blocks.
-    mutating func make(_ address: UInt64, source: CodeSource, options: BlockOptions = BlockOptions()) -> UnsafeMutablePointer<InterpreterBlock>? {
+    mutating func make(
+        _ address: UInt64, source: CodeSource, options: BlockOptions = BlockOptions()
+    ) -> UnsafeMutablePointer<InterpreterBlock>? {
         // The guest's MXCSR is live, and the source may compute with floats (the growth of a hash table does).
         let control = mynah_get_mxcsr()
         defer { mynah_set_mxcsr(control) }
@@ -135,7 +139,9 @@ struct InterpreterBlocks {
             // In machine mode an instruction across pages has a block to itself, so that a block has code in one page or is that.
             if options.isPrivileged, count > 0, pc &+ UInt64(instruction.byteCount) > pageEnd { break }
             if options.floatIsIllegal && instruction.opcode.isFloat { instruction.opcode = .illegal }
-            if instruction.opcode == .illegal { instruction.immediate = Int32(bitPattern: instruction.byteCount == 2 ? bits & 0xffff : bits) }
+            if instruction.opcode == .illegal {
+                instruction.immediate = Int32(bitPattern: instruction.byteCount == 2 ? bits & 0xffff : bits)
+            }
             records[count] = InterpreterBlocks.record(instruction, offset: UInt32(truncatingIfNeeded: pc &- address))
             isOpen = !InterpreterBlocks.endsBlock(instruction, options)
             pc = pc &+ UInt64(instruction.byteCount)
@@ -147,7 +153,8 @@ struct InterpreterBlocks {
         block.initialize(
             to: InterpreterBlock(
                 address: address, nextAddress: (InterpreterBlock.nowhere, InterpreterBlock.nowhere), next: (nil, nil),
-                count: Int32(count), heatPlace: Int32(truncatingIfNeeded: (address >> 1 ^ address >> 17) & UInt64(InterpreterBlocks.heatPlaces - 1))))
+                count: Int32(count),
+                heatPlace: Int32(truncatingIfNeeded: (address >> 1 ^ address >> 17) & UInt64(InterpreterBlocks.heatPlaces - 1))))
         used = start + InterpreterBlock.recordsOffset + (count + 1) * 16
         slot(address, options.salt).pointee = block
         return block

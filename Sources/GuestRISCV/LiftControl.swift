@@ -6,15 +6,17 @@ import IR
 extension SuperblockLifter {
     // MARK: Branches
 
-    /// A forward branch leaves the superblock when taken; a backward one, or one to the start of the superblock, is taken to close a loop,
-    /// so that it leaves when not taken and the block ends with the jump back.
+    /// A forward branch leaves the superblock when taken; a backward one, or one to the start of the superblock, is taken to
+    /// close a loop, so that it leaves when not taken and the block ends with the jump back.
     mutating func branch(_ condition: Condition, _ i: DecodedInstruction) -> Successor {
         let target = displaced(i)
         let left = x(i.rs1)
         let right = x(i.rs2)
         if let holds = knownComparison(condition, left, right) { return holds ? jump(to: target) : .next }
         if target > pc && limits.followsJumps && target != entry {
-            if limits.predicates, let skipped = predicable(upTo: target) { return predicate(skipped, unless: comparison(condition, left, right)) }
+            if limits.predicates, let skipped = predicable(upTo: target) {
+                return predicate(skipped, unless: comparison(condition, left, right))
+            }
             if leadsBack(from: target), follows(to: target) {
                 exitIf(comparison(condition.inverted, left, right), to: next)
                 goesBy.append(next)

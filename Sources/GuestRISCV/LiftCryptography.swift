@@ -23,7 +23,9 @@ extension SuperblockLifter {
     /// `brev8`: neighbouring bits, pairs and nibbles of each byte change places.
     mutating func reverseBitsOfBytes(_ i: DecodedInstruction) -> Successor {
         var value = x(i.rs1)
-        for (amount, bits) in [(4, 0x0f0f_0f0f_0f0f_0f0f), (2, 0x3333_3333_3333_3333), (1, 0x5555_5555_5555_5555)] as [(Int64, Int64)] {
+        for (amount, bits) in [(4, 0x0f0f_0f0f_0f0f_0f0f), (2, 0x3333_3333_3333_3333), (1, 0x5555_5555_5555_5555)]
+            as [(Int64, Int64)]
+        {
             let mask = builder.i64(bits)
             let down = binary(.and, .i64, binary(.shiftRightLogical, .i64, value, builder.i64(amount)), mask)
             let up = binary(.shiftLeft, .i64, binary(.and, .i64, value, mask), builder.i64(amount))
@@ -71,7 +73,8 @@ extension SuperblockLifter {
 
     // MARK: Zknh, Zksh
 
-    /// rs1, rotated right by the three amounts, a negative one shifted instead and 0 left as it is, together; of words sign-extended.
+    /// rs1, rotated right by the three amounts, a negative one shifted instead and 0 left as it is, together; of words
+    /// sign-extended.
     mutating func hash(_ type: Type, _ amounts: (Int64, Int64, Int64), _ i: DecodedInstruction) -> Successor {
         let value = type == .i32 ? word(i.rs1) : x(i.rs1)
         let first = hashTerm(type, value, amounts.0)

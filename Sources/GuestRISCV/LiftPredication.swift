@@ -39,7 +39,8 @@ extension RISCVOpcode {
     /// Computes an integer register from others within a cycle or so, and does nothing else.
     fileprivate var isCheapComputation: Bool {
         switch self {
-        case .lui, .auipc, .addi, .slti, .sltiu, .xori, .ori, .andi, .slli, .srli, .srai, .add, .sub, .sll, .slt, .sltu, .xor, .srl,
+        case .lui, .auipc, .addi, .slti, .sltiu, .xori, .ori, .andi, .slli, .srli, .srai, .add, .sub, .sll, .slt, .sltu, .xor,
+            .srl,
             .sra, .or, .and, .addiw, .slliw, .srliw, .sraiw, .addw, .subw, .sllw, .srlw, .sraw:
             true
         default: false

@@ -13,8 +13,8 @@ package struct AccessedMemory: Equatable, Sendable {
 extension DecodedInstruction {
     private static let cacheBlockBytes: UInt64 = 64
 
-    /// The access that executing the instruction in this state makes; nil for none. A store-conditional counts as a store, whether
-    /// it will succeed or not.
+    /// The access that executing the instruction in this state makes; nil for none. A store-conditional counts as a store,
+    /// whether it will succeed or not.
     package func memoryAccess(_ state: UnsafeMutableRawPointer) -> AccessedMemory? {
         let base = RISCVState(state)[Int(rs1)]
         switch opcode {

@@ -13,7 +13,8 @@ extension DecodedInstruction {
         case .sh: access(stores: 2)
         case .sw, .fsw: access(stores: 4)
         case .sd, .fsd: access(stores: 8)
-        case .ecall, .ebreak, .illegal, .mret, .sret, .wfi, .sfenceVma, .sinvalVma, .sfenceWInval, .sfenceInvalIr: InstructionFootprint(.leaves)
+        case .ecall, .ebreak, .illegal, .mret, .sret, .wfi, .sfenceVma, .sinvalVma, .sfenceWInval, .sfenceInvalIr:
+            InstructionFootprint(.leaves)
         case .csrrw, .csrrs, .csrrc, .csrrwi, .csrrsi, .csrrci: controlRegister
         case .fenceI, .cboInval, .cboClean, .cboFlush, .cboZero: InstructionFootprint(.outside)
         default: isAtomic ? InstructionFootprint(.outside) : InstructionFootprint(.repeatable)
@@ -25,7 +26,8 @@ extension DecodedInstruction {
     }
 
     private func access(loads: UInt8 = 0, stores: UInt8 = 0) -> InstructionFootprint {
-        InstructionFootprint(.repeatable, loadedBytes: loads, storedBytes: stores, baseOffset: Int32(rs1) * 8, displacement: immediate)
+        InstructionFootprint(
+            .repeatable, loadedBytes: loads, storedBytes: stores, baseOffset: Int32(rs1) * 8, displacement: immediate)
     }
 
     /// Writes that may change the rounding mode end a translation; the counters are clocks.

@@ -90,7 +90,8 @@ package struct DecodedInstruction: Equatable, Sendable {
     /// 2 or 4.
     package var byteCount: UInt8
     /// Byte offset of branches, jumps, loads and stores; the value of `lui` and `auipc` (already shifted); shift amount or bit
-    /// index; number of a round of AES; number of a byte for SM4 or of an operation of Zimop; CSR number; `fm`, `pred` and `succ` of a fence; `aq` (2) and `rl` (1) of atomics.
+    /// index; number of a round of AES; number of a byte for SM4 or of an operation of Zimop; CSR number; `fm`, `pred` and `succ`
+    /// of a fence; `aq` (2) and `rl` (1) of atomics.
     package var immediate: Int32
 
     package init(

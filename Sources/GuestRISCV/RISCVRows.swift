@@ -1,8 +1,8 @@
 // The table of instructions: one row each, from which decoder, disassembler and random instructions derive.
 //
 // A pattern has one character a bit, highest first: 0 and 1 are fixed, a letter names the field (d rd, s rs1, t rs2,
-// u rs3, m rm, n number of a round, i immediate, a aq, r rl). A field written in capitals must not be all zero. Of two rows that match an encoding,
-// the earlier one counts.
+// u rs3, m rm, n number of a round, i immediate, a aq, r rl). A field written in capitals must not be all zero. Of two rows that
+// match an encoding, the earlier one counts.
 
 /// One instruction.
 package struct InstructionRow: Sendable {

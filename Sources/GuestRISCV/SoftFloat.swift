@@ -49,7 +49,9 @@ struct ExactNumber {
 
     func shiftedRight(by count: Int) -> ExactNumber {
         if count == 0 { return self }
-        if count > 127 { return ExactNumber(isNegative: isNegative, exponent: exponent + count, significand: significand == 0 ? 0 : 1) }
+        if count > 127 {
+            return ExactNumber(isNegative: isNegative, exponent: exponent + count, significand: significand == 0 ? 0 : 1)
+        }
         let lost = significand & (1 << UInt128(count) - 1)
         let kept = significand >> UInt128(count)
         return ExactNumber(isNegative: isNegative, exponent: exponent + count, significand: lost == 0 ? kept : kept | 1)
@@ -57,10 +59,12 @@ struct ExactNumber {
 
     static func * (a: ExactNumber, b: ExactNumber) -> ExactNumber {
         ExactNumber(
-            isNegative: a.isNegative != b.isNegative, exponent: a.exponent + b.exponent, significand: a.significand * b.significand)
+            isNegative: a.isNegative != b.isNegative, exponent: a.exponent + b.exponent,
+            significand: a.significand * b.significand)
     }
 
-    /// Two spare bits at the top; 126 bits of significand are more than a product needs, so that nothing is lost when much cancels.
+    /// Two spare bits at the top; 126 bits of significand are more than a product needs, so that nothing is lost when much
+    /// cancels.
     static func + (a: ExactNumber, b: ExactNumber) -> ExactNumber {
         if a.significand == 0 && b.significand == 0 {
             return ExactNumber(isNegative: a.isNegative && b.isNegative, exponent: 0, significand: 0)
@@ -119,7 +123,8 @@ struct ExactNumber {
         let bits = UInt64(field) << UInt64(format.fractionBits) + wide
         if bits >= format.infinity { return overflowed(sign, format) }
         if isInexact {
-            FloatControl.raise(isTiny(unit, smallestExponent, format) ? FloatControl.inexact | FloatControl.underflow : FloatControl.inexact)
+            FloatControl.raise(
+                isTiny(unit, smallestExponent, format) ? FloatControl.inexact | FloatControl.underflow : FloatControl.inexact)
         }
         return sign | bits
     }

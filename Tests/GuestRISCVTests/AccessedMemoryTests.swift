@@ -16,8 +16,12 @@ import Testing
         return RISCVDecoder.decode(encoding).memoryAccess(state)
     }
 
-    private func load(_ address: UInt64, _ byteCount: UInt64) -> AccessedMemory { AccessedMemory(address: address, byteCount: byteCount, isLoad: true, isStore: false) }
-    private func store(_ address: UInt64, _ byteCount: UInt64) -> AccessedMemory { AccessedMemory(address: address, byteCount: byteCount, isLoad: false, isStore: true) }
+    private func load(_ address: UInt64, _ byteCount: UInt64) -> AccessedMemory {
+        AccessedMemory(address: address, byteCount: byteCount, isLoad: true, isStore: false)
+    }
+    private func store(_ address: UInt64, _ byteCount: UInt64) -> AccessedMemory {
+        AccessedMemory(address: address, byteCount: byteCount, isLoad: false, isStore: true)
+    }
 
     @Test func loadsAndStores() {
         #expect(access(0x0045_8503) == load(0x1004, 1))  // lb a0,4(a1)
@@ -35,13 +39,17 @@ import Testing
     @Test func atomics() {
         #expect(access(0x1005_a52f) == load(0x1000, 4))  // lr.w a0,(a1)
         #expect(access(0x18c5_b52f) == store(0x1000, 8))  // sc.d a0,a2,(a1)
-        #expect(access(0x00c5_a52f) == AccessedMemory(address: 0x1000, byteCount: 4, isLoad: true, isStore: true))  // amoadd.w a0,a2,(a1)
-        #expect(access(0x08c5_b52f) == AccessedMemory(address: 0x1000, byteCount: 8, isLoad: true, isStore: true))  // amoswap.d a0,a2,(a1)
+        // amoadd.w a0,a2,(a1), and amoswap.d a0,a2,(a1)
+        #expect(access(0x00c5_a52f) == AccessedMemory(address: 0x1000, byteCount: 4, isLoad: true, isStore: true))
+        #expect(access(0x08c5_b52f) == AccessedMemory(address: 0x1000, byteCount: 8, isLoad: true, isStore: true))
         #expect(access(0x0045_a00f, base: 0x1234) == store(0x1200, 64))  // cbo.zero (a1)
     }
 
     @Test func others() {
-        for encoding: UInt32 in [0x0000_0073 /* ecall */, 0x0010_0073 /* ebreak */, 0x0005_8533 /* add */, 0x0000_0001 /* c.nop */, 0x0ff0_000f /* fence */, 0x0000_0000] {
+        for encoding: UInt32 in [
+            0x0000_0073 /* ecall */, 0x0010_0073 /* ebreak */, 0x0005_8533 /* add */, 0x0000_0001 /* c.nop */,
+            0x0ff0_000f /* fence */, 0x0000_0000,
+        ] {
             #expect(access(encoding) == nil)
         }
     }

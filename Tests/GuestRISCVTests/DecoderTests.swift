@@ -57,15 +57,20 @@ struct SeededGenerator: RandomNumberGenerator {
         for (number, line) in text.split(separator: "\n").enumerated() {
             let encoding = try #require(UInt32(line.prefix { $0 != " " }, radix: 16))
             let expected = line.drop { $0 != " " }.dropFirst()
-            #expect(RISCVDisassembler.text(of: encoding, at: 0x10000 + UInt64(number) * 4) == String(expected), "0x\(String(encoding, radix: 16))")
+            #expect(
+                RISCVDisassembler.text(of: encoding, at: 0x10000 + UInt64(number) * 4) == String(expected),
+                "0x\(String(encoding, radix: 16))")
         }
     }
 
     /// Reserved encodings: the manual's lists for C, shift amounts beyond the width, rounding modes 5 and 6.
-    @Test(arguments: [
-        0x0000, 0x0004, 0x2001, 0x6101, 0x6201, 0x6881, 0x4002, 0x6002, 0x8002, 0x8c40, 0x9c79, 0x9c7d, 0xffff_ffff, 0x0200_151b,
-        0x0205_d51b, 0x02c5_d553, 0x00c5_e553, 0x0000_0000, 0x3020_0173, 0x1050_8073, 0x0000_700b, 0x5805_8553 | 1 << 20, 0xf000_9053,
-    ] as [UInt32])
+    @Test(
+        arguments: [
+            0x0000, 0x0004, 0x2001, 0x6101, 0x6201, 0x6881, 0x4002, 0x6002, 0x8002, 0x8c40, 0x9c79, 0x9c7d, 0xffff_ffff,
+            0x0200_151b,
+            0x0205_d51b, 0x02c5_d553, 0x00c5_e553, 0x0000_0000, 0x3020_0173, 0x1050_8073, 0x0000_700b, 0x5805_8553 | 1 << 20,
+            0xf000_9053,
+        ] as [UInt32])
     func reservedEncodingsAreIllegal(bits: UInt32) {
         let decoded = RISCVDecoder.decode(bits)
         #expect(decoded.opcode == .illegal, "0x\(String(bits, radix: 16)) is \(RISCVDisassembler.text(of: bits, at: 0))")

@@ -111,7 +111,8 @@ extension RISCVOpcode {
             let width: UInt32 = index % 2 == 0 ? 2 : 3
             let words = [
                 Encode.register(0x2f, width, 0x08, 1, 8, 0), Encode.branch(1, 1, 2, 12),
-                Encode.register(0x2f, width, 0x0c, [4, 1, 2, 3][index / 2 % 4], 8, index % 5 == 0 ? 1 : 3), Encode.branch(1, 4, 0, -12),
+                Encode.register(0x2f, width, 0x0c, [4, 1, 2, 3][index / 2 % 4], 8, index % 5 == 0 ? 1 : 3),
+                Encode.branch(1, 4, 0, -12),
                 Encode.ecall,
             ]
             var situation = LiftMachine.Situation.random(at: LiftFuzzTests.start, &random)
@@ -138,7 +139,8 @@ extension RISCVOpcode {
     }
 
     private func report(
-        _ row: InstructionRow?, _ situation: LiftMachine.Situation, _ expected: LiftMachine.Outcome, _ actual: LiftMachine.Outcome,
+        _ row: InstructionRow?, _ situation: LiftMachine.Situation, _ expected: LiftMachine.Outcome,
+        _ actual: LiftMachine.Outcome,
         _ lifted: Lifted
     ) {
         if expected == actual { return }

@@ -40,7 +40,9 @@ final class ByteCode: CodeSource {
 
 /// Encodings of the base formats; register numbers are those of the manual.
 enum Encode {
-    static func register(_ opcode: UInt32, _ function3: UInt32, _ function7: UInt32, _ rd: UInt32, _ rs1: UInt32, _ rs2: UInt32) -> UInt32 {
+    static func register(
+        _ opcode: UInt32, _ function3: UInt32, _ function7: UInt32, _ rd: UInt32, _ rs1: UInt32, _ rs2: UInt32
+    ) -> UInt32 {
         opcode | rd << 7 | function3 << 12 | rs1 << 15 | rs2 << 20 | function7 << 25
     }
     static func immediate(_ opcode: UInt32, _ function3: UInt32, _ rd: UInt32, _ rs1: UInt32, _ value: Int32) -> UInt32 {
@@ -90,7 +92,8 @@ func lift(_ source: ByteCode, at address: UInt64? = nil, mode: UInt32 = 0, limit
     function.reset(entry: address ?? source.start)
     var builder = Builder(function: function, slotTypes: liftSlotTypes)
     let code = RISCVLifter.lift(
-        at: GuestAddress(address ?? source.start), mode: TranslationMode(rawValue: mode), source: source, limits: limits, into: &builder)
+        at: GuestAddress(address ?? source.start), mode: TranslationMode(rawValue: mode), source: source, limits: limits,
+        into: &builder)
     return Lifted(function: function, code: code)
 }
 

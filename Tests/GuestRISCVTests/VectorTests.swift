@@ -63,7 +63,10 @@ enum VectorFile {
     @Test func everyRowHasVectors() throws {
         let tested = Set(try VectorFile.load().map(\.mnemonic))
         // These have tests of their own.
-        let others: Set = ["ecall", "ebreak", "c.ebreak", "fence.i", "fence.tso", "pause", "wrs.nto", "wrs.sto", "cbo.inval", "cbo.clean", "cbo.flush", "cbo.zero"]
+        let others: Set = [
+            "ecall", "ebreak", "c.ebreak", "fence.i", "fence.tso", "pause", "wrs.nto", "wrs.sto", "cbo.inval", "cbo.clean",
+            "cbo.flush", "cbo.zero",
+        ]
         for row in RISCVInstructionTable.rows where !others.contains(row.mnemonic.description) && !row.opcode.isPrivileged {
             #expect(tested.contains(row.mnemonic.description), "no vectors for \(row.mnemonic)")
         }

@@ -1,7 +1,8 @@
 // Which pages of code translated code may go to: a number for each place of the look-aside buffer, which the engine gives to a
 // page of memory at a virtual address. A translation that is entered from elsewhere compares it with its own.
 //
-// Unlike entries of the buffer, numbers are not replaced by pages that are only read; only what changes translations forgets them.
+// Unlike entries of the buffer, numbers are not replaced by pages that are only read; only what changes translations forgets
+// them.
 
 import Guest
 
@@ -39,7 +40,9 @@ struct AdmittedCodePages {
         return numbers + (mode * 2 + (floatIsDirty ? 1 : 0)) * SoftTLB.codePageCount
     }
 
-    mutating func admit(_ address: UInt64, _ number: UInt32, in table: UnsafeMutablePointer<UInt32>, size: UInt8, roundingMode: UInt32) {
+    mutating func admit(
+        _ address: UInt64, _ number: UInt32, in table: UnsafeMutablePointer<UInt32>, size: UInt8, roundingMode: UInt32
+    ) {
         if roundingMode != self.roundingMode {
             forgetAll()
             self.roundingMode = roundingMode

@@ -30,7 +30,8 @@ extension ControlRegisterRows {
         word(0x142, "scause", \.scause)
         word(0x143, "stval", \.stval)
         csr(0x144, "sip", { $0.pending & $0.mideleg })
-        csr(0x180, "satp", accessible: { !($0.privilege == .supervisor && $0.mstatus & Status.tvm != 0) }, { $0.satp }) { hart, value in
+        csr(0x180, "satp", accessible: { !($0.privilege == .supervisor && $0.mstatus & Status.tvm != 0) }, { $0.satp }) {
+            hart, value in
             hart.setTranslation(value)
         }
         csr(

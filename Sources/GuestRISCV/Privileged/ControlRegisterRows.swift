@@ -35,7 +35,8 @@ struct ControlRegisterRows {
 
     /// A register that ignores writes.
     mutating func csr(_ number: Int, _ name: StaticString, _ read: @escaping (RISCVHart) -> UInt64) {
-        rows.append(ControlRegisterRow(number: number, name: name, read: read, write: { _, _ in .none }, isAccessible: { _ in true }))
+        rows.append(
+            ControlRegisterRow(number: number, name: name, read: read, write: { _, _ in .none }, isAccessible: { _ in true }))
     }
 
     mutating func csr(

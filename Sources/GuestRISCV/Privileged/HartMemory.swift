@@ -43,8 +43,8 @@ extension RISCVHart {
         }
     }
 
-    /// `sfence.vma`: the translations of an address, or of all, in one address space or all. Only entries of the present address space
-    /// are ever there, beside those of all.
+    /// `sfence.vma`: the translations of an address, or of all, in one address space or all. Only entries of the present address
+    /// space are ever there, beside those of all.
     package func fence(address: UInt64?, space: UInt64?) {
         if let space, space & 0xffff != satp >> 44 & 0xffff { return }
         if let address { return flushTranslation(of: address) }
@@ -116,7 +116,9 @@ extension RISCVHart {
             _ = buffers.noteUse(context.rawValue, place)
         }
         if !walked.isGlobal { hasLocalEntries[context.rawValue] = true }
-        let isSame = entry.pointee.host == hostPage && (entry.pointee.readTag == page || entry.pointee.writeTag == page || entry.pointee.executeTag == page)
+        let isSame =
+            entry.pointee.host == hostPage
+            && (entry.pointee.readTag == page || entry.pointee.writeTag == page || entry.pointee.executeTag == page)
         if !isSame {
             // The tags first and last: another hart may look which page of memory is behind the one for writing.
             entry.pointee = .empty(index)
@@ -169,7 +171,9 @@ extension RISCVHart {
     private func loadAcrossPages(_ address: UInt64, _ byteCount: UInt64) -> UInt64? {
         let first = SoftTLB.pageBytes - address & 4095
         let second = address &+ first
-        guard case .ram(let low) = resolveRAM(address, first, .read), case .ram(let high) = resolveRAM(second, byteCount - first, .read) else {
+        guard case .ram(let low) = resolveRAM(address, first, .read),
+            case .ram(let high) = resolveRAM(second, byteCount - first, .read)
+        else {
             return nil
         }
         if isWatched(address, byteCount) { return nil }
@@ -211,7 +215,11 @@ extension RISCVHart {
         let control = mynah_get_mxcsr()
         defer { mynah_set_mxcsr(control) }
         let mask: UInt64 = byteCount == 8 ? .max : 1 << (byteCount * 8) - 1
-        if physical & (byteCount - 1) == 0, let bus = memory.bus, bus.write(physical, byteCount: Int(byteCount), value: value & mask) { return true }
+        if physical & (byteCount - 1) == 0, let bus = memory.bus,
+            bus.write(physical, byteCount: Int(byteCount), value: value & mask)
+        {
+            return true
+        }
         _ = raise(physical & (byteCount - 1) == 0 ? TrapCause.storeAccessFault : TrapCause.storeMisaligned, address)
         return false
     }
@@ -220,13 +228,19 @@ extension RISCVHart {
         let first = SoftTLB.pageBytes - address & 4095
         let second = address &+ first
         // Both are checked before a byte is written.
-        guard case .ram(let low) = resolveRAM(address, first, .write), case .ram(let high) = resolveRAM(second, byteCount - first, .write) else {
+        guard case .ram(let low) = resolveRAM(address, first, .write),
+            case .ram(let high) = resolveRAM(second, byteCount - first, .write)
+        else {
             return false
         }
         if isWatched(address, byteCount) { return false }
         for index in 0 ..< byteCount {
             let byte = value >> (index * 8) & 255
-            if index < first { mynah_store_word(low &+ index, 1, byte) } else { mynah_store_word(high &+ (index - first), 1, byte) }
+            if index < first {
+                mynah_store_word(low &+ index, 1, byte)
+            } else {
+                mynah_store_word(high &+ (index - first), 1, byte)
+            }
         }
         return true
     }

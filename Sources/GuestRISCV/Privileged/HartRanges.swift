@@ -1,5 +1,6 @@
 // Ranges of user addresses behind which memory lies in one piece, as page tables say: neighbouring entries with the same rights,
-// for neighbouring frames, which have been accessed (and written to) before. So a processor may have cached all of them at any time.
+// for neighbouring frames, which have been accessed (and written to) before. So a processor may have cached all of them at any
+// time.
 
 import CHost
 import Guest
@@ -70,7 +71,8 @@ extension RISCVHart {
         return protection.allows(physical, byteCount, access.right, .user)
     }
 
-    /// Of the physical addresses from `low` to `end` the pages around one of them that have no code: they count as tagged from now on.
+    /// Of the physical addresses from `low` to `end` the pages around one of them that have no code: they count as tagged from
+    /// now on.
     private func writable(
         around page: UInt64, _ low: UInt64, _ end: UInt64, _ ram: UnsafeMutablePointer<MachineRAM>
     ) -> Range<UInt64>? {

@@ -54,7 +54,8 @@ extension RISCVInterpreter {
             let isForbidden = hart.privilege == .user || (hart.privilege == .supervisor && hart.mstatus & Status.tvm != 0)
             if isForbidden { return illegal(record, hart) }
             hart.fence(
-                address: record.pointee.rs1 == 0 ? nil : x[Int(record.pointee.rs1)], space: record.pointee.rs2 == 0 ? nil : x[Int(record.pointee.rs2)])
+                address: record.pointee.rs1 == 0 ? nil : x[Int(record.pointee.rs1)],
+                space: record.pointee.rs2 == 0 ? nil : x[Int(record.pointee.rs2)])
         default:
             // The fences of Svinval: invalidations take effect at once.
             if hart.privilege == .user { return illegal(record, hart) }
@@ -100,7 +101,8 @@ extension RISCVInterpreter {
         return InterpreterExit.modeChanged.rawValue
     }
 
-    /// Writes of `mip` and `sip`: what a line adds is not set or cleared, and bits that others may raise meanwhile are not touched.
+    /// Writes of `mip` and `sip`: what a line adds is not set or cleared, and bits that others may raise meanwhile are not
+    /// touched.
     private static func modifyPending(_ number: Int, _ opcode: RISCVOpcode, _ operand: UInt64, _ hart: RISCVHart) {
         let writable = number == 0x344 ? hart.machineWritablePending : HartInterrupt.supervisorSoftware & hart.mideleg
         switch opcode {

@@ -1,4 +1,5 @@
-// Where walks found page tables of the last level lately: neighbouring pages need a look at one entry only. Forgotten with every fence.
+// Where walks found page tables of the last level lately: neighbouring pages need a look at one entry only. Forgotten with every
+// fence.
 
 import Guest
 
@@ -32,7 +33,8 @@ struct LeafTables {
     @inline(__always)
     func find(_ address: UInt64) -> (table: UInt64, host: UInt64, isGlobal: Bool)? {
         let known = entry(address)
-        return known.pointee.tag == address >> LeafTables.bits ? (known.pointee.table, known.pointee.host, known.pointee.isGlobal) : nil
+        return known.pointee.tag == address >> LeafTables.bits
+            ? (known.pointee.table, known.pointee.host, known.pointee.isGlobal) : nil
     }
 
     mutating func note(_ address: UInt64, table: UInt64, host: UInt64, isGlobal: Bool) {

@@ -49,8 +49,10 @@ package final class MachineInterpreter: GuestInterpreter {
 
     package init() {
         precondition(MemoryLayout<MachineBlock>.size == MachineBlock.byteCount)
-        blocks = InterpreterBlocks(tableSize: 1 << 16, arenaByteCount: 32 << 20, recordLimit: Self.recordLimit, prefixByteCount: MachineBlock.byteCount)
-        steps = InterpreterBlocks(tableSize: 1 << 10, arenaByteCount: 1 << 18, recordLimit: 1, prefixByteCount: MachineBlock.byteCount)
+        blocks = InterpreterBlocks(
+            tableSize: 1 << 16, arenaByteCount: 32 << 20, recordLimit: Self.recordLimit, prefixByteCount: MachineBlock.byteCount)
+        steps = InterpreterBlocks(
+            tableSize: 1 << 10, arenaByteCount: 1 << 18, recordLimit: 1, prefixByteCount: MachineBlock.byteCount)
         context = .allocate(capacity: 1)
         context.initialize(to: InterpreterContext(heat: blocks.heat))
     }
@@ -155,7 +157,9 @@ package final class MachineInterpreter: GuestInterpreter {
     }
 
     /// The block at an address, decoded now if need be; nil raises the exception of fetching it in the hart.
-    private static func block(_ pc: UInt64, in blocks: inout InterpreterBlocks, _ source: HartCodeSource) -> UnsafeMutablePointer<InterpreterBlock>? {
+    private static func block(
+        _ pc: UInt64, in blocks: inout InterpreterBlocks, _ source: HartCodeSource
+    ) -> UnsafeMutablePointer<InterpreterBlock>? {
         let hart = source.hart
         guard let host = hart.codeHost(pc) else { return nil }
         let floatIsIllegal: UInt32 = RISCVState(hart.state).hart.pointee.floatIsDirty == 0 ? 1 : 0
@@ -175,7 +179,8 @@ package final class MachineInterpreter: GuestInterpreter {
             return nil
         }
         let origin = MachineBlock.of(block)
-        let isAcrossPages = block.pointee.count == 1 && pc & 4095 == 4094 && RISCVInterpreter.firstRecord(block).pointee.byteCount == 4
+        let isAcrossPages =
+            block.pointee.count == 1 && pc & 4095 == 4094 && RISCVInterpreter.firstRecord(block).pointee.byteCount == 4
         let second = isAcrossPages ? source.secondPage(behind: pc) : nil
         origin.initialize(
             to: MachineBlock(

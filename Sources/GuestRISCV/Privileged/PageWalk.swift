@@ -95,13 +95,17 @@ extension RISCVHart {
                 isGlobal = isGlobal || entry & PageTableEntry.global != 0
                 if entry & (PageTableEntry.readable | PageTableEntry.executable) == 0 {
                     // A pointer to the next level.
-                    let leafOnly = PageTableEntry.user | PageTableEntry.accessed | PageTableEntry.dirty | PageTableEntry.memoryType | PageTableEntry.napot
+                    let leafOnly =
+                        PageTableEntry.user | PageTableEntry.accessed | PageTableEntry.dirty | PageTableEntry.memoryType
+                        | PageTableEntry.napot
                     if level == 0 || entry & leafOnly != 0 { return .fault(access.pageFault) }
                     table = (entry >> 10 & PageTableEntry.pageNumberMask) << 12
                     level -= 1
                     continue
                 }
-                guard permits(entry, access, mode), let frame = frame(entry, address, level) else { return .fault(access.pageFault) }
+                guard permits(entry, access, mode), let frame = frame(entry, address, level) else {
+                    return .fault(access.pageFault)
+                }
                 let wanted = PageTableEntry.accessed | (access == .write ? PageTableEntry.dirty : 0)
                 if entry & wanted != wanted {
                     if isSpeculative || menvcfg & EnvironmentConfiguration.adue == 0 { return .fault(access.pageFault) }

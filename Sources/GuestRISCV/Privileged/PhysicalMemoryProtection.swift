@@ -34,7 +34,9 @@ struct PhysicalMemoryProtection {
     /// Sixteen of each, as the registers show them.
     init(addresses saved: [UInt64], configurations: [UInt8]) {
         for index in addresses.indices { addresses[index] = saved[index] & PhysicalMemoryProtection.addressMask }
-        for first in [0, 8] { setConfiguration(from: first, (0..<8).reduce(0) { $0 | UInt64(configurations[first + $1]) << UInt64($1 * 8) }) }
+        for first in [0, 8] {
+            setConfiguration(from: first, (0 ..< 8).reduce(0) { $0 | UInt64(configurations[first + $1]) << UInt64($1 * 8) })
+        }
     }
 
     // MARK: Registers
@@ -93,7 +95,9 @@ struct PhysicalMemoryProtection {
             default: continue
             }
             active.append(
-                Active(first: first, last: last, rights: MemoryRights(rawValue: configuration & 7), isLocked: configuration & 0x80 != 0))
+                Active(
+                    first: first, last: last, rights: MemoryRights(rawValue: configuration & 7),
+                    isLocked: configuration & 0x80 != 0))
         }
         isOpen = active.first.map { $0.first == 0 && $0.last >> 56 != 0 && $0.rights.rawValue == 7 } ?? false
     }

@@ -44,23 +44,30 @@ package final class RISCV64Machine: GuestISA {
     package let softMemory: SoftMemoryLayout? = SoftMemoryLayout(
         dataTable: Int32(RISCVState.hartOffset + MemoryLayout<HartStateTail>.offset(of: \.dataTLB)!),
         codePages: Int32(RISCVState.hartOffset + MemoryLayout<HartStateTail>.offset(of: \.codePages)!),
-        rangeSlots: Int32(RISCVState.rangesOffset), rangeRecords: Int32(RISCVState.hartOffset + MemoryLayout<HartStateTail>.offset(of: \.ranges)!),
+        rangeSlots: Int32(RISCVState.rangesOffset),
+        rangeRecords: Int32(RISCVState.hartOffset + MemoryLayout<HartStateTail>.offset(of: \.ranges)!),
         rangeEpoch: Int32(RISCVState.rangeEpochOffset), rangeFills: Int32(RISCVState.rangeFillsOffset))
 
     package func hasRanges(_ mode: TranslationMode) -> Bool { mode.rawValue & MachineMode.user != 0 }
 
-    package func fillRange(_ state: UnsafeMutableRawPointer, address: UInt64, slot: Int) { RISCVHart.of(state).fillRange(address, slot: slot) }
+    package func fillRange(_ state: UnsafeMutableRawPointer, address: UInt64, slot: Int) {
+        RISCVHart.of(state).fillRange(address, slot: slot)
+    }
 
     package func mapFaulted(_ state: UnsafeMutableRawPointer, host: UInt64) { RISCVHart.of(state).mapFaulted(host: host) }
 
-    package func fillBuffer(_ state: UnsafeMutableRawPointer, address: UInt64, byteCount: UInt64, isWrite: Bool, isSpeculative: Bool) -> Bool {
+    package func fillBuffer(
+        _ state: UnsafeMutableRawPointer, address: UInt64, byteCount: UInt64, isWrite: Bool, isSpeculative: Bool
+    ) -> Bool {
         let hart = RISCVHart.of(state)
         hart.isSpeculative = isSpeculative
         defer { hart.isSpeculative = false }
         return hart.fill(address, byteCount, isWrite ? .write : .read)
     }
 
-    package func codePage(_ state: UnsafeMutableRawPointer, at address: UInt64) -> CodePageLookup { RISCVHart.of(state).lookUpCode(address) }
+    package func codePage(_ state: UnsafeMutableRawPointer, at address: UInt64) -> CodePageLookup {
+        RISCVHart.of(state).lookUpCode(address)
+    }
 
     package func admitCodePage(_ state: UnsafeMutableRawPointer, at address: UInt64, number: UInt32) {
         RISCVHart.of(state).admitCode(address, number)

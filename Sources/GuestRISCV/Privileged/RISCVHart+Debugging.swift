@@ -1,4 +1,5 @@
-// A hart as a debugger reads and changes it, while it does not run: control registers by number, its mode, and where its addresses lead.
+// A hart as a debugger reads and changes it, while it does not run: control registers by number, its mode, and where its
+// addresses lead.
 
 import CHost
 import Guest
@@ -6,8 +7,11 @@ import Guest
 extension RISCVHart {
     /// All control registers, also those of floating point, by rising number.
     package static let controlRegisterNames: [(number: Int, name: String)] = {
-        let float = [(ControlRegister.flags, "fflags"), (ControlRegister.roundingMode, "frm"), (ControlRegister.floatControl, "fcsr")]
-        let all = float.map { (number: Int($0.0), name: $0.1) } + ControlRegisters.rows.map { (number: $0.number, name: $0.uniqueName) }
+        let float = [
+            (ControlRegister.flags, "fflags"), (ControlRegister.roundingMode, "frm"), (ControlRegister.floatControl, "fcsr"),
+        ]
+        let all =
+            float.map { (number: Int($0.0), name: $0.1) } + ControlRegisters.rows.map { (number: $0.number, name: $0.uniqueName) }
         return all.sorted { $0.number < $1.number }
     }()
 
@@ -30,7 +34,9 @@ extension RISCVHart {
         case ControlRegister.roundingMode: setFloatControl(fcsr & 31 | (low & 7) << 5)
         case ControlRegister.floatControl: setFloatControl(low & 0xff)
         default:
-            guard (0 ..< 4096).contains(number), number >> 10 & 3 != 3, let row = ControlRegisters.row(number) else { return false }
+            guard (0 ..< 4096).contains(number), number >> 10 & 3 != 3, let row = ControlRegisters.row(number) else {
+                return false
+            }
             if !RISCVInterpreter.writePending(number, value, self) { _ = row.write(self, value) }
             interruptsChanged()
         }
@@ -60,8 +66,8 @@ extension RISCVHart {
         interruptsChanged()
     }
 
-    /// Where the present mode finds an address, whatever rights its page gives: the physical address, and how many bytes from there on to the
-    /// page's end. Nothing is marked as accessed. Nil when nothing is mapped.
+    /// Where the present mode finds an address, whatever rights its page gives: the physical address, and how many bytes from
+    /// there on to the page's end. Nothing is marked as accessed. Nil when nothing is mapped.
     package func physicalAddress(behind address: UInt64) -> (address: UInt64, byteCount: UInt64)? {
         let toPageEnd = SoftTLB.pageBytes - address & (SoftTLB.pageBytes - 1)
         if privilege == .machine { return (address, toPageEnd) }

@@ -1,5 +1,5 @@
-// Looking at a hart from outside, without changing anything: its control registers by name, and what its page tables say. While the
-// hart does not run.
+// Looking at a hart from outside, without changing anything: its control registers by name, and what its page tables say. While
+// the hart does not run.
 
 import Guest
 
@@ -41,7 +41,9 @@ extension RISCVHart {
 
     /// Where supervisor and user mode find an address; nil when it is not mapped.
     package func mapping(of address: UInt64) -> PageMapping? {
-        if levelCount == 0 { return PageMapping(virtual: address & ~4095, physical: address & ~4095, byteCount: 4096, flags: 0x0e) }
+        if levelCount == 0 {
+            return PageMapping(virtual: address & ~4095, physical: address & ~4095, byteCount: 4096, flags: 0x0e)
+        }
         let unused = UInt64(64 - 12 - 9 * levelCount)
         guard Int64(bitPattern: address << unused) >> Int64(unused) == Int64(bitPattern: address) else { return nil }
         var table = rootTable
@@ -60,7 +62,8 @@ extension RISCVHart {
         // Svnapot's pages have 64 KiB, and a mark of that in the lowest bits of the page number.
         let size = UInt64(1) << UInt64(entry & PageTableEntry.napot != 0 && level == 0 ? 16 : 12 + 9 * level)
         return PageMapping(
-            virtual: address & ~(size - 1), physical: RISCVHart.frame(entry) & ~(size - 1), byteCount: size, flags: UInt8(truncatingIfNeeded: entry))
+            virtual: address & ~(size - 1), physical: RISCVHart.frame(entry) & ~(size - 1), byteCount: size,
+            flags: UInt8(truncatingIfNeeded: entry))
     }
 
     /// Mapped ranges by rising address, neighbours that continue each other joined; at most `limit` of them.
@@ -72,7 +75,9 @@ extension RISCVHart {
         return result
     }
 
-    private func collect(_ table: UInt64, _ level: Int, _ base: UInt64, _ limit: Int, _ budget: inout Int, _ result: inout [PageMapping]) {
+    private func collect(
+        _ table: UInt64, _ level: Int, _ base: UInt64, _ limit: Int, _ budget: inout Int, _ result: inout [PageMapping]
+    ) {
         let shift = UInt64(12 + 9 * level)
         for index in 0..<UInt64(512) {
             budget -= 1
@@ -86,7 +91,8 @@ extension RISCVHart {
                 continue
             }
             let mapping = leaf(found, at: address, level: level)
-            if let last = result.last, last.virtual &+ last.byteCount == mapping.virtual, last.physical &+ last.byteCount == mapping.physical,
+            if let last = result.last, last.virtual &+ last.byteCount == mapping.virtual,
+                last.physical &+ last.byteCount == mapping.physical,
                 last.flags & 0x3f == mapping.flags & 0x3f
             {
                 result[result.count - 1].byteCount += mapping.byteCount

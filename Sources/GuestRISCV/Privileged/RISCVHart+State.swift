@@ -1,5 +1,5 @@
-// Everything that makes a hart go on elsewhere as if nothing had happened: registers, control registers, counters, what is pending.
-// Look-aside buffers and decoded code are not part of it.
+// Everything that makes a hart go on elsewhere as if nothing had happened: registers, control registers, counters, what is
+// pending. Look-aside buffers and decoded code are not part of it.
 //
 // A new register belongs here; a test goes over the rows of `ControlRegisters` and finds those that are forgotten.
 
@@ -36,11 +36,15 @@ extension RISCVHart {
             let file = RISCVState(state), tail = file.tail.pointee
             return RISCVHartState(
                 registers: (0..<64).map { file.words[$0] }, programCounter: file.programCounter, fcsr: file.fcsr,
-                reservationAddress: tail.reservationAddress, reservationValue: tail.reservationValue, privilege: privilege.rawValue,
-                mstatus: mstatus, mie: mie, medeleg: medeleg, mideleg: mideleg, mtvec: mtvec, mscratch: mscratch, mepc: mepc, mcause: mcause,
+                reservationAddress: tail.reservationAddress, reservationValue: tail.reservationValue,
+                privilege: privilege.rawValue,
+                mstatus: mstatus, mie: mie, medeleg: medeleg, mideleg: mideleg, mtvec: mtvec, mscratch: mscratch, mepc: mepc,
+                mcause: mcause,
                 mtval: mtval, mcounteren: mcounteren, menvcfg: menvcfg, mseccfg: mseccfg, mcountinhibit: mcountinhibit,
-                stvec: stvec, sscratch: sscratch, sepc: sepc, scause: scause, stval: stval, scounteren: scounteren, senvcfg: senvcfg, satp: satp, stimecmp: stimecmp,
-                pmpConfigurations: protection.configurations, pmpAddresses: protection.addresses, cycles: cycles, retired: retired,
+                stvec: stvec, sscratch: sscratch, sepc: sepc, scause: scause, stval: stval, scounteren: scounteren,
+                senvcfg: senvcfg, satp: satp, stimecmp: stimecmp,
+                pmpConfigurations: protection.configurations, pmpAddresses: protection.addresses, cycles: cycles,
+                retired: retired,
                 softwarePending: softwarePending | (linesRaised & HartInterrupt.supervisorSoftware))
         }
         set {
@@ -52,10 +56,14 @@ extension RISCVHart {
             file.tail.pointee.reservationValue = newValue.reservationValue
             privilege = PrivilegeMode(rawValue: newValue.privilege) ?? .machine
             (mstatus, mie, medeleg, mideleg) = (newValue.mstatus, newValue.mie, newValue.medeleg, newValue.mideleg)
-            (mtvec, mscratch, mepc, mcause, mtval) = (newValue.mtvec, newValue.mscratch, newValue.mepc, newValue.mcause, newValue.mtval)
+            (mtvec, mscratch, mepc, mcause, mtval) = (
+                newValue.mtvec, newValue.mscratch, newValue.mepc, newValue.mcause, newValue.mtval
+            )
             (mcounteren, menvcfg, mseccfg) = (newValue.mcounteren, newValue.menvcfg, newValue.mseccfg)
             mcountinhibit = newValue.mcountinhibit
-            (stvec, sscratch, sepc, scause, stval) = (newValue.stvec, newValue.sscratch, newValue.sepc, newValue.scause, newValue.stval)
+            (stvec, sscratch, sepc, scause, stval) = (
+                newValue.stvec, newValue.sscratch, newValue.sepc, newValue.scause, newValue.stval
+            )
             (scounteren, senvcfg, satp) = (newValue.scounteren, newValue.senvcfg, newValue.satp)
             protection = PhysicalMemoryProtection(addresses: newValue.pmpAddresses, configurations: newValue.pmpConfigurations)
             cycleOffset = newValue.cycles &- (cycles &- cycleOffset)
@@ -72,28 +80,41 @@ extension RISCVHart {
 
     /// What of a state no hart can have; nil when it can be set.
     package func problem(with state: RISCVHartState) -> String? {
-        guard state.registers.count == 64, state.registers[0] == 0 else { return "there are 64 registers, of which the first is 0" }
+        guard state.registers.count == 64, state.registers[0] == 0 else {
+            return "there are 64 registers, of which the first is 0"
+        }
         guard PrivilegeMode(rawValue: state.privilege) != nil else { return "there is no privilege mode \(state.privilege)" }
         guard state.programCounter & 1 == 0, state.fcsr <= 0xff else { return "pc or fcsr" }
-        guard state.pmpConfigurations.count == PhysicalMemoryProtection.entryCount, state.pmpAddresses.count == PhysicalMemoryProtection.entryCount else {
+        guard state.pmpConfigurations.count == PhysicalMemoryProtection.entryCount,
+            state.pmpAddresses.count == PhysicalMemoryProtection.entryCount
+        else {
             return "the number of PMP entries"
         }
         let masked: [(name: String, value: UInt64, mask: UInt64)] = [
             ("mstatus", state.mstatus & ~Status.widths, Status.writable), ("mie", state.mie, HartInterrupt.all),
-            ("medeleg", state.medeleg, ControlRegisterMask.delegableExceptions), ("mideleg", state.mideleg, HartInterrupt.supervisor),
+            ("medeleg", state.medeleg, ControlRegisterMask.delegableExceptions),
+            ("mideleg", state.mideleg, HartInterrupt.supervisor),
             ("mepc", state.mepc, ~1), ("sepc", state.sepc, ~1), ("mtvec", state.mtvec, ~2), ("stvec", state.stvec, ~2),
-            ("mcounteren", state.mcounteren, ControlRegisterMask.counters), ("scounteren", state.scounteren, ControlRegisterMask.counters),
+            ("mcounteren", state.mcounteren, ControlRegisterMask.counters),
+            ("scounteren", state.scounteren, ControlRegisterMask.counters),
             ("mcountinhibit", state.mcountinhibit, ControlRegisterMask.counters & ~2),
-            ("menvcfg", state.menvcfg, EnvironmentConfiguration.machineWritable), ("senvcfg", state.senvcfg, EnvironmentConfiguration.supervisorWritable),
+            ("menvcfg", state.menvcfg, EnvironmentConfiguration.machineWritable),
+            ("senvcfg", state.senvcfg, EnvironmentConfiguration.supervisorWritable),
             ("mseccfg", state.mseccfg, SecurityConfiguration.writable), ("mip", state.softwarePending, HartInterrupt.supervisor),
         ]
         for (name, value, mask) in masked where value & ~mask != 0 { return "a value of \(name) that it cannot hold" }
-        guard state.mstatus & Status.widths == Status.widths, state.mstatus >> Status.mppShift & 3 != 2 else { return "a value of mstatus that it cannot hold" }
+        guard state.mstatus & Status.widths == Status.widths, state.mstatus >> Status.mppShift & 3 != 2 else {
+            return "a value of mstatus that it cannot hold"
+        }
         let mode = state.satp >> 60
         guard mode == 0 || (8...10).contains(mode) else { return "a mode of satp that there is not" }
-        guard [state.menvcfg, state.senvcfg].allSatisfy({ RISCVHart.legalEnvironment($0) == $0 }) else { return "a value of menvcfg or senvcfg that it cannot hold" }
+        guard [state.menvcfg, state.senvcfg].allSatisfy({ RISCVHart.legalEnvironment($0) == $0 }) else {
+            return "a value of menvcfg or senvcfg that it cannot hold"
+        }
         let protection = PhysicalMemoryProtection(addresses: state.pmpAddresses, configurations: state.pmpConfigurations)
-        guard protection.addresses == state.pmpAddresses, protection.configurations == state.pmpConfigurations else { return "a PMP entry that there cannot be" }
+        guard protection.addresses == state.pmpAddresses, protection.configurations == state.pmpConfigurations else {
+            return "a PMP entry that there cannot be"
+        }
         return nil
     }
 }

@@ -47,8 +47,8 @@ package final class RISCVHart {
     /// Of the exception that an instruction just raised.
     package var trapCause: UInt64 = 0
     package var trapValue: UInt64 = 0
-    /// Of a debugger: where it stops execution, what it watches, and which place of that the instruction at the program counter was about to
-    /// access. See `CodeBreakpoints`, `WatchedMemory`.
+    /// Of a debugger: where it stops execution, what it watches, and which place of that the instruction at the program counter
+    /// was about to access. See `CodeBreakpoints`, `WatchedMemory`.
     package var breakpoints: CodeBreakpoints?
     package internal(set) var watched: WatchedMemory?
     var watchedPlace: Int?
@@ -128,7 +128,8 @@ package final class RISCVHart {
             to: HartStateTail(
                 dataTLB: tables, codeTLB: tables, codePages: codePages.numbers, owner: Unmanaged.passUnretained(self).toOpaque(),
                 floatIsDirty: 0, zeroesBlocks: 0, isUser: 0, ranges: ranges.records, rangeEpoch: 0, rangeFills: 0))
-        ranges.attach(slots: state + RISCVState.rangesOffset, epoch: RISCVState(state).rangeEpoch, fillsLeft: RISCVState(state).rangeFills)
+        ranges.attach(
+            slots: state + RISCVState.rangesOffset, epoch: RISCVState(state).rangeEpoch, fillsLeft: RISCVState(state).rangeFills)
         flushTranslations()
         contextChanged()
     }

@@ -1,7 +1,8 @@
 // Memory at virtual addresses that a debugger watches.
 //
-// No look-aside buffer holds a page with some of it for loads and stores, so that every access there, also of translated code, ends
-// at the functions in `HartMemory`. They ask here before they access anything, when it is certain that the access faults not.
+// No look-aside buffer holds a page with some of it for loads and stores, so that every access there, also of translated code,
+// ends at the functions in `HartMemory`. They ask here before they access anything, when it is certain that the access faults
+// not.
 
 import Guest
 
@@ -32,7 +33,8 @@ package struct WatchedMemory: Equatable, Sendable {
         // One that goes on at address 0 faults before.
         let last = access.address &+ (access.byteCount &- 1)
         return places.firstIndex {
-            ($0.watchesLoads && access.isLoad || $0.watchesStores && access.isStore) && access.address <= $0.last && $0.first <= last
+            ($0.watchesLoads && access.isLoad || $0.watchesStores && access.isStore) && access.address <= $0.last
+                && $0.first <= last
         }
     }
 }
@@ -53,7 +55,8 @@ extension RISCVHart {
     private func noteWatched(_ address: UInt64, _ byteCount: UInt64) -> Bool {
         guard !passesWatched, let watched, watched.isInPage(of: address) || watched.isInPage(of: address &+ (byteCount - 1)),
             let encoding = encoding(at: words[RISCVRegister.programCounter]),
-            let access = RISCVDecoder.decode(UInt32(truncatingIfNeeded: encoding)).memoryAccess(state), let place = watched.place(of: access)
+            let access = RISCVDecoder.decode(UInt32(truncatingIfNeeded: encoding)).memoryAccess(state),
+            let place = watched.place(of: access)
         else { return false }
         watchedPlace = place
         return true

@@ -11,8 +11,10 @@ import Testing
         (0x300, 0x8000_000a_007e_79aa, 0x0000_000a_0000_0000), (0x301, 0x8000_0000_0014_112f, 0x8000_0000_0014_112f),
         (0x302, 0xb3ff, 0), (0x303, 0x222, 0), (0x304, 0xaaa, 0), (0x306, 0xffff_ffff, 0), (0x30a, 0xe000_0000_0000_00f1, 0),
         (0x320, 0xffff_fffd, 0), (0x340, .max, 0), (0x341, .max - 1, 0), (0x342, .max, 0), (0x343, .max, 0), (0x344, 0x222, 0),
-        (0x3b0, 0x003f_ffff_ffff_ffff, 0), (0x3bf, 0x003f_ffff_ffff_ffff, 0), (0x106, 0xffff_ffff, 0), (0x10a, 0xf1, 0), (0x140, .max, 0),
-        (0x141, .max - 1, 0), (0x142, .max, 0), (0x143, .max, 0), (0x14d, .max, 0), (0x747, 0x300, 0), (0x323, 0, 0), (0xb03, 0, 0), (0xf11, 0, 0),
+        (0x3b0, 0x003f_ffff_ffff_ffff, 0), (0x3bf, 0x003f_ffff_ffff_ffff, 0), (0x106, 0xffff_ffff, 0), (0x10a, 0xf1, 0),
+        (0x140, .max, 0),
+        (0x141, .max - 1, 0), (0x142, .max, 0), (0x143, .max, 0), (0x14d, .max, 0), (0x747, 0x300, 0), (0x323, 0, 0),
+        (0xb03, 0, 0), (0xf11, 0, 0),
     ]
 
     @Test(arguments: masks) func holds(number: UInt32, ones: UInt64, zeros: UInt64) {
@@ -20,7 +22,10 @@ import Testing
         for (value, expected) in [(UInt64.max, ones), (0, zeros)] {
             bench.x[5] = value
             let isReadOnly = number >> 10 == 3
-            #expect(bench.step(Code.csrrw(0, number, 5)) == (isReadOnly ? .trap : [0x30a, 0x10a, 0x300].contains(number) || number >> 4 == 0x3b ? .modeChanged : .budget))
+            #expect(
+                bench.step(Code.csrrw(0, number, 5))
+                    == (isReadOnly
+                        ? .trap : [0x30a, 0x10a, 0x300].contains(number) || number >> 4 == 0x3b ? .modeChanged : .budget))
             #expect(bench.cause(Code.csrrs(6, number, 0)) == nil)
             #expect(bench.x[6] == expected, "0x\(String(number, radix: 16)): 0x\(String(bench.x[6], radix: 16))")
         }
@@ -28,7 +33,8 @@ import Testing
 
     @Test func whatIsAbsentIsIllegal() {
         let bench = HartBench()
-        // pmpcfg1 (odd), pmpcfg4, pmpaddr16, mstatush, tselect, dcsr, AIA, mstateen0, scountovf, vsatp, vstart, seed to be read only.
+        // pmpcfg1 (odd), pmpcfg4, pmpaddr16, mstatush, tselect, dcsr, AIA, mstateen0, scountovf, vsatp, vstart, seed to be read
+        // only.
         for number: UInt32 in [0x3a1, 0x3a4, 0x3c0, 0x310, 0x7a0, 0x7b0, 0x350, 0x150, 0x30c, 0xda0, 0x280, 0x008, 0x015, 0xcc0] {
             #expect(bench.cause(Code.csrrs(5, number, 0)) == TrapCause.illegalInstruction)
             #expect(bench.hart.trapValue == UInt64(Code.csrrs(5, number, 0)))
@@ -59,13 +65,17 @@ import Testing
             return drawn
         }
         for (mode, configuration, allowed) in [
-            (PrivilegeMode.machine, 0, true), (.supervisor, 0x100, false), (.supervisor, 0x200, true), (.user, 0x200, false), (.user, 0x100, true),
+            (PrivilegeMode.machine, 0, true), (.supervisor, 0x100, false), (.supervisor, 0x200, true), (.user, 0x200, false),
+            (.user, 0x100, true),
         ] as [(PrivilegeMode, UInt64, Bool)] {
             hart.privilege = mode
             hart.mseccfg = configuration
             hart.contextChanged()
             bench.x[6] = .max
-            for encoding in [Code.csrrw(5, seed, 0), Code.csrrs(5, seed, 6), Code.csrrc(5, seed, 6), seed << 20 | 1 << 15 | 6 << 12 | 5 << 7 | 0x73] {
+            for encoding in [
+                Code.csrrw(5, seed, 0), Code.csrrs(5, seed, 6), Code.csrrc(5, seed, 6),
+                seed << 20 | 1 << 15 | 6 << 12 | 5 << 7 | 0x73,
+            ] {
                 bench.x[5] = 0
                 let before = drawn
                 #expect(bench.cause(encoding) == (allowed ? nil : TrapCause.illegalInstruction))
@@ -83,7 +93,8 @@ import Testing
     @Test func countersAreGated() {
         let bench = HartBench(), hart = bench.hart
         for (mode, machine, supervisor, allowed) in [
-            (PrivilegeMode.machine, 0, 0, true), (.supervisor, 0, 7, false), (.supervisor, 2, 0, true), (.user, 2, 0, false), (.user, 0, 2, false),
+            (PrivilegeMode.machine, 0, 0, true), (.supervisor, 0, 7, false), (.supervisor, 2, 0, true), (.user, 2, 0, false),
+            (.user, 0, 2, false),
             (.user, 2, 2, true),
         ] as [(PrivilegeMode, UInt64, UInt64, Bool)] {
             hart.privilege = mode
@@ -111,7 +122,9 @@ import Testing
         }
         #expect(bench.cause(Code.sfenceWInval) == nil && bench.cause(Code.sfenceInvalIr) == nil)
         hart.mstatus = Status.widths
-        for encoding in [Code.csrrs(5, 0x180, 0), Code.sfence, Code.sinval, Code.wfi, Code.sret] { #expect(bench.cause(encoding) == nil) }
+        for encoding in [Code.csrrs(5, 0x180, 0), Code.sfence, Code.sinval, Code.wfi, Code.sret] {
+            #expect(bench.cause(encoding) == nil)
+        }
         for encoding in [Code.mret, Code.csrrs(5, 0x300, 0)] {
             hart.privilege = .supervisor
             hart.contextChanged()
@@ -179,10 +192,13 @@ import Testing
     @Test func cacheBlocksAreGated() {
         let bench = HartBench(), hart = bench.hart
         bench.x[11] = HartBench.ram + 0x1000
-        let operations: [(UInt32, UInt64)] = [(0x0045_a00f, 1 << 7), (0x0015_a00f, 1 << 6), (0x0025_a00f, 1 << 6), (0x0005_a00f, 1 << 4)]
+        let operations: [(UInt32, UInt64)] = [
+            (0x0045_a00f, 1 << 7), (0x0015_a00f, 1 << 6), (0x0025_a00f, 1 << 6), (0x0005_a00f, 1 << 4),
+        ]
         for (encoding, bit) in operations {
             for (mode, machine, supervisor, allowed) in [
-                (PrivilegeMode.machine, 0, 0, true), (.supervisor, 0, bit, false), (.supervisor, bit, 0, true), (.user, bit, 0, false), (.user, bit, bit, true),
+                (PrivilegeMode.machine, 0, 0, true), (.supervisor, 0, bit, false), (.supervisor, bit, 0, true),
+                (.user, bit, 0, false), (.user, bit, bit, true),
             ] as [(PrivilegeMode, UInt64, UInt64, Bool)] {
                 hart.privilege = mode
                 hart.menvcfg = machine

@@ -111,7 +111,8 @@ final class HartBench {
 /// Encodings of the privileged instructions.
 enum Code {
     static let mret: UInt32 = 0x3020_0073, sret: UInt32 = 0x1020_0073, wfi: UInt32 = 0x1050_0073
-    static let sfence: UInt32 = 0x1200_0073, sinval: UInt32 = 0x1600_0073, sfenceWInval: UInt32 = 0x1800_0073, sfenceInvalIr: UInt32 = 0x1810_0073
+    static let sfence: UInt32 = 0x1200_0073, sinval: UInt32 = 0x1600_0073, sfenceWInval: UInt32 = 0x1800_0073,
+        sfenceInvalIr: UInt32 = 0x1810_0073
     static func csrrw(_ rd: UInt32, _ csr: UInt32, _ rs1: UInt32) -> UInt32 { csr << 20 | rs1 << 15 | 1 << 12 | rd << 7 | 0x73 }
     static func csrrs(_ rd: UInt32, _ csr: UInt32, _ rs1: UInt32) -> UInt32 { csr << 20 | rs1 << 15 | 2 << 12 | rd << 7 | 0x73 }
     static func csrrc(_ rd: UInt32, _ csr: UInt32, _ rs1: UInt32) -> UInt32 { csr << 20 | rs1 << 15 | 3 << 12 | rd << 7 | 0x73 }

@@ -20,7 +20,9 @@ import Testing
         return bench
     }
 
-    private func walk(_ bench: HartBench, _ address: UInt64, _ access: MemoryAccess, _ mode: PrivilegeMode = .supervisor) -> PageWalkResult {
+    private func walk(
+        _ bench: HartBench, _ address: UInt64, _ access: MemoryAccess, _ mode: PrivilegeMode = .supervisor
+    ) -> PageWalkResult {
         bench.hart.walk(address, access, mode)
     }
 
@@ -108,7 +110,8 @@ import Testing
                         if mode == .user { allowed = allowed && isUser }
                         if mode == .supervisor && isUser { allowed = allowed && sum && access != .execute }
                         let fault = walk(bench, address, access, mode).fault
-                        #expect(fault == (allowed ? nil : access.pageFault), "flags \(flags) sum \(sum) mxr \(mxr) \(mode) \(access)")
+                        #expect(
+                            fault == (allowed ? nil : access.pageFault), "flags \(flags) sum \(sum) mxr \(mxr) \(mode) \(access)")
                     }
                 }
             }
@@ -142,7 +145,9 @@ import Testing
         #expect(hart.load(0x4000_3000, 8) != nil && hart.load(0x4010_0000, 8) != nil && hart.load(address, 8) != nil)
         bench.store(bench.entry(0x4000_0000, level: 1), 0)
         bench.store(bench.entry(address, level: 0), 0)
-        func hits(_ address: UInt64) -> Bool { SoftTLB.entry(hart.table(.supervisor), address).pointee.readTag == address & ~4095 }
+        func hits(_ address: UInt64) -> Bool {
+            SoftTLB.entry(hart.table(.supervisor), address).pointee.readTag == address & ~4095
+        }
         #expect(hits(0x4000_3000) && hits(0x4010_0000) && hits(address))
         hart.flushTranslation(of: 0x4000_0000)
         #expect(!hits(0x4000_3000) && !hits(0x4010_0000) && hits(address))

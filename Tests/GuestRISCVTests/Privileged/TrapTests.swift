@@ -49,8 +49,10 @@ import Testing
         hart.mie = HartInterrupt.all
         hart.mideleg = HartInterrupt.supervisor
         for (line, mode, mie, sie, taken) in [
-            (11, PrivilegeMode.machine, false, true, false), (11, .machine, true, false, true), (11, .supervisor, false, false, true), (11, .user, false, false, true),
-            (9, .machine, true, true, false), (9, .supervisor, true, false, false), (9, .supervisor, false, true, true), (9, .user, false, false, true),
+            (11, PrivilegeMode.machine, false, true, false), (11, .machine, true, false, true),
+            (11, .supervisor, false, false, true), (11, .user, false, false, true),
+            (9, .machine, true, true, false), (9, .supervisor, true, false, false), (9, .supervisor, false, true, true),
+            (9, .user, false, false, true),
         ] as [(UInt64, PrivilegeMode, Bool, Bool, Bool)] {
             hart.lower(.max)
             hart.raise(1 << line)
@@ -92,22 +94,29 @@ import Testing
     @Test func protection() {
         var protection = PhysicalMemoryProtection()
         #expect(protection.allows(0x1000, 8, .read, .machine) && !protection.allows(0x1000, 8, .read, .supervisor))
-        // 0: NA4 at 0x1000, nothing. 1: TOR up to 0x3000 from 0x1000 (its own address register is 0's), RW. 2: NAPOT 4 KiB at 0x4000, X, locked.
+        // 0: NA4 at 0x1000, nothing. 1: TOR up to 0x3000 from 0x1000 (its own address register is 0's), RW. 2: NAPOT 4 KiB at
+        // 0x4000, X, locked.
         protection.setAddress(0, 0x1000 >> 2)
         protection.setAddress(1, 0x3000 >> 2)
         protection.setAddress(2, 0x4000 >> 2 | 0x1ff)
         protection.setConfiguration(from: 0, 0x10 | 0x0b << 8 | 0x9c << 16)
         #expect(!protection.allows(0x1000, 4, .read, .user))
-        #expect(protection.allows(0x1004, 4, .read, .user) && protection.allows(0x2ff8, 8, .write, .user) && !protection.allows(0x2000, 4, .execute, .user))
+        #expect(
+            protection.allows(0x1004, 4, .read, .user) && protection.allows(0x2ff8, 8, .write, .user)
+                && !protection.allows(0x2000, 4, .execute, .user))
         #expect(!protection.allows(0x1002, 4, .read, .user), "only part of it matches")
         #expect(!protection.allows(0x1002, 4, .read, .machine), "also for machine mode")
         #expect(protection.allows(0x1000, 4, .read, .machine), "an entry without lock does not bind machine mode")
-        #expect(protection.allows(0x4ffc, 4, .execute, .user) && !protection.allows(0x4000, 4, .read, .machine) && !protection.allows(0x5000, 4, .read, .user))
+        #expect(
+            protection.allows(0x4ffc, 4, .execute, .user) && !protection.allows(0x4000, 4, .read, .machine)
+                && !protection.allows(0x5000, 4, .read, .user))
         #expect(!protection.isUniform(page: 0x1000) && protection.isUniform(page: 0x2000) && protection.isUniform(page: 0x4000))
         // Locked entries cannot be changed.
         protection.setAddress(2, 0)
         protection.setConfiguration(from: 0, 0)
-        #expect(protection.addresses[2] == 0x4000 >> 2 | 0x1ff && protection.configurations[2] == 0x9c && protection.configurations[0] == 0)
+        #expect(
+            protection.addresses[2] == 0x4000 >> 2 | 0x1ff && protection.configurations[2] == 0x9c
+                && protection.configurations[0] == 0)
         // W without R is reserved.
         protection.setConfiguration(from: 8, 0x1a)
         #expect(protection.configurations[8] == 0x18)
@@ -131,7 +140,9 @@ import Testing
         bench.x[5] = 0x8000_1ff8
         #expect(bench.cause(Code.sd(6, 5)) == nil)
         bench.pc = 0x8000_3000
-        #expect(bench.interpreter.step(state: bench.state) == .trap && hart.trapCause == TrapCause.instructionAccessFault && hart.trapValue == 0x8000_3000)
+        #expect(
+            bench.interpreter.step(state: bench.state) == .trap && hart.trapCause == TrapCause.instructionAccessFault
+                && hart.trapValue == 0x8000_3000)
         // Translation tables are read with the rights of supervisor mode.
         bench.pc = HartBench.ram
         hart.protection.setAddress(0, HartBench.tables >> 2)
@@ -160,7 +171,8 @@ import Testing
         #expect(bench.cause(0x0002_a303) == TrapCause.loadMisaligned && bench.cause(0x0062_a023) == TrapCause.storeMisaligned)
         bench.x[5] = 0x1000_0008
         #expect(bench.cause(0x0002_a303) == TrapCause.loadAccessFault && bench.cause(0x0062_a023) == TrapCause.storeAccessFault)
-        #expect(bench.cause(0x0062_a32f) == TrapCause.storeAccessFault && bench.cause(0x1002_a32f) == TrapCause.loadAccessFault)    // amoadd.w, lr.w
+        // amoadd.w, lr.w
+        #expect(bench.cause(0x0062_a32f) == TrapCause.storeAccessFault && bench.cause(0x1002_a32f) == TrapCause.loadAccessFault)
         bench.x[5] = HartBench.ram + 0x1002
         #expect(bench.cause(0x0062_a32f) == TrapCause.storeMisaligned && bench.cause(0x1002_a32f) == TrapCause.loadMisaligned)
     }
