@@ -99,7 +99,8 @@ package final class DebugListener {
         guard bound else {
             let reason = String(cString: strerror(errno))
             close(descriptor)
-            throw DebugServerError("cannot wait for gdb on \(name):\(number): \(reason). Choose another port, or 0 for one that is free")
+            throw DebugServerError(
+                "cannot wait for gdb on \(name):\(number): \(reason). Choose another port, or 0 for one that is free")
         }
         return (descriptor, "\(name):\(UInt16(bigEndian: address.sin_port))")
     }
@@ -127,15 +128,17 @@ package final class DebugListener {
         return descriptor
     }
 
-    /// Whether the path is a socket that nobody listens at any more. A connection of the other kind is refused for that reason, and
-    /// with another one by who listens, who does not notice.
+    /// Whether the path is a socket that nobody listens at any more. A connection of the other kind is refused for that reason,
+    /// and with another one by who listens, who does not notice.
     private static func isLeftBehind(_ path: String, _ address: sockaddr_un) -> Bool {
         var status = stat(), address = address
         guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFSOCK else { return false }
         let probe = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue), 0)
         defer { close(probe) }
         return withUnsafePointer(to: &address) {
-            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { connect(probe, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) != 0 && errno == ECONNREFUSED }
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(probe, $0, socklen_t(MemoryLayout<sockaddr_un>.size)) != 0 && errno == ECONNREFUSED
+            }
         }
     }
 

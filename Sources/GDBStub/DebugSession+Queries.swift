@@ -49,7 +49,8 @@ extension DebugSession {
             }
         }
         var words = [
-            "PacketSize=\(String(PacketEncoder.packetSize, radix: 16))", "QStartNoAckMode+", "vContSupported+", "swbreak+", "hwbreak+",
+            "PacketSize=\(String(PacketEncoder.packetSize, radix: 16))", "QStartNoAckMode+", "vContSupported+", "swbreak+",
+            "hwbreak+",
             "exec-events+", "no-resumed+", "QPassSignals+", "QProgramSignals+", "binary-upload+", "qXfer:features:read+",
             "qXfer:threads:read+",
         ]
@@ -146,7 +147,8 @@ extension DebugSession {
 
     /// `qCRC:addr,length`: the CRC-32 (polynomial 0x04c11db7, high bit first, start all ones) of memory.
     private func sumMemory(_ packet: inout PacketReader) {
-        guard packet.skip("CRC:"), let address = packet.number(before: ","), let count = packet.lastSize(), count <= 1 << 30 else {
+        guard packet.skip("CRC:"), let address = packet.number(before: ","), let count = packet.lastSize(), count <= 1 << 30
+        else {
             return replyMalformed()
         }
         var sum: UInt32 = 0xffff_ffff

@@ -152,7 +152,8 @@ package protocol DebugTarget: AnyObject {
     /// These signals are delivered without a stop.
     func pass(_ signals: Set<GDBSignal>)
     func catchSystemCalls(_ calls: CaughtSystemCalls)
-    /// The answer to a question or setting (`q…`, `Q…`) that is not in GDB's manual but another stub's habit; nil when it is not known.
+    /// The answer to a question or setting (`q…`, `Q…`) that is not in GDB's manual but another stub's habit; nil when it is not
+    /// known.
     func answer(_ packet: String) -> String?
     /// The answer to a command of the debugger's `monitor`; nil when there is no such command.
     func monitor(_ command: String) -> String?

@@ -15,7 +15,8 @@ package struct GDBSignal: RawRepresentable, Hashable, Sendable {
     /// Numbers of Linux 1 to 31, as on x86, Arm, RISC-V and most others.
     private static let ofLinux: [UInt8] = [
         0, 1, 2, 3, 4, 5, 6, 10 /* BUS */, 8, 9, 30 /* USR1 */, 11, 31 /* USR2 */, 13, 14, 15, 143 /* STKFLT */, 20 /* CHLD */,
-        19 /* CONT */, 17 /* STOP */, 18 /* TSTP */, 21, 22, 16 /* URG */, 24, 25, 26, 27, 28, 23 /* IO */, 32 /* PWR */, 12 /* SYS */,
+        19 /* CONT */, 17 /* STOP */, 18 /* TSTP */, 21, 22, 16 /* URG */, 24, 25, 26, 27, 28, 23 /* IO */, 32 /* PWR */,
+        12 /* SYS */,
     ]
 
     /// The signal with this number on Linux; `unknown` when there is none.

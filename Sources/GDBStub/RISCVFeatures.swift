@@ -6,7 +6,8 @@ extension RegisterFeature {
     package static func riscvIntegers(_ names: [String]) -> RegisterFeature {
         let codePointers: Set = ["ra", "pc"], dataPointers: Set = ["sp", "gp", "tp", "fp"]
         let registers = (names.enumerated().map { $0 == 8 ? "fp" : $1 } + ["pc"]).map { name in
-            RegisterDescription(name, type: codePointers.contains(name) ? "code_ptr" : dataPointers.contains(name) ? "data_ptr" : "int")
+            RegisterDescription(
+                name, type: codePointers.contains(name) ? "code_ptr" : dataPointers.contains(name) ? "data_ptr" : "int")
         }
         return RegisterFeature("org.gnu.gdb.riscv.cpu", registers)
     }

@@ -57,8 +57,10 @@ struct RemoteFiles {
             (0 ..< count).reversed().map { UInt8(truncatingIfNeeded: value >> UInt64($0 * 8)) }
         }
         func low(_ value: some BinaryInteger) -> UInt64 { UInt64(truncatingIfNeeded: value) }
-        return word(low(status.st_dev), 4) + word(low(status.st_ino), 4) + word(low(status.st_mode), 4) + word(low(status.st_nlink), 4)
-            + word(low(status.st_uid), 4) + word(low(status.st_gid), 4) + word(low(status.st_rdev), 4) + word(low(status.st_size), 8)
+        return word(low(status.st_dev), 4) + word(low(status.st_ino), 4) + word(low(status.st_mode), 4)
+            + word(low(status.st_nlink), 4)
+            + word(low(status.st_uid), 4) + word(low(status.st_gid), 4) + word(low(status.st_rdev), 4)
+            + word(low(status.st_size), 8)
             + word(low(status.st_blksize), 8) + word(low(status.st_blocks), 8) + word(low(status.st_atim.tv_sec), 4)
             + word(low(status.st_mtim.tv_sec), 4) + word(low(status.st_ctim.tv_sec), 4)
     }
@@ -68,7 +70,8 @@ struct RemoteFiles {
         switch Int32(number) {
         case ENOSYS: 88
         case ENAMETOOLONG: 91
-        case EPERM, ENOENT, EINTR, EBADF, EACCES, EFAULT, EBUSY, EEXIST, ENODEV, ENOTDIR, EISDIR, EINVAL, ENFILE, EMFILE, EFBIG, ENOSPC,
+        case EPERM, ENOENT, EINTR, EBADF, EACCES, EFAULT, EBUSY, EEXIST, ENODEV, ENOTDIR, EISDIR, EINVAL, ENFILE, EMFILE, EFBIG,
+            ENOSPC,
             ESPIPE, EROFS:
             number
         default: 9999
@@ -141,7 +144,9 @@ extension DebugSession {
     private func readLink(_ packet: PacketReader) {
         guard let path = hostPath(packet) else { return replyFile(-Int(ENOENT)) }
         var target = [UInt8](repeating: 0, count: 4096)
-        let count = target.withUnsafeMutableBytes { readlink(path, $0.baseAddress!.assumingMemoryBound(to: CChar.self), $0.count) }
+        let count = target.withUnsafeMutableBytes {
+            readlink(path, $0.baseAddress!.assumingMemoryBound(to: CChar.self), $0.count)
+        }
         count < 0 ? replyFile(-Int(errno)) : replyFile(count, Array(target.prefix(count)))
     }
 }

@@ -14,7 +14,8 @@ package struct RegisterDescription: Sendable {
     package var isReadOnly: Bool
 
     package init(
-        _ name: String, bitCount: Int = 64, type: String = "int", group: String? = nil, isRestored: Bool = true, isReadOnly: Bool = false
+        _ name: String, bitCount: Int = 64, type: String = "int", group: String? = nil, isRestored: Bool = true,
+        isReadOnly: Bool = false
     ) {
         self.name = name
         self.bitCount = bitCount
@@ -74,7 +75,8 @@ package struct TargetDescription: Sendable {
         for feature in features {
             text += "<feature name=\"\(xmlText(feature.name))\">\n" + feature.types
             for register in feature.registers {
-                text += "<reg name=\"\(xmlText(register.name))\" bitsize=\"\(register.bitCount)\" type=\"\(xmlText(register.type))\""
+                text +=
+                    "<reg name=\"\(xmlText(register.name))\" bitsize=\"\(register.bitCount)\" type=\"\(xmlText(register.type))\""
                 if let group = register.group { text += " group=\"\(xmlText(group))\"" }
                 if !register.isRestored { text += " save-restore=\"no\"" }
                 text += " regnum=\"\(number)\"/>\n"

@@ -77,9 +77,11 @@ extension AddressSpace {
     private func describe(_ descriptor: Int32) -> MappingSource? {
         var status = stat()
         guard fstat(descriptor, &status) == 0 else { return nil }
-        let modified = UInt64(bitPattern: Int64(status.st_mtim.tv_sec)) &* 1_000_000_000 &+ UInt64(bitPattern: Int64(status.st_mtim.tv_nsec))
+        let modified =
+            UInt64(bitPattern: Int64(status.st_mtim.tv_sec)) &* 1_000_000_000 &+ UInt64(bitPattern: Int64(status.st_mtim.tv_nsec))
         return MappingSource(
-            device: UInt64(status.st_dev), inode: UInt64(status.st_ino), byteCount: UInt64(bitPattern: Int64(status.st_size)), modified: modified)
+            device: UInt64(status.st_dev), inode: UInt64(status.st_ino), byteCount: UInt64(bitPattern: Int64(status.st_size)),
+            modified: modified)
     }
 
     package func unmap(_ start: UInt64, _ byteCount: UInt64) -> Int64 {
@@ -168,7 +170,8 @@ extension AddressSpace {
     }
 
     private func move(
-        _ region: Region, _ old: Range<UInt64>, _ newLength: UInt64, flags: UInt64, target: UInt64?, outdated: inout Range<UInt64>?
+        _ region: Region, _ old: Range<UInt64>, _ newLength: UInt64, flags: UInt64, target: UInt64?,
+        outdated: inout Range<UInt64>?
     ) -> Int64 {
         guard let destination = target ?? list.highestFree(newLength, in: searchLimits) else { return Errno.ENOMEM.result }
         let new = destination..<destination + newLength

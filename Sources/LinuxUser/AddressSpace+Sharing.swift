@@ -6,7 +6,9 @@ extension AddressSpace {
     package func advise(_ start: UInt64, _ byteCount: UInt64, advice: Int) -> Int64 {
         let discarding = [4 /* DONTNEED */, 8 /* FREE */, 9 /* REMOVE */, 24 /* DONTNEED_LOCKED */].contains(advice)
         guard Self.isAligned(start) else { return Errno.EINVAL.result }
-        guard let range = Self.range(start, byteCount) else { return byteCount &+ 4095 < byteCount ? Errno.EINVAL.result : Errno.ENOMEM.result }
+        guard let range = Self.range(start, byteCount) else {
+            return byteCount &+ 4095 < byteCount ? Errno.EINVAL.result : Errno.ENOMEM.result
+        }
         return changing { outdated in
             if discarding { prepareChange(of: range, outdated: &outdated) }
             return Self.host(HostNumber.madvise, start, byteCount, advice)

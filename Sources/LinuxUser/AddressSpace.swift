@@ -91,7 +91,9 @@ package final class AddressSpace: GuestMemory {
     }
 
     /// A host system call on memory of the guest.
-    static func host(_ number: Int, _ a: UInt64 = 0, _ b: UInt64 = 0, _ c: Int = 0, _ d: Int = 0, _ e: Int = 0, _ f: UInt64 = 0) -> Int64 {
+    static func host(
+        _ number: Int, _ a: UInt64 = 0, _ b: UInt64 = 0, _ c: Int = 0, _ d: Int = 0, _ e: Int = 0, _ f: UInt64 = 0
+    ) -> Int64 {
         Int64(mynah_syscall(number, Int(bitPattern: UInt(a)), Int(bitPattern: UInt(b)), c, d, e, Int(bitPattern: UInt(f))))
     }
 
@@ -111,8 +113,12 @@ package final class AddressSpace: GuestMemory {
             return nil
         }
         var first = index, last = index
-        while first > 0, regions[first - 1].end == regions[first].start, regions[first - 1].protection.contains(.execute) { first -= 1 }
-        while last + 1 < regions.count, regions[last + 1].start == regions[last].end, regions[last + 1].protection.contains(.execute) {
+        while first > 0, regions[first - 1].end == regions[first].start, regions[first - 1].protection.contains(.execute) {
+            first -= 1
+        }
+        while last + 1 < regions.count, regions[last + 1].start == regions[last].end,
+            regions[last + 1].protection.contains(.execute)
+        {
             last += 1
         }
         // SAFETY: guest addresses are host addresses, and the list says that these are mapped.
@@ -122,7 +128,8 @@ package final class AddressSpace: GuestMemory {
 
     package func codeOrigin(at address: UInt64) -> CodeOrigin? {
         lock.locked {
-            guard let region = list.region(at: address), region.protection.contains(.execute), !region.protection.contains(.write) else {
+            guard let region = list.region(at: address), region.protection.contains(.execute), !region.protection.contains(.write)
+            else {
                 return nil
             }
             let source = list.sources[Int(region.source)]

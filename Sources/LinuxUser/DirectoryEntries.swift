@@ -30,11 +30,15 @@ enum DirectoryEntries {
             let own = Set(thread.process.ownThreadIDs.map { "\($0)" })
             guard !own.isEmpty, isThreadList(Int32(truncatingIfNeeded: arguments[0])) else { return result }
             var bytes = [UInt8](repeating: 0, count: Int(result))
-            guard bytes.withUnsafeMutableBytes({ copyFromGuest($0.baseAddress!, count: $0.count, at: arguments[1]) }) else { return result }
+            guard bytes.withUnsafeMutableBytes({ copyFromGuest($0.baseAddress!, count: $0.count, at: arguments[1]) }) else {
+                return result
+            }
             let shown = removing(own, from: bytes)
             // Nothing would mean that there is nothing more.
             if shown.isEmpty { continue }
-            guard shown.withUnsafeBytes({ copyToGuest($0.baseAddress!, count: $0.count, at: arguments[1]) }) else { return Errno.EFAULT.result }
+            guard shown.withUnsafeBytes({ copyToGuest($0.baseAddress!, count: $0.count, at: arguments[1]) }) else {
+                return Errno.EFAULT.result
+            }
             return Int64(shown.count)
         }
     }

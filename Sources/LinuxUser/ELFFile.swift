@@ -11,13 +11,16 @@ package struct ExecutableError: Error, CustomStringConvertible {
     package var description: String
 
     static func malformed(_ path: String, _ what: String) -> ExecutableError {
-        ExecutableError(exitStatus: 126, errno: .ENOEXEC, description: "\(path): not a valid ELF program: \(what). Check that the file is complete.")
+        ExecutableError(
+            exitStatus: 126, errno: .ENOEXEC,
+            description: "\(path): not a valid ELF program: \(what). Check that the file is complete.")
     }
 }
 
 /// A program header.
 package struct ProgramHeader {
-    package static let load: UInt32 = 1, dynamic: UInt32 = 2, interpreter: UInt32 = 3, headers: UInt32 = 6, stack: UInt32 = 0x6474_e551
+    package static let load: UInt32 = 1, dynamic: UInt32 = 2, interpreter: UInt32 = 3, headers: UInt32 = 6,
+        stack: UInt32 = 0x6474_e551
     package static let byteCount = 56
     package var type: UInt32, flags: UInt32
     package var offset: UInt64, address: UInt64
@@ -60,7 +63,9 @@ package struct ELFFile {
                 exitStatus: 126, errno: .ENOEXEC,
                 description: "\(path): neither an ELF program nor a script that begins with #!. Check what it is with `file`.")
         }
-        guard header.count == Self.headerBytes else { throw ExecutableError.malformed(path, "its header is cut off after \(header.count) bytes") }
+        guard header.count == Self.headerBytes else {
+            throw ExecutableError.malformed(path, "its header is cut off after \(header.count) bytes")
+        }
         guard header[4] == 2 else {
             throw ExecutableError(
                 exitStatus: 126, errno: .ENOEXEC,
@@ -79,7 +84,8 @@ package struct ELFFile {
         guard type == 2 || type == 3 else {
             let kind = type == 1 ? "an object file, not yet linked" : type == 4 ? "a core dump" : "of ELF type \(type)"
             throw ExecutableError(
-                exitStatus: 126, errno: .ENOEXEC, description: "\(path): \(kind), not a program. Link it into an executable first.")
+                exitStatus: 126, errno: .ENOEXEC,
+                description: "\(path): \(kind), not a program. Link it into an executable first.")
         }
         isPositionIndependent = type == 3
         guard headerCount != 0 else { throw ExecutableError.malformed(path, "it has no program headers") }
@@ -87,7 +93,9 @@ package struct ELFFile {
             throw ExecutableError.malformed(path, "its program headers have \(headerEntryBytes) bytes instead of 56")
         }
         let tableBytes = Int(headerCount) * ProgramHeader.byteCount
-        guard tableBytes <= 65536 else { throw ExecutableError.malformed(path, "it has too many program headers (\(headerCount))") }
+        guard tableBytes <= 65536 else {
+            throw ExecutableError.malformed(path, "it has too many program headers (\(headerCount))")
+        }
         let table = Self.read(descriptor, at: programHeadersOffset, count: tableBytes)
         guard table.count == tableBytes else { throw ExecutableError.malformed(path, "its program headers lie beyond its end") }
         programHeaders = (0..<Int(headerCount)).map { index in

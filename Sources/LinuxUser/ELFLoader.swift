@@ -54,7 +54,9 @@ package struct ELFLoader {
         return largest
     }
 
-    private func reserve(_ file: ELFFile, span: Range<UInt64>, length: UInt64, base: UInt64?, alignment: UInt64) throws -> UInt64 {
+    private func reserve(
+        _ file: ELFFile, span: Range<UInt64>, length: UInt64, base: UInt64?, alignment: UInt64
+    ) throws -> UInt64 {
         var flags = Self.privateAnonymous | 0x4000 /* MAP_NORESERVE */
         var address: UInt64 = 0
         var length = length
@@ -110,7 +112,8 @@ package struct ELFLoader {
                 // To the end of the page, as the kernel does: the dynamic linker allocates from what follows its data.
                 let count = anonymousStart - fileEnd
                 // SAFETY: the page was mapped writable just now, and the file reaches into it.
-                UnsafeMutableRawPointer(bitPattern: UInt(fileEnd))!.initializeMemory(as: UInt8.self, repeating: 0, count: Int(count))
+                UnsafeMutableRawPointer(bitPattern: UInt(fileEnd))!.initializeMemory(
+                    as: UInt8.self, repeating: 0, count: Int(count))
             }
         }
         let end = AddressSpace.roundedUp(address + segment.memoryBytes)
@@ -142,11 +145,14 @@ package struct ELFLoader {
         let result = memory.map(
             0, UInt64(image.count), protection: 3, flags: Self.privateAnonymous, descriptor: -1, offset: 0, named: "[vdso]")
         guard result > 0 else {
-            throw ExecutableError(exitStatus: 126, errno: .ENOMEM, description: "no memory for the guest's vDSO. Free some memory.")
+            throw ExecutableError(
+                exitStatus: 126, errno: .ENOMEM, description: "no memory for the guest's vDSO. Free some memory.")
         }
         let address = UInt64(bitPattern: result)
         // SAFETY: mapped writable just now, with at least the image's size.
-        image.withUnsafeBytes { UnsafeMutableRawPointer(bitPattern: UInt(address))!.copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
+        image.withUnsafeBytes {
+            UnsafeMutableRawPointer(bitPattern: UInt(address))!.copyMemory(from: $0.baseAddress!, byteCount: $0.count)
+        }
         _ = memory.protect(address, UInt64(image.count), protection: 5)
         return address
     }

@@ -74,8 +74,10 @@ package struct ELFProgram {
 
     private static func failure(_ path: String, _ number: Int32) -> ExecutableError {
         let isMissing = number == ENOENT || number == ENOTDIR
-        let advice = isMissing
-            ? ". Check the path" + (path.contains("/") ? "." : "; programs are not searched for in PATH: write ./\(path) or a full path.") : "."
+        let advice =
+            isMissing
+            ? ". Check the path"
+                + (path.contains("/") ? "." : "; programs are not searched for in PATH: write ./\(path) or a full path.") : "."
         return ExecutableError(
             exitStatus: isMissing ? 127 : 126, errno: Errno(rawValue: number) ?? .EACCES,
             description: "\(path): \(String(cString: strerror(number)))\(advice)")
@@ -89,7 +91,8 @@ package struct ELFProgram {
         while let last = line.last, isBlank(last) || last == 0x0d && line.count == 1 { line = line.dropLast() }
         let interpreter = line.prefix { !isBlank($0) }
         guard !interpreter.isEmpty else {
-            throw ExecutableError(exitStatus: 126, errno: .ENOEXEC, description: "\(script): its #! line names no interpreter. Name one.")
+            throw ExecutableError(
+                exitStatus: 126, errno: .ENOEXEC, description: "\(script): its #! line names no interpreter. Name one.")
         }
         let rest = line.dropFirst(interpreter.count).drop(while: isBlank)
         return (Array(interpreter), rest.isEmpty ? nil : Array(rest))

@@ -93,7 +93,9 @@ package struct VDSOImage {
         header.put(UInt64(0))
         header.put(flags)
         for field in [64, 56, 2, 64, 0, 0] as [UInt16] { header.put(field) }
-        for (type, rights, offset, count) in [(1, 5, 0, bytes.count), (2, 4, dynamic, dynamicBytes)] as [(UInt32, UInt32, Int, Int)] {
+        for (type, rights, offset, count) in [(1, 5, 0, bytes.count), (2, 4, dynamic, dynamicBytes)]
+            as [(UInt32, UInt32, Int, Int)]
+        {
             header.put(type)
             header.put(rights)
             for _ in 0..<3 { header.put(UInt64(offset)) }

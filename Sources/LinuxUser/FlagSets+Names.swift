@@ -49,12 +49,14 @@ extension FlagSet {
                 ("PROT_GROWSUP", 0x2000000),
             ])
         case .mapping:
-            return FlagNames(mask: 0xf, constants: [("MAP_SHARED", 0x1), ("MAP_PRIVATE", 0x2), ("MAP_SHARED_VALIDATE", 0x3)], flags: [
-                ("MAP_FIXED", 0x10), ("MAP_ANONYMOUS", 0x20), ("MAP_GROWSDOWN", 0x100), ("MAP_DENYWRITE", 0x800),
-                ("MAP_EXECUTABLE", 0x1000), ("MAP_LOCKED", 0x2000), ("MAP_NORESERVE", 0x4000), ("MAP_POPULATE", 0x8000),
-                ("MAP_NONBLOCK", 0x10000), ("MAP_STACK", 0x20000), ("MAP_HUGETLB", 0x40000), ("MAP_SYNC", 0x80000),
-                ("MAP_FIXED_NOREPLACE", 0x100000),
-            ])
+            return FlagNames(
+                mask: 0xf, constants: [("MAP_SHARED", 0x1), ("MAP_PRIVATE", 0x2), ("MAP_SHARED_VALIDATE", 0x3)],
+                flags: [
+                    ("MAP_FIXED", 0x10), ("MAP_ANONYMOUS", 0x20), ("MAP_GROWSDOWN", 0x100), ("MAP_DENYWRITE", 0x800),
+                    ("MAP_EXECUTABLE", 0x1000), ("MAP_LOCKED", 0x2000), ("MAP_NORESERVE", 0x4000), ("MAP_POPULATE", 0x8000),
+                    ("MAP_NONBLOCK", 0x10000), ("MAP_STACK", 0x20000), ("MAP_HUGETLB", 0x40000), ("MAP_SYNC", 0x80000),
+                    ("MAP_FIXED_NOREPLACE", 0x100000),
+                ])
         case .madvise:
             return FlagNames(mask: ~0, constants: [
                 ("MADV_NORMAL", 0), ("MADV_RANDOM", 0x1), ("MADV_SEQUENTIAL", 0x2), ("MADV_WILLNEED", 0x3),

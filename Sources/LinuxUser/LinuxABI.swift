@@ -74,7 +74,9 @@ package struct AlternateStack: Equatable {
     package static let onStack: UInt64 = 1, disabled: UInt64 = 2, autoDisarm: UInt64 = 1 << 31
     package static let none = AlternateStack(address: 0, flags: disabled, byteCount: 0)
 
-    func contains(_ stackPointer: UInt64) -> Bool { byteCount != 0 && stackPointer > address && stackPointer &- address <= byteCount }
+    func contains(_ stackPointer: UInt64) -> Bool {
+        byteCount != 0 && stackPointer > address && stackPointer &- address <= byteCount
+    }
 }
 
 package struct CloneArguments {

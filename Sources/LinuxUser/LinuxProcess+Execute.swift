@@ -27,7 +27,9 @@ extension LinuxThread {
             path = Self.pathOfDescriptor(descriptor, keeping: &kept)
         }
         if flags & Self.noFollow != 0 && Self.isLink(path) { return Errno.ELOOP.result }
-        if ProcView(path: ELFProgram.text(path), process: Int(getpid()))?.kind == .executable { path = Array(process.programPath.utf8) }
+        if ProcView(path: ELFProgram.text(path), process: Int(getpid()))?.kind == .executable {
+            path = Array(process.programPath.utf8)
+        }
         var words: [[UInt8]] = []
         let result = readStrings(arguments, into: &words)
         guard result == 0 else { return result }

@@ -131,7 +131,8 @@ package final class LinuxProcess {
         let known = LinuxABIs.all.map(\.machineName).joined(separator: ", ")
         let advice = program.file.machine == 62 ? "Run it directly." : "Mynah runs programs for \(known)."
         throw ExecutableError(
-            exitStatus: 126, errno: .ENOEXEC, description: "\(program.hostPath): a program for \(machine), not for \(known). \(advice)")
+            exitStatus: 126, errno: .ENOEXEC,
+            description: "\(program.hostPath): a program for \(machine), not for \(known). \(advice)")
     }
 
     /// Maps program, dynamic linker, vDSO and stack; returns the address of the first instruction.
@@ -154,7 +155,9 @@ package final class LinuxProcess {
         guard layout.contents.count < Int(stackBytes) / 2 else {
             throw ExecutableError(
                 exitStatus: 126, errno: .E2BIG,
-                description: "\(program.hostPath): arguments and environment need \(layout.contents.count) bytes, more than half of the stack. Use --stack SIZE for a larger one.")
+                description:
+                    "\(program.hostPath): arguments and environment need \(layout.contents.count) bytes, more than half of the "
+                        + "stack. Use --stack SIZE for a larger one.")
         }
         layout.contents.withUnsafeBytes {
             // SAFETY: the stack was mapped writable just now and is larger.
@@ -192,17 +195,22 @@ package final class LinuxProcess {
         let descriptor = open(hostPath, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else {
             let advice = options.sysroot == nil
-                ? "Give the directory of a \(abi.machineName) system with -L DIR (QEMU_LD_PREFIX), or link the program statically."
-                : "The directory given with -L, \(options.sysroot!), has no such file: is it the root of a \(abi.machineName) system?"
+                ? "Give the directory of a \(abi.machineName) system with -L DIR (QEMU_LD_PREFIX), or link the program "
+                    + "statically."
+                : "The directory given with -L, \(options.sysroot!), has no such file: is it the root of a \(abi.machineName) "
+                    + "system?"
             throw ExecutableError(
-                exitStatus: 127, errno: .ENOENT, description: "\(program.hostPath): its dynamic linker \(path) is missing. \(advice)")
+                exitStatus: 127, errno: .ENOENT,
+                description: "\(program.hostPath): its dynamic linker \(path) is missing. \(advice)")
         }
         defer { close(descriptor) }
         let file = try ELFFile(descriptor: descriptor, path: hostPath)
         guard file.machine == abi.elfMachine else {
             throw ExecutableError(
                 exitStatus: 126, errno: .ELIBBAD,
-                description: "\(program.hostPath): its dynamic linker \(hostPath) is for \(ELFFile.machineName(file.machine)), not for \(abi.machineName). Give the right system with -L DIR.")
+                description:
+                    "\(program.hostPath): its dynamic linker \(hostPath) is for \(ELFFile.machineName(file.machine)), not for "
+                        + "\(abi.machineName). Give the right system with -L DIR.")
         }
         return try loader.load(file, descriptor: descriptor, base: nil)
     }
@@ -211,10 +219,13 @@ package final class LinuxProcess {
         [
             (AuxiliaryType.vdso, vdso), (AuxiliaryType.hardwareCapabilities, abi.hardwareCapabilities),
             (AuxiliaryType.pageBytes, AddressSpace.pageBytes), (AuxiliaryType.clockTicks, UInt64(sysconf(Int32(_SC_CLK_TCK)))),
-            (AuxiliaryType.programHeaders, image.programHeaders), (AuxiliaryType.programHeaderBytes, UInt64(ProgramHeader.byteCount)),
-            (AuxiliaryType.programHeaderCount, UInt64(image.programHeaderCount)), (AuxiliaryType.base, linker?.range.lowerBound ?? 0),
+            (AuxiliaryType.programHeaders, image.programHeaders),
+            (AuxiliaryType.programHeaderBytes, UInt64(ProgramHeader.byteCount)),
+            (AuxiliaryType.programHeaderCount, UInt64(image.programHeaderCount)),
+            (AuxiliaryType.base, linker?.range.lowerBound ?? 0),
             (AuxiliaryType.flags, 0), (AuxiliaryType.entry, image.entry), (AuxiliaryType.uid, UInt64(getuid())),
-            (AuxiliaryType.euid, UInt64(geteuid())), (AuxiliaryType.gid, UInt64(getgid())), (AuxiliaryType.egid, UInt64(getegid())),
+            (AuxiliaryType.euid, UInt64(geteuid())), (AuxiliaryType.gid, UInt64(getgid())),
+            (AuxiliaryType.egid, UInt64(getegid())),
             (AuxiliaryType.secure, 0), (AuxiliaryType.minimumSignalStack, abi.minimumSignalStackBytes),
         ]
     }

@@ -68,7 +68,9 @@ package struct PathResolver {
         let plain = Self.isPlain(path) ? path : Self.plain(path)
         if Self.hostDirectories.contains(plain) { return nil }
         for tree in Self.hostTrees where plain.hasPrefix(tree) {
-            if plain.utf8.count == tree.utf8.count || plain.utf8.dropFirst(tree.utf8.count).first == UInt8(ascii: "/") { return nil }
+            if plain.utf8.count == tree.utf8.count || plain.utf8.dropFirst(tree.utf8.count).first == UInt8(ascii: "/") {
+                return nil
+            }
         }
         return path
     }

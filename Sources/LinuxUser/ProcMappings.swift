@@ -38,7 +38,9 @@ package enum ProcMappings {
     }
 
     /// The guest's maps. `regions` ascend; `named` gives names such as [stack] to anonymous regions that hold an address.
-    package static func text(regions: [MappingRegion], hostMaps: String, named: [(name: String, address: UInt64)] = []) -> String {
+    package static func text(
+        regions: [MappingRegion], hostMaps: String, named: [(name: String, address: UInt64)] = []
+    ) -> String {
         let lines = hostMaps.split(separator: "\n").compactMap(HostLine.init)
         return parts(regions: regions, hostLines: lines, named: named).map { line($0, lines[$0.hostLine]) }.joined()
     }

@@ -13,7 +13,8 @@ extension RISCVLinuxABI {
         return stride(from: 0, to: 32, by: 4).map { first in
             (first ..< first + 4).map { index in
                 let digits = String(view[index], radix: 16), name = RISCVRegisterName.name(index)
-                return String(repeating: " ", count: 4 - name.count) + name + " " + String(repeating: "0", count: 16 - digits.count) + digits
+                return String(repeating: " ", count: 4 - name.count) + name + " "
+                    + String(repeating: "0", count: 16 - digits.count) + digits
             }.joined(separator: " ") + "\n"
         }.joined()
     }
@@ -39,7 +40,9 @@ extension RISCVLinuxABI {
         var address = low & ~7
         for _ in 0 ..< searchedWords where frames.count < limit {
             guard let word = reader.word(address) else { break }
-            if word & 1 == 0, word != frames.last?.address, reader.isBehindCall(word) { frames.append(BacktraceFrame(address: word, isGuess: true)) }
+            if word & 1 == 0, word != frames.last?.address, reader.isBehindCall(word) {
+                frames.append(BacktraceFrame(address: word, isGuess: true))
+            }
             address += 8
         }
         return frames

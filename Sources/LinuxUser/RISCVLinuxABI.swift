@@ -101,7 +101,9 @@ package final class RISCVLinuxABI: LinuxABI {
         view.tail.pointee.reservationAddress = RISCVState.noReservation
     }
 
-    package func restore(_ state: UnsafeMutableRawPointer, fromFrame frame: UnsafeRawPointer) -> (mask: UInt64, stack: AlternateStack) {
+    package func restore(
+        _ state: UnsafeMutableRawPointer, fromFrame frame: UnsafeRawPointer
+    ) -> (mask: UInt64, stack: AlternateStack) {
         let view = RISCVState(state)
         // Instructions are two-byte aligned; jalr drops the lowest bit as well.
         view.programCounter = frame.load(fromByteOffset: Frame.registers, as: UInt64.self) & ~1

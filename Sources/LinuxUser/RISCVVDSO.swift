@@ -10,11 +10,14 @@ enum RISCVVDSO {
     /// The first function is where signal handlers return to; unwinders know it by its very words.
     static var functions: [VDSOImage.Function] {
         [
-            ("__vdso_rt_sigreturn", systemCall(139)), ("__vdso_clock_gettime", clockGetTime), ("__vdso_gettimeofday", getTimeOfDay),
-            ("__vdso_clock_getres", systemCall(114)), ("__vdso_getcpu", systemCall(168)), ("__vdso_flush_icache", systemCall(259)),
+            ("__vdso_rt_sigreturn", systemCall(139)), ("__vdso_clock_gettime", clockGetTime),
+            ("__vdso_gettimeofday", getTimeOfDay),
+            ("__vdso_clock_getres", systemCall(114)), ("__vdso_getcpu", systemCall(168)),
+            ("__vdso_flush_icache", systemCall(259)),
             ("__vdso_riscv_hwprobe", systemCall(258)),
         ].map { name, words in
-            VDSOImage.Function(name: name, code: words.flatMap { word in (0..<4).map { UInt8(truncatingIfNeeded: word >> ($0 * 8)) } })
+            VDSOImage.Function(
+                name: name, code: words.flatMap { word in (0..<4).map { UInt8(truncatingIfNeeded: word >> ($0 * 8)) } })
         }
     }
 

@@ -63,7 +63,9 @@ extension LinuxThread {
     func fatalSignal(ofCall a: SystemCallArguments) -> (number: Int32, code: Int32)? {
         let kill = 129, tkill = 130, tgkill = 131, fromUser: Int32 = 0, fromThread: Int32 = -6
         let own = a.number == tkill ? hostThreadID : getpid()
-        guard a.number == kill || a.number == tkill || a.number == tgkill, Int32(truncatingIfNeeded: a.a0) == own else { return nil }
+        guard a.number == kill || a.number == tkill || a.number == tgkill, Int32(truncatingIfNeeded: a.a0) == own else {
+            return nil
+        }
         if a.number == tgkill && Int32(truncatingIfNeeded: a.a1) != hostThreadID { return nil }
         let signal = Int32(truncatingIfNeeded: a.number == tgkill ? a.a2 : a.a1)
         guard (1...Int32(SignalTable.count)).contains(signal), mask & SignalTable.bit(signal) == 0 else { return nil }

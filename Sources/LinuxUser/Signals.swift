@@ -129,9 +129,11 @@ final class SignalTable {
 
 /// `siginfo_t`, 128 bytes, the same on all 64-bit architectures.
 struct SignalInfo {
-    private var words: (
-        UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64
-    ) = (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+    private var words:
+        (
+            UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64,
+            UInt64, UInt64
+        ) = (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
     /// `si_code`: SI_KERNEL, SEGV_MAPERR, SEGV_ACCERR.
     static let fromKernel: Int32 = 0x80, notMapped: Int32 = 1, notPermitted: Int32 = 2
@@ -245,7 +247,8 @@ extension LinuxThread {
         let action = signals[SIGSEGV]
         guard signal != SIGSEGV, action.isCaught, mask & SignalTable.bit(SIGSEGV) == 0 else {
             let address = process.abi.stackPointer(state)
-            return die(of: SIGSEGV, code: SignalInfo.fromKernel, address: address, reason: "no room for a signal frame on the stack")
+            return die(
+                of: SIGSEGV, code: SignalInfo.fromKernel, address: address, reason: "no room for a signal frame on the stack")
         }
         deliver(SIGSEGV, SignalInfo(signal: SIGSEGV, code: SignalInfo.fromKernel, address: 0))
     }

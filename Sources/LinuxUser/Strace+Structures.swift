@@ -91,7 +91,8 @@ extension Strace {
             let size = readGuest(UInt64.self, at: address &+ 40)
         else { return nil }
         let type = StraceNames.fileType(UInt32(mode))
-        return "{stx_mask=\(StraceNames.hex(UInt64(mask))), stx_mode=\(type)|\(octal(UInt32(mode) & 0o7777)), stx_size=\(size), ...}"
+        return
+            "{stx_mask=\(StraceNames.hex(UInt64(mask))), stx_mode=\(type)|\(octal(UInt32(mode) & 0o7777)), stx_size=\(size), ...}"
     }
 
     private static func fileSystem(at address: UInt64) -> String? {

@@ -137,8 +137,8 @@ package final class SystemCallTable {
     /// Where a call writes what it reads: argument 1 is its address, and argument 2, for the first two, how much there is.
     package enum Destination { case buffer, vector, message }
 
-    /// Adds a call that is the host's, and that fills memory of the guest. A count that is too small has a meaning, so no page may be
-    /// in the way that is write-protected because code was translated from it.
+    /// Adds a call that is the host's, and that fills memory of the guest. A count that is too small has a meaning, so no page
+    /// may be in the way that is write-protected because code was translated from it.
     package func fill(
         _ number: Int, _ name: StaticString, host: Int, _ destination: Destination,
         _ arguments: @escaping @autoclosure () -> [ArgumentKind]

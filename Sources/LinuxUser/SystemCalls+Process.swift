@@ -16,7 +16,8 @@ extension SystemCallTable {
         call(221, "execve", [.path, .structure(.stringVector), .pointer], returns: .never) { thread, a in
             thread.execute(directory: -100, path: a.a0, arguments: a.a1, environment: a.a2, flags: 0)
         }
-        call(281, "execveat", [.directoryFD, .path, .structure(.stringVector), .pointer, .flags(.at)], returns: .never) { thread, a in
+        call(281, "execveat", [.directoryFD, .path, .structure(.stringVector), .pointer, .flags(.at)], returns: .never) {
+            thread, a in
             thread.execute(
                 directory: Int32(truncatingIfNeeded: a.a0), path: a.a1, arguments: a.a2, environment: a.a3, flags: a.a4)
         }
@@ -38,7 +39,8 @@ extension SystemCallTable {
         call(164, "setrlimit", [.flags(.resource), .structure(.resourceLimit)]) { thread, a in
             LinuxThread.limitsEmulator(a.a0) ? 0 : thread.hostCall(160, a.a0, a.a1)
         }
-        call(261, "prlimit64", [.int, .flags(.resource), .structure(.resourceLimit), .structure(.resourceLimitOut)]) { thread, a in
+        call(261, "prlimit64", [.int, .flags(.resource), .structure(.resourceLimit), .structure(.resourceLimitOut)]) {
+            thread, a in
             if a.a2 != 0 && (a.a0 == 0 || a.a0 == UInt64(getpid())) && LinuxThread.limitsEmulator(a.a1) {
                 // The old limit is told, the new one not set.
                 return thread.hostCall(302, a.a0, a.a1, 0, a.a3)

@@ -23,7 +23,9 @@ extension SystemCallTable {
         call(134, "rt_sigaction", [.signal, .structure(.signalAction), .pointer, .unsigned]) { thread, a in
             thread.changeAction(Int32(truncatingIfNeeded: a.a0), new: a.a1, old: a.a2, size: a.a3)
         }
-        call(132, "sigaltstack", [.structure(.signalStack), .pointer]) { thread, a in thread.changeAlternateStack(new: a.a0, old: a.a1) }
+        call(132, "sigaltstack", [.structure(.signalStack), .pointer]) { thread, a in
+            thread.changeAlternateStack(new: a.a0, old: a.a1)
+        }
         call(139, "rt_sigreturn", [], returns: .never) { thread, _ in thread.returnFromSignal() }
         // The host kernel restarts its own calls; a guest has nothing to go on with.
         refuse(128, "restart_syscall", .EINTR)
@@ -87,7 +89,8 @@ extension LinuxThread {
         }
         // The padding of the guest's structure is left alone.
         if old != 0 {
-            let written = writeGuest(before.address, at: old) && writeGuest(UInt32(truncatingIfNeeded: before.flags), at: old &+ 8)
+            let written =
+                writeGuest(before.address, at: old) && writeGuest(UInt32(truncatingIfNeeded: before.flags), at: old &+ 8)
                 && writeGuest(before.byteCount, at: old &+ 16)
             if !written { return Errno.EFAULT.result }
         }

@@ -121,7 +121,9 @@ import Testing
             let signal = GDBSignal(linux: number)
             #expect(signal.linux == number, "\(number)")
         }
-        #expect(GDBSignal(linux: 7).rawValue == 10 && GDBSignal(linux: 10).rawValue == 30 && GDBSignal(linux: 11) == .segmentationFault)
+        #expect(
+            GDBSignal(linux: 7).rawValue == 10 && GDBSignal(linux: 10).rawValue == 30
+                && GDBSignal(linux: 11) == .segmentationFault)
         #expect(GDBSignal(linux: 34).rawValue == 46 && GDBSignal(linux: 16) == .unknown && GDBSignal(linux: 999) == .unknown)
         #expect(GDBSignal(rawValue: 200).linux == nil)
     }
@@ -133,7 +135,8 @@ import Testing
         #expect(try DebugEndpoint("/tmp/a:1") == .path("/tmp/a:1"))
         #expect(try DebugEndpoint("socket") == .path("socket"))
         #expect(try DebugEndpoint("unix:s") == .path("s") && DebugEndpoint("unix:/a:1") == .path("/a:1"))
-        #expect(try DebugEndpoint("tcp::12") == .port(host: "", number: 12) && DebugEndpoint("tcp:12") == .port(host: "", number: 12))
+        #expect(
+            try DebugEndpoint("tcp::12") == .port(host: "", number: 12) && DebugEndpoint("tcp:12") == .port(host: "", number: 12))
         #expect(try DebugEndpoint("inherited:7:f0") == .inherited(descriptor: 7, state: "f0"))
         for wrong in ["", "65536", "host:", "host:x", "inherited:x:", "inherited:1"] {
             #expect(throws: DebugServerError.self, "\(wrong)") { try DebugEndpoint(wrong) }

@@ -10,7 +10,8 @@ final class FakeTarget: DebugTarget {
         ], programCounter: 1, expedited: [1])
     var threads: [DebugThreadID] { known.map(\.id) }
     var known = [
-        DebugThread(id: DebugThreadID(rawValue: 0x11), name: "first"), DebugThread(id: DebugThreadID(rawValue: 0x12), name: "<&>", details: "in read"),
+        DebugThread(id: DebugThreadID(rawValue: 0x11), name: "first"),
+        DebugThread(id: DebugThreadID(rawValue: 0x12), name: "<&>", details: "in read"),
     ]
     var registers: [DebugThreadID: [UInt64]] = [
         DebugThreadID(rawValue: 0x11): [1, 0x1000, 3], DebugThreadID(rawValue: 0x12): [4, 0x2000, 6],

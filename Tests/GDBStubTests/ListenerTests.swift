@@ -17,7 +17,8 @@ import Testing
         }
     }
 
-    /// Where somebody listens, the path is not taken away, and who listens notices nothing; what an earlier run left behind is replaced.
+    /// Where somebody listens, the path is not taken away, and who listens notices nothing; what an earlier run left behind is
+    /// replaced.
     @Test func socketsInUse() throws {
         defer { unlink(path) }
         let first = try DebugListener(.path(path))

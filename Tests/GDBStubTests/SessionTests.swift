@@ -25,14 +25,20 @@ import Testing
 
     @Test func negotiation() {
         let talk = Conversation()
-        let words = Set(talk.ask("qSupported:swbreak+;exec-events+;vContSupported+;nonsense?").split(separator: ";").map(String.init))
-        for word in ["PacketSize=10000", "QStartNoAckMode+", "qXfer:features:read+", "qXfer:auxv:read+", "qXfer:siginfo:write+", "swbreak+", "QCatchSyscalls+"] {
+        let words = Set(
+            talk.ask("qSupported:swbreak+;exec-events+;vContSupported+;nonsense?").split(separator: ";").map(String.init))
+        for word in [
+            "PacketSize=10000", "QStartNoAckMode+", "qXfer:features:read+", "qXfer:auxv:read+", "qXfer:siginfo:write+",
+            "swbreak+", "QCatchSyscalls+",
+        ] {
             #expect(words.contains(word), "\(word)")
         }
         #expect(!words.contains("qXfer:memory-map:read+"))
         #expect(talk.ask("vMustReplyEmpty") == "" && talk.ask("nonsense") == "" && talk.ask("") == "" && talk.ask("!") == "")
         #expect(talk.ask("vCont?") == "vCont;c;C;s;S;t;r")
-        #expect(talk.ask("QNonStop:0") == "OK" && talk.ask("QNonStop:1") == "" && talk.ask("qAttached") == "0" && talk.ask("qSymbol::") == "OK")
+        #expect(
+            talk.ask("QNonStop:0") == "OK" && talk.ask("QNonStop:1") == "" && talk.ask("qAttached") == "0"
+                && talk.ask("qSymbol::") == "OK")
     }
 
     @Test func theDescription() {
@@ -63,9 +69,13 @@ import Testing
         #expect(talk.ask("qThreadExtraInfo,12") == Hexadecimal.encode("<&> in read"))
         #expect(talk.ask("qThreadExtraInfo,13") == "E03")
         let document = talk.ask("qXfer:threads:read::0,1000")
-        #expect(document.contains("<thread id=\"11\" name=\"first\"/>") && document.contains("<thread id=\"12\" name=\"&lt;&amp;&gt;\">in read</thread>"))
+        #expect(
+            document.contains("<thread id=\"11\" name=\"first\"/>")
+                && document.contains("<thread id=\"12\" name=\"&lt;&amp;&gt;\">in read</thread>"))
         #expect(talk.ask("T11") == "OK" && talk.ask("T13") == "E03" && talk.ask("T") == "E16")
-        #expect(talk.ask("Hg12") == "OK" && talk.ask("qC") == "QC12" && talk.ask("Hg13") == "E03" && talk.ask("Hgx") == "E16" && talk.ask("H") == "E16")
+        #expect(
+            talk.ask("Hg12") == "OK" && talk.ask("qC") == "QC12" && talk.ask("Hg13") == "E03" && talk.ask("Hgx") == "E16"
+                && talk.ask("H") == "E16")
         #expect(talk.ask("Hgp1.11") == "OK" && talk.ask("qC") == "QC11" && talk.ask("Hg0") == "OK" && talk.ask("Hc-1") == "OK")
     }
 
@@ -74,9 +84,13 @@ import Testing
         #expect(talk.ask("g") == "0100000000000000" + "0010000000000000" + "03000000")
         #expect(talk.ask("p2") == "03000000" && talk.ask("p3") == "E0e" && talk.ask("p") == "E16")
         #expect(talk.ask("P1=8877665544332211") == "OK" && talk.target.registers[first]![1] == 0x1122_3344_5566_7788)
-        #expect(talk.ask("P1=88") == "E16" && talk.ask("Pff=8877665544332211") == "E0e" && talk.ask("P1") == "E16" && talk.ask("P1=8z") == "E16")
+        #expect(
+            talk.ask("P1=88") == "E16" && talk.ask("Pff=8877665544332211") == "E0e" && talk.ask("P1") == "E16"
+                && talk.ask("P1=8z") == "E16")
         #expect(talk.ask("Hg12") == "OK")
-        #expect(talk.ask("Gaa00000000000000xxxxxxxxxxxxxxxx0b000000") == "OK" && talk.target.registers[second]! == [0xaa, 0x2000, 0xb])
+        #expect(
+            talk.ask("Gaa00000000000000xxxxxxxxxxxxxxxx0b000000") == "OK"
+                && talk.target.registers[second]! == [0xaa, 0x2000, 0xb])
         #expect(talk.ask("Gbb00000000000000") == "OK" && talk.target.registers[second]! == [0xbb, 0x2000, 0xb])
         #expect(talk.ask("Gbb0000") == "E16")
         talk.target.registers[second] = [1]
@@ -86,7 +100,8 @@ import Testing
     @Test func memory() {
         let talk = Conversation()
         #expect(talk.ask("m1000,4") == "00010203" && talk.ask("m10fe,10") == "feff", "what can be read is told")
-        #expect(talk.ask("mfff,4") == "E0e" && talk.ask("m1000,0") == "OK" && talk.ask("m1000") == "E16" && talk.ask("m,") == "E16")
+        #expect(
+            talk.ask("mfff,4") == "E0e" && talk.ask("m1000,0") == "OK" && talk.ask("m1000") == "E16" && talk.ask("m,") == "E16")
         #expect(talk.ask("mffffffffffffffff,ffffffffffffffff") == "E16")
         #expect(talk.ask("x1061,2") == "bab")
         #expect(talk.ask("M1000,2:beef") == "OK" && talk.target.memory[0 ..< 3] == [0xbe, 0xef, 2])
@@ -107,9 +122,14 @@ import Testing
 
     @Test func points() {
         let talk = Conversation()
-        #expect(talk.ask("Z0,1234,2") == "OK" && talk.target.points == [DebugPoint(.softwareBreakpoint, at: 0x1234, byteCount: 2)])
-        #expect(talk.ask("Z0,10,2") == "E0e" && talk.ask("Z4,1234,2") == "" && talk.ask("Z9,1234,2") == "" && talk.ask("Z0,1234") == "E16")
-        #expect(talk.ask("Z2,2000,8;X3,220027") == "OK" && talk.ask("z2,2000,8") == "OK" && talk.ask("z0,1234,2") == "OK" && talk.ask("z0,1234,2") == "E0e")
+        #expect(
+            talk.ask("Z0,1234,2") == "OK" && talk.target.points == [DebugPoint(.softwareBreakpoint, at: 0x1234, byteCount: 2)])
+        #expect(
+            talk.ask("Z0,10,2") == "E0e" && talk.ask("Z4,1234,2") == "" && talk.ask("Z9,1234,2") == ""
+                && talk.ask("Z0,1234") == "E16")
+        #expect(
+            talk.ask("Z2,2000,8;X3,220027") == "OK" && talk.ask("z2,2000,8") == "OK" && talk.ask("z0,1234,2") == "OK"
+                && talk.ask("z0,1234,2") == "E0e")
         #expect(talk.target.points.isEmpty)
     }
 
@@ -118,9 +138,13 @@ import Testing
         #expect(talk.ask("?") == "T05thread:11;1:0010000000000000;")
         #expect(talk.say("vCont;s:12;c").isEmpty && talk.session.isRunning)
         #expect(talk.target.plans.last == ResumePlan([(second, .step(.none)), (nil, .go(.none))]))
-        #expect(talk.target.plans.last?.action(for: first) == .go(.none) && talk.target.plans.last?.action(for: second) == .step(.none))
+        #expect(
+            talk.target.plans.last?.action(for: first) == .go(.none)
+                && talk.target.plans.last?.action(for: second) == .step(.none))
         // What is said meanwhile does no harm.
-        #expect(talk.ask("g") == "E10" && talk.ask("vCont;c") == "E10" && talk.ask("m1000,4") == "E10" && talk.target.plans.count == 1)
+        #expect(
+            talk.ask("g") == "E10" && talk.ask("vCont;c") == "E10" && talk.ask("m1000,4") == "E10" && talk.target.plans.count == 1
+        )
         talk.session.receive([3])
         #expect(talk.target.log == ["interrupt"])
         talk.session.target(.stopped(DebugStop(thread: second, signal: .interrupt)))
@@ -132,18 +156,23 @@ import Testing
 
     @Test func everyActionIsUnderstood() {
         for (words, rules) in [
-            ("vCont;C05:11;t", [(first, ResumeAction.go(.trap)), (nil, .hold)]), ("vCont;S0b", [(nil, .step(.segmentationFault))]),
+            ("vCont;C05:11;t", [(first, ResumeAction.go(.trap)), (nil, .hold)]),
+            ("vCont;S0b", [(nil, .step(.segmentationFault))]),
             ("vCont;r10,20:12;c:-1", [(second, .stepRange(start: 0x10, end: 0x20)), (nil, .go(.none))]),
             ("vCont;c:p1.12", [(second, .go(.none))]), ("vCont;c:0", [(first, .go(.none))]),
             ("c", [(first, .go(.none)), (nil, .go(.none))]), ("s", [(first, .step(.none)), (nil, .go(.none))]),
-            ("C1e", [(first, .go(GDBSignal(rawValue: 30))), (nil, .go(.none))]), ("S05;2000", [(first, .step(.trap)), (nil, .go(.none))]),
+            ("C1e", [(first, .go(GDBSignal(rawValue: 30))), (nil, .go(.none))]),
+            ("S05;2000", [(first, .step(.trap)), (nil, .go(.none))]),
         ] as [(String, [(DebugThreadID?, ResumeAction)])] {
             let talk = Conversation()
             #expect(talk.say(words).isEmpty, "\(words)")
             #expect(talk.target.plans == [ResumePlan(rules.map { (thread: $0.0, action: $0.1) })], "\(words)")
             if words.hasPrefix("S05") { #expect(talk.target.registers[first]![1] == 0x2000) }
         }
-        for words in ["vCont;", "vCont;q", "vCont;c:", "vCont;c:x", "vCont;C", "vCont;Cfff", "vCont;r10", "vCont;t", "vCont;c:99", "C", "cx", "vCont;c:11x"] {
+        for words in [
+            "vCont;", "vCont;q", "vCont;c:", "vCont;c:x", "vCont;C", "vCont;Cfff", "vCont;r10", "vCont;t", "vCont;c:99", "C",
+            "cx", "vCont;c:11x",
+        ] {
             let talk = Conversation()
             #expect(talk.ask(words) == "E16", "\(words)")
             #expect(talk.target.plans.isEmpty && !talk.session.isRunning, "\(words)")
@@ -155,12 +184,15 @@ import Testing
         func told(_ cause: DebugStopCause) -> String {
             _ = talk.say("vCont;c")
             talk.session.target(.stopped(DebugStop(thread: first, signal: .trap, cause: cause)))
-            return talk.replies().first.map { String($0.dropFirst("T05thread:11;".count).dropLast("1:0010000000000000;".count)) } ?? ""
+            return talk.replies().first.map { String($0.dropFirst("T05thread:11;".count).dropLast("1:0010000000000000;".count)) }
+                ?? ""
         }
         #expect(told(.softwareBreakpoint) == "" && told(.executed(path: "/p")) == "", "not to those who do not know")
         _ = talk.say("qSupported:swbreak+;hwbreak+;exec-events+")
         #expect(told(.softwareBreakpoint) == "swbreak:;" && told(.hardwareBreakpoint) == "hwbreak:;")
-        #expect(told(.watchpoint(.writeWatchpoint, address: 0x20)) == "watch:20;" && told(.watchpoint(.readWatchpoint, address: 1)) == "rwatch:1;")
+        #expect(
+            told(.watchpoint(.writeWatchpoint, address: 0x20)) == "watch:20;"
+                && told(.watchpoint(.readWatchpoint, address: 1)) == "rwatch:1;")
         #expect(told(.watchpoint(.accessWatchpoint, address: 1)) == "awatch:1;")
         #expect(told(.systemCallEntry(64)) == "syscall_entry:40;" && told(.systemCallReturn(64)) == "syscall_return:40;")
         #expect(told(.executed(path: "/p")) == "exec:2f70;")
@@ -199,13 +231,20 @@ import Testing
 
     @Test func settings() {
         let talk = Conversation()
-        #expect(talk.ask("QPassSignals:e;14") == "OK" && talk.target.passed == [GDBSignal(rawValue: 14), GDBSignal(rawValue: 0x14)])
-        #expect(talk.ask("QPassSignals:x") == "E16" && talk.ask("QProgramSignals:e;14") == "OK" && talk.ask("QPassSignals:") == "OK" && talk.target.passed.isEmpty)
+        #expect(
+            talk.ask("QPassSignals:e;14") == "OK" && talk.target.passed == [GDBSignal(rawValue: 14), GDBSignal(rawValue: 0x14)])
+        #expect(
+            talk.ask("QPassSignals:x") == "E16" && talk.ask("QProgramSignals:e;14") == "OK" && talk.ask("QPassSignals:") == "OK"
+                && talk.target.passed.isEmpty)
         #expect(talk.ask("QCatchSyscalls:1;40;5d") == "OK" && talk.target.caught == .some([64, 93]))
-        #expect(talk.ask("QCatchSyscalls:1") == "OK" && talk.target.caught == .all && talk.ask("QCatchSyscalls:0") == "OK" && talk.target.caught == .none)
+        #expect(
+            talk.ask("QCatchSyscalls:1") == "OK" && talk.target.caught == .all && talk.ask("QCatchSyscalls:0") == "OK"
+                && talk.target.caught == .none)
         #expect(talk.ask("QCatchSyscalls:2") == "E16" && talk.ask("QCatchSyscalls:1;x") == "E16")
         #expect(talk.ask("qRcmd," + Hexadecimal.encode("hello   there")) == Hexadecimal.encode("answer\n"))
-        #expect(talk.ask("qRcmd," + Hexadecimal.encode("quiet")) == "OK" && talk.ask("qRcmd," + Hexadecimal.encode("what")) == "" && talk.ask("qRcmd,6") == "E16")
+        #expect(
+            talk.ask("qRcmd," + Hexadecimal.encode("quiet")) == "OK" && talk.ask("qRcmd," + Hexadecimal.encode("what")) == ""
+                && talk.ask("qRcmd,6") == "E16")
     }
 
     @Test func anAgreementIsTakenOver() {
@@ -216,7 +255,9 @@ import Testing
         let target = FakeTarget()
         let next = DebugSession(target: target, stop: nil)
         next.adopt(agreement: talk.session.agreement)
-        #expect(next.features == talk.session.features && target.passed == talk.target.passed && target.caught == .some([64]) && next.isRunning)
+        #expect(
+            next.features == talk.session.features && target.passed == talk.target.passed && target.caught == .some([64])
+                && next.isRunning)
         next.target(.stopped(DebugStop(thread: first, signal: .trap, cause: .executed(path: "/p"))))
         #expect(String(decoding: next.takeOutput(), as: UTF8.self).hasPrefix("$T05thread:11;exec:2f70;"))
         for broken in ["", "...", "f", "fzz.p-.-c", "c", "ffffffffffffffffffffffff", "x9"] {
@@ -238,27 +279,36 @@ import Testing
         let hex = { (text: String) in Hexadecimal.encode(text) }
         #expect(talk.ask("vFile:setfs:0") == "F0")
         #expect(talk.ask("vFile:open:\(hex("/f")),0,0") == "F1")
-        #expect(talk.ask("vFile:pread:1,100,0") == "F8;content*" && talk.ask("vFile:pread:1,3,4") == "F3;ent" && talk.ask("vFile:pread:1,3,99") == "F0;")
+        #expect(
+            talk.ask("vFile:pread:1,100,0") == "F8;content*" && talk.ask("vFile:pread:1,3,4") == "F3;ent"
+                && talk.ask("vFile:pread:1,3,99") == "F0;")
         let status = talk.say("vFile:fstat:1")
         #expect(status.first?.hasPrefix("F40;") == true)
         let target = talk.session.files.status(1)!
         let wire = RemoteFiles.wireForm(target)
         #expect(wire.count == 64 && wire[28 ..< 36] == [0, 0, 0, 0, 0, 0, 0, 8])
         #expect(talk.ask("vFile:readlink:\(hex("/link"))") == "F6;target")
-        #expect(talk.ask("vFile:close:1") == "F0" && talk.ask("vFile:close:1") == "F-1,9" && talk.ask("vFile:pread:1,1,0") == "F-1,9")
-        #expect(talk.ask("vFile:open:\(hex("/missing")),0,0") == "F-1,2" && talk.ask("vFile:open:\(hex("/unknown")),0,0") == "F-1,2")
+        #expect(
+            talk.ask("vFile:close:1") == "F0" && talk.ask("vFile:close:1") == "F-1,9" && talk.ask("vFile:pread:1,1,0") == "F-1,9")
+        #expect(
+            talk.ask("vFile:open:\(hex("/missing")),0,0") == "F-1,2" && talk.ask("vFile:open:\(hex("/unknown")),0,0") == "F-1,2")
         #expect(talk.ask("vFile:open:\(hex("/f")),1,1ff") == "F-1,1e" && talk.ask("vFile:unlink:\(hex("/f"))") == "F-1,1e")
         #expect(talk.ask("vFile:open:\(hex("/pipe")),0,0") == "F-1,d", "a pipe must not make the session wait")
-        #expect(talk.ask("vFile:open:2f66,0") == "F-1,16" && talk.ask("vFile:pread:x") == "F-1,16" && talk.ask("vFile:nonsense:") == "")
+        #expect(
+            talk.ask("vFile:open:2f66,0") == "F-1,16" && talk.ask("vFile:pread:x") == "F-1,16"
+                && talk.ask("vFile:nonsense:") == "")
     }
 
     /// Packets from pieces of right ones: whatever comes, the session answers, and its target is asked nothing impossible.
     @Test(arguments: 0 ..< 20) func nonsenseIsAnswered(round: Int) {
         let talk = Conversation()
         let pieces = [
-            "vCont;", "vFile:", "open:", "pread:", "qXfer:", "features:read:", "target.xml", "siginfo:write::", "m", "M", "X", "G", "g", "P", "p", "H",
-            "T", "Z0,", "z2,", "c", "s", "C", "S", "?", "k", "D", "q", "Q", "qRcmd,", "QPassSignals:", "QCatchSyscalls:1;", "qThreadExtraInfo,", "qCRC:",
-            "1000", "ffffffffffffffff", "-1", "0", "p1.11", ",", ":", ";", "=", ".", "#", "}", "\u{3}", "11", "deadbeef", "r", "t", "qSupported:", "x",
+            "vCont;", "vFile:", "open:", "pread:", "qXfer:", "features:read:", "target.xml", "siginfo:write::", "m", "M", "X",
+            "G", "g", "P", "p", "H",
+            "T", "Z0,", "z2,", "c", "s", "C", "S", "?", "k", "D", "q", "Q", "qRcmd,", "QPassSignals:", "QCatchSyscalls:1;",
+            "qThreadExtraInfo,", "qCRC:",
+            "1000", "ffffffffffffffff", "-1", "0", "p1.11", ",", ":", ";", "=", ".", "#", "}", "\u{3}", "11", "deadbeef", "r",
+            "t", "qSupported:", "x",
         ]
         for _ in 0 ..< 400 {
             let body = (0 ..< Int.random(in: 0 ... 6)).map { _ in pieces.randomElement()! }.joined()

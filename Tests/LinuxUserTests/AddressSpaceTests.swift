@@ -14,7 +14,9 @@ import Testing
     /// Guarded copies need the fault handler; there is no code cache here.
     init() { mynah_install_fault_handlers() }
 
-    private func map(_ memory: AddressSpace, _ pages: UInt64, protection: UInt64 = 3, at hint: UInt64 = 0, flags: UInt64 = 0) -> Int64 {
+    private func map(
+        _ memory: AddressSpace, _ pages: UInt64, protection: UInt64 = 3, at hint: UInt64 = 0, flags: UInt64 = 0
+    ) -> Int64 {
         memory.map(hint, pages * Self.page, protection: protection, flags: Self.anonymous | flags, descriptor: -1, offset: 0)
     }
 
@@ -81,7 +83,8 @@ import Testing
         #expect(memory.map(0, .max, protection: 3, flags: 0x22, descriptor: -1, offset: 0) == Errno.ENOMEM.result)
         #expect(memory.map(0, 4096, protection: 3, flags: 0x22, descriptor: -1, offset: 1) == Errno.EINVAL.result)
         #expect(memory.map(1, 4096, protection: 3, flags: 0x32, descriptor: -1, offset: 0) == Errno.EINVAL.result)
-        #expect(memory.map(AddressSpace.limit, 4096, protection: 3, flags: 0x32, descriptor: -1, offset: 0) == Errno.ENOMEM.result)
+        #expect(
+            memory.map(AddressSpace.limit, 4096, protection: 3, flags: 0x32, descriptor: -1, offset: 0) == Errno.ENOMEM.result)
         #expect(memory.map(0, 4096, protection: 1, flags: 1, descriptor: 999, offset: 0) == Errno.EBADF.result)
         #expect(memory.unmap(1, 4096) == Errno.EINVAL.result && memory.unmap(4096, 0) == Errno.EINVAL.result)
         #expect(memory.unmap(0x7fff_0000_0000, 4096) == Errno.EINVAL.result)
@@ -150,7 +153,9 @@ import Testing
         #expect(memory.releaseAllWatches() && writeGuest(UInt8(1), at: area) && dropped == [area..<area + Self.page])
         #expect(!memory.releaseAllWatches())
         let version = memory.codeVersion
-        #expect(memory.unmap(area, 3 * Self.page) == 0 && dropped.last == area..<area + 3 * Self.page && memory.codeVersion != version)
+        #expect(
+            memory.unmap(area, 3 * Self.page) == 0 && dropped.last == area..<area + 3 * Self.page && memory.codeVersion != version
+        )
         #expect(memory.codeWindow(at: GuestAddress(area)) == nil)
     }
 

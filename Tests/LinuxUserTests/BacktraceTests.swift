@@ -9,7 +9,9 @@ import Testing
     private let abi = RISCVLinuxABI()
 
     /// Frames for a state with these registers, a stack of words, and calls before these addresses.
-    private func frames(_ registers: [Int: UInt64], pc: UInt64, stack: [UInt64: UInt64], behindCalls: Set<UInt64>) -> [BacktraceFrame] {
+    private func frames(
+        _ registers: [Int: UInt64], pc: UInt64, stack: [UInt64: UInt64], behindCalls: Set<UInt64>
+    ) -> [BacktraceFrame] {
         let memory = UnsafeMutableRawPointer.allocate(byteCount: RISCVState.byteCount, alignment: 16)
         defer { memory.deallocate() }
         memory.initializeMemory(as: UInt8.self, repeating: 0, count: RISCVState.byteCount)
@@ -47,7 +49,8 @@ import Testing
     }
 
     @Test func filesAreFoundInMaps() {
-        let maps = CodeMappings("10000-20000 r-xp 00001000 08:01 5   /usr/bin/a b\n30000-31000 rw-p 00000000 00:00 0 \nnonsense\n")
+        let maps = CodeMappings(
+            "10000-20000 r-xp 00001000 08:01 5   /usr/bin/a b\n30000-31000 rw-p 00000000 00:00 0 \nnonsense\n")
         #expect(maps.file(at: 0x10010)?.path == "/usr/bin/a b" && maps.file(at: 0x10010)?.offset == 0x1010)
         #expect(maps.file(at: 0x30000) == nil && maps.file(at: 0x20000) == nil)
     }

@@ -16,13 +16,16 @@ import Testing
     init() {
         mynah_install_fault_handlers()
         start = UInt64(memory.map(0, 3 * Self.page, protection: 7, flags: 0x22, descriptor: -1, offset: 0))
-        UnsafeMutableRawPointer(bitPattern: UInt(start))!.initializeMemory(as: UInt8.self, repeating: 0x55, count: Int(3 * Self.page))
+        UnsafeMutableRawPointer(bitPattern: UInt(start))!.initializeMemory(
+            as: UInt8.self, repeating: 0x55, count: Int(3 * Self.page))
     }
 
     private func release() { _ = memory.unmap(start, 3 * Self.page) }
 
     private func fetch(_ address: UInt64) -> UInt8? {
-        guard let window = memory.codeWindow(at: GuestAddress(address)), address >= window.start, address < window.end else { return nil }
+        guard let window = memory.codeWindow(at: GuestAddress(address)), address >= window.start, address < window.end else {
+            return nil
+        }
         return window.host.load(fromByteOffset: Int(address - window.start), as: UInt8.self)
     }
 
@@ -58,7 +61,9 @@ import Testing
     @Test func kindsAreIndependent() {
         defer { release() }
         let place = start + 8
-        for kind in [BreakpointKinds.software, .software, .hardware] { #expect(memory.insertBreakpoint(kind, at: place, instruction: trap)) }
+        for kind in [BreakpointKinds.software, .software, .hardware] {
+            #expect(memory.insertBreakpoint(kind, at: place, instruction: trap))
+        }
         memory.removeBreakpoint(.software, at: place)
         #expect(fetch(place) == 0x02 && memory.breakpoints(at: place) == .hardware)
         memory.removeBreakpoint(.software, at: place)

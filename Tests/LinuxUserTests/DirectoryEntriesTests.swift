@@ -17,7 +17,9 @@ import Testing
     @Test func namesAreLeftOut() {
         let all = record(".", 24) + record("..", 24) + record("12") + record("123", 300) + record("13")
         #expect(DirectoryEntries.removing([], from: all) == all)
-        #expect(DirectoryEntries.removing(["12", "4"], from: all) == record(".", 24) + record("..", 24) + record("123", 300) + record("13"))
+        #expect(
+            DirectoryEntries.removing(["12", "4"], from: all) == record(".", 24) + record("..", 24) + record("123", 300)
+                + record("13"))
         #expect(DirectoryEntries.removing(["12", "123", ".", "..", "13"], from: all) == [])
     }
 

@@ -16,9 +16,12 @@ struct ELFBuilder {
     var declaredHeaderCount: UInt16?
     var tail: [UInt8] = [UInt8](repeating: 0x13, count: 0x1000)
 
-    static func segment(address: UInt64, offset: UInt64 = 0, bytes: UInt64, memory: UInt64? = nil, flags: UInt32 = 5) -> ProgramHeader {
+    static func segment(
+        address: UInt64, offset: UInt64 = 0, bytes: UInt64, memory: UInt64? = nil, flags: UInt32 = 5
+    ) -> ProgramHeader {
         ProgramHeader(
-            type: 1, flags: flags, offset: offset, address: address, fileBytes: bytes, memoryBytes: memory ?? bytes, alignment: 4096)
+            type: 1, flags: flags, offset: offset, address: address, fileBytes: bytes, memoryBytes: memory ?? bytes,
+            alignment: 4096)
     }
 
     var bytes: [UInt8] {
@@ -35,7 +38,9 @@ struct ELFBuilder {
         for header in headers {
             put(header.type)
             put(header.flags)
-            for word in [header.offset, header.address, header.address, header.fileBytes, header.memoryBytes, header.alignment] { put(word) }
+            for word in [header.offset, header.address, header.address, header.fileBytes, header.memoryBytes, header.alignment] {
+                put(word)
+            }
         }
         return bytes + tail
     }
@@ -145,7 +150,8 @@ struct ELFBuilder {
     @Test func foundPrograms() {
         func failure(_ path: String) -> ExecutableError? {
             do {
-                let program = try ELFProgram.find(Array(path.utf8), arguments: [Array(path.utf8)], paths: PathResolver(sysroot: nil))
+                let program = try ELFProgram.find(
+                    Array(path.utf8), arguments: [Array(path.utf8)], paths: PathResolver(sysroot: nil))
                 close(program.descriptor)
                 return nil
             } catch {

@@ -25,7 +25,8 @@ struct ELFMutator {
         0x5555_5555_5000, 0x7fff_ffff_f000, 1 << 63, (1 << 63) - 1, ~0, ~0 - 0xfff, ~0 - 0x1000,
     ]
     private static let paths = [
-        "", "/", ".", "/tmp", "/dev/zero", "/dev/null", "/dev/tty", "/proc/self/exe", "/proc/self/mem", "/etc/passwd", "/no/such/linker",
+        "", "/", ".", "/tmp", "/dev/zero", "/dev/null", "/dev/tty", "/proc/self/exe", "/proc/self/mem", "/etc/passwd",
+        "/no/such/linker",
         "\u{1}\u{2}", String(repeating: "x", count: 300), String(repeating: "a/", count: 200),
     ]
 

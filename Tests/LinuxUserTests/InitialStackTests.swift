@@ -21,7 +21,9 @@ import Testing
             #expect(layout.stackPointer % 16 == 0)
             #expect(layout.stackPointer + UInt64(layout.contents.count) == Self.top)
             func word(_ address: UInt64) -> UInt64 {
-                layout.contents.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: Int(address - layout.stackPointer), as: UInt64.self) }
+                layout.contents.withUnsafeBytes {
+                    $0.loadUnaligned(fromByteOffset: Int(address - layout.stackPointer), as: UInt64.self)
+                }
             }
             func text(_ address: UInt64) -> String {
                 String(decoding: layout.contents[Int(address - layout.stackPointer)...].prefix { $0 != 0 }, as: UTF8.self)
@@ -45,7 +47,8 @@ import Testing
             }
             #expect(address == layout.auxiliaryBytes.upperBound)
             #expect(vector[AuxiliaryType.pageBytes] == 4096 && vector[AuxiliaryType.entry] == 0x1234)
-            #expect(text(vector[AuxiliaryType.executablePath]!) == "/bin/program" && text(vector[AuxiliaryType.platform]!) == "cpu")
+            #expect(
+                text(vector[AuxiliaryType.executablePath]!) == "/bin/program" && text(vector[AuxiliaryType.platform]!) == "cpu")
             #expect(word(vector[AuxiliaryType.random]!) == 0x0706_0504_0302_0100)
         }
     }
@@ -64,12 +67,16 @@ import Testing
         let image = abi.vdso
         let file = try ELFBuilder.withFile(image) { try ELFFile(descriptor: $0, path: "vdso") }
         #expect(file.machine == abi.elfMachine && file.isPositionIndependent)
-        func word<T: FixedWidthInteger>(_ offset: UInt64) -> T { image.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: Int(offset), as: T.self) } }
+        func word<T: FixedWidthInteger>(_ offset: UInt64) -> T {
+            image.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: Int(offset), as: T.self) }
+        }
         // li a7, 139; ecall: unwinders look for these words.
         #expect(word(abi.signalReturnOffset) as UInt32 == 0x08b0_0893 && word(abi.signalReturnOffset + 4) as UInt32 == 0x73)
         let dynamic = try #require(file.programHeaders.first { $0.type == ProgramHeader.dynamic })
         var tags: [UInt64: UInt64] = [:]
-        for offset in stride(from: dynamic.offset, to: dynamic.offset + dynamic.fileBytes, by: 16) { tags[word(offset)] = word(offset + 8) }
+        for offset in stride(from: dynamic.offset, to: dynamic.offset + dynamic.fileBytes, by: 16) {
+            tags[word(offset)] = word(offset + 8)
+        }
         let strings = tags[5]!, symbols = tags[6]!, hash = tags[4]!
         func text(_ offset: UInt64) -> String { String(decoding: image[Int(offset)...].prefix { $0 != 0 }, as: UTF8.self) }
         // Through the hash table's only chain.

@@ -32,7 +32,9 @@ import Testing
                 return true
             } catch let error as ExecutableError {
                 #expect(error.exitStatus == 126, "\(mutant.description): \(error)")
-                #expect(error.description.hasPrefix("mutant: ") && error.description.hasSuffix("."), "\(mutant.description): \(error)")
+                #expect(
+                    error.description.hasPrefix("mutant: ") && error.description.hasSuffix("."), "\(mutant.description): \(error)"
+                )
                 return false
             }
         }

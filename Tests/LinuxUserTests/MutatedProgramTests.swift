@@ -23,7 +23,9 @@ private enum Ending: Hashable {
     private static let count = setting("MYNAH_MUTANTS").flatMap(Int.init) ?? 240
     private static let firstSeed = setting("MYNAH_MUTANT_SEED").flatMap(UInt64.init) ?? 1
     private static let executable = setting("MYNAH_EXECUTABLE") ?? ownDirectory + "/mynah"
-    private static let qemu: String? = ["/usr/bin/qemu-riscv64", "/usr/local/bin/qemu-riscv64"].first { (path: String) in access(path, X_OK) == 0 }
+    private static let qemu: String? = ["/usr/bin/qemu-riscv64", "/usr/local/bin/qemu-riscv64"].first { (path: String) in
+        access(path, X_OK) == 0
+    }
     private static let images = ["hello", "maps", "hello", "compress"]
     private static let engines = ["auto", "block", "interpreter", "region"]
     private static let shards = 2
@@ -61,7 +63,8 @@ private enum Ending: Hashable {
     /// Runs the file by one engine and judges how it ended.
     private static func judge(_ path: String, engine: String, in directory: String) throws -> Ending {
         func mynah(_ options: [String], _ milliseconds: Int32) throws -> Run {
-            try run([executable, "run", "--cache", "off"] + options + ["--", path, "1"], in: directory, milliseconds: milliseconds)
+            try run(
+                [executable, "run", "--cache", "off"] + options + ["--", path, "1"], in: directory, milliseconds: milliseconds)
         }
         let first = try mynah(["--engine", engine], milliseconds)
         for sign in ["Fatal error", "internal error", "Program crashed"] where first.errors.contains(sign) {
@@ -69,7 +72,8 @@ private enum Ending: Hashable {
         }
         if first.isTimedOut {
             let reference = try mynah(["--engine", "interpreter"], milliseconds)
-            let peer = try reference.isTimedOut ? qemu.map { try run([$0, path, "1"], in: directory, milliseconds: milliseconds) } : nil
+            let peer =
+                try reference.isTimedOut ? qemu.map { try run([$0, path, "1"], in: directory, milliseconds: milliseconds) } : nil
             if reference.isTimedOut && peer?.isTimedOut != false { return .endless }
             // Slow is not endless.
             if try !mynah(["--engine", engine], patience).isTimedOut { return .guestStatus }
@@ -77,9 +81,12 @@ private enum Ending: Hashable {
         }
         if first.signal == 0 { return judge(exit: first) }
         // No defect of Mynah's ends in another signal; of these the trace says which the guest caused or sent to itself.
-        guard [SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS].contains(first.signal) else { return .guestSignal(first.signal) }
+        guard [SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS].contains(first.signal) else {
+            return .guestSignal(first.signal)
+        }
         let traced = try mynah(["--engine", engine, "--strace=kill,tkill,tgkill"], patience)
-        let isOwned = traced.signal == first.signal && traced.errors.contains("+++ killed by \(StraceNames.signal(Int(first.signal))) +++")
+        let isOwned =
+            traced.signal == first.signal && traced.errors.contains("+++ killed by \(StraceNames.signal(Int(first.signal))) +++")
         return isOwned ? .guestSignal(first.signal) : .defect("signal \(first.signal) that is not the guest's: \(traced)")
     }
 
@@ -91,7 +98,8 @@ private enum Ending: Hashable {
     }
 
     @Test(arguments: 0..<shards) func noMutantBreaksTheEmulator(shard: Int) throws {
-        try #require(access(Self.executable, X_OK) == 0, "no \(Self.executable): build the product mynah, or set MYNAH_EXECUTABLE")
+        try #require(
+            access(Self.executable, X_OK) == 0, "no \(Self.executable): build the product mynah, or set MYNAH_EXECUTABLE")
         var name = Array("/tmp/mynah-mutants-XXXXXX".utf8CString)
         try #require(mkdtemp(&name) != nil)
         let directory = String(cString: name), path = directory + "/mutant"

@@ -35,9 +35,17 @@ import Testing
         let lines = text.split(separator: "\n").map(String.init)
         try #require(lines.count == 15 && !text.contains("[heap]"), "\(text)")
         #expect(lines[0].hasPrefix("00010000-00013000 r-xp 00001000 fe:00 77 ") && lines[0].hasSuffix(" /bin/program"))
-        #expect(lines[1...4] == ["Size:                 12 kB", "KernelPageSize:        4 kB", "Rss:                  12 kB", "VmFlags: rd ex mr mw me"])
+        #expect(
+            lines[1...4] == [
+                "Size:                 12 kB", "KernelPageSize:        4 kB", "Rss:                  12 kB",
+                "VmFlags: rd ex mr mw me",
+            ])
         #expect(lines[5].hasPrefix("00013000-00014000 r--p 00004000 fe:00 77 "))
-        #expect(lines[6...9] == ["Size:                  4 kB", "KernelPageSize:        4 kB", "Rss:                   4 kB", "VmFlags: rd mr mw me"])
+        #expect(
+            lines[6...9] == [
+                "Size:                  4 kB", "KernelPageSize:        4 kB", "Rss:                   4 kB",
+                "VmFlags: rd mr mw me",
+            ])
         #expect(lines[10].hasPrefix("3ffff00000-3ffff10000 rw-p ") && lines[10].hasSuffix("[stack]"))
         #expect(lines[13] == "Rss:                   8 kB")
     }

@@ -5,7 +5,8 @@ import Testing
 
 /// The sysroot and the guest's own /proc.
 @Suite struct SystemCallPathTests {
-    /// A sysroot with /usr/lib/real, /usr/link -> /usr/lib/real and /lib -> /usr/lib (absolute), /tmp and a link that leads nowhere.
+    /// A sysroot with /usr/lib/real, /usr/link -> /usr/lib/real and /lib -> /usr/lib (absolute), /tmp and a link that leads
+    /// nowhere.
     private func withSysroot(_ body: (String) -> Void) {
         var template = Array("/tmp/mynah-sysroot-XXXXXX".utf8CString)
         let made = template.withUnsafeMutableBufferPointer { mkdtemp($0.baseAddress!) != nil }
@@ -35,7 +36,9 @@ import Testing
             // What is not there, relative, or always the host's.
             #expect(resolver.hostPath(of: "/usr/lib/absent") == nil)
             #expect(resolver.hostPath(of: "usr/lib/real") == nil)
-            for path in ["/", "/..", "/.", "/tmp", "/tmp/", "//tmp", "/./tmp/.", "/../tmp", "/proc", "//proc/", "/../proc/../proc"] {
+            for path in [
+                "/", "/..", "/.", "/tmp", "/tmp/", "//tmp", "/./tmp/.", "/../tmp", "/proc", "//proc/", "/../proc/../proc",
+            ] {
                 #expect(resolver.hostPath(of: path) == nil, "\(path)")
             }
             #expect(resolver.hostPath(of: "//usr/./lib/real") == root + "/usr/lib/real")

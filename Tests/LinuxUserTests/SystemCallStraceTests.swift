@@ -62,7 +62,8 @@ import Testing
     }
 
     @Test func unknownCall() {
-        #expect(line(400, [1, 2], result: -38) == "syscall_0x190(0x1, 0x2, 0, 0, 0, 0)     = -1 ENOSYS (Function not implemented)")
+        #expect(
+            line(400, [1, 2], result: -38) == "syscall_0x190(0x1, 0x2, 0, 0, 0, 0)     = -1 ENOSYS (Function not implemented)")
     }
 
     @Test func structures() {

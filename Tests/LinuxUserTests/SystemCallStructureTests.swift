@@ -24,7 +24,9 @@ enum GuardedCopies {
     @Test func status() {
         var host = HostStatus()
         withUnsafeMutableBytes(of: &host) { bytes in
-            func put<T: FixedWidthInteger>(_ value: T, at offset: Int) { bytes.storeBytes(of: value, toByteOffset: offset, as: T.self) }
+            func put<T: FixedWidthInteger>(_ value: T, at offset: Int) {
+                bytes.storeBytes(of: value, toByteOffset: offset, as: T.self)
+            }
             put(UInt64(0x0102), at: 0)  // st_dev
             put(UInt64(0x1111_2222_3333), at: 8)  // st_ino
             put(UInt64(7), at: 16)  // st_nlink

@@ -107,7 +107,9 @@ extension LinuxThread {
     }
 
     private func watchpointHit(_ entry: DebuggedThread, _ debugger: ProcessDebugger) -> DebugPoint? {
-        guard entry.toldAccess != process.abi.programCounter(state), let access = process.abi.memoryAccess(state) else { return nil }
+        guard entry.toldAccess != process.abi.programCounter(state), let access = process.abi.memoryAccess(state) else {
+            return nil
+        }
         let (last, overflows) = access.address.addingReportingOverflow(access.byteCount - 1)
         guard !overflows else { return nil }
         return debugger.watchpoint(
@@ -212,13 +214,15 @@ extension LinuxThread {
 
     /// Calls that set registers themselves, or end the thread: they are not stopped in between.
     private static let wholeCalls: Set<Int> = [
-        93 /* exit */, 94 /* exit_group */, 139 /* rt_sigreturn */, 220 /* clone */, 221 /* execve */, 281 /* execveat */, 435, /* clone3 */
+        93 /* exit */, 94 /* exit_group */, 139 /* rt_sigreturn */, 220 /* clone */, 221 /* execve */, 281 /* execveat */,
+        435, /* clone3 */
     ]
 
     private func makeDebuggedCall(_ entry: DebuggedThread, _ debugger: ProcessDebugger) {
         let arguments = process.abi.systemCallArguments(state)
         var call = HeldCall(
-            arguments: arguments, programCounter: process.abi.programCounter(state), stackPointer: process.abi.stackPointer(state), result: 0)
+            arguments: arguments, programCounter: process.abi.programCounter(state),
+            stackPointer: process.abi.stackPointer(state), result: 0)
         if entry.toldCall != call.programCounter, debugger.catches(arguments.number) {
             entry.toldCall = call.programCounter
             return give(debugger.stop(entry, .trap, .systemCallEntry(arguments.number)), entry, debugger)
@@ -248,7 +252,8 @@ extension LinuxThread {
             process.abi.finishSystemCall(state, result: call.result)
         }
         if process.debugger === debugger, let point = debugger.changedWatchpoint(since: watched) {
-            return give(debugger.stop(entry, .trap, .watchpoint(point.kind, address: point.address), lasts: true), entry, debugger)
+            return give(
+                debugger.stop(entry, .trap, .watchpoint(point.kind, address: point.address), lasts: true), entry, debugger)
         }
         // The child of a fork is not debugged.
         if process.debugger === debugger { callCompleted(entry, debugger, arguments.number) }

@@ -81,7 +81,8 @@ extension ProcessDebugger {
                 process.memory.removeBreakpoint(kind, at: point.address)
                 return .done
             }
-            return process.memory.insertBreakpoint(kind, at: point.address, instruction: process.abi.breakpointInstruction) ? .done : .failed
+            return process.memory.insertBreakpoint(kind, at: point.address, instruction: process.abi.breakpointInstruction)
+                ? .done : .failed
         case .writeWatchpoint, .readWatchpoint, .accessWatchpoint:
             guard point.byteCount > 0, point.address &+ (point.byteCount - 1) >= point.address else { return .failed }
             gate.locked {

@@ -48,7 +48,9 @@ extension ProcessDebugger: DebugTarget {
         var bytes = [UInt8](repeating: 0, count: count)
         guard count > 0 else { return [] }
         let done = bytes.withUnsafeMutableBytes { buffer -> Int in
-            let done = memoryDescriptor < 0 ? -1 : pread(memoryDescriptor, buffer.baseAddress, buffer.count, off_t(truncatingIfNeeded: address))
+            let done =
+                memoryDescriptor < 0
+                ? -1 : pread(memoryDescriptor, buffer.baseAddress, buffer.count, off_t(truncatingIfNeeded: address))
             return done > 0 ? done : copyFromGuest(buffer.baseAddress!, count: count, at: address) ? count : 0
         }
         return Array(bytes.prefix(done))
@@ -60,7 +62,9 @@ extension ProcessDebugger: DebugTarget {
         // Whatever was translated from here, or from another mapping of the same memory, is outdated.
         process.memory.releaseWatches(in: range)
         let done = bytes.withUnsafeBytes { buffer -> Int in
-            let done = memoryDescriptor < 0 ? -1 : pwrite(memoryDescriptor, buffer.baseAddress, buffer.count, off_t(truncatingIfNeeded: address))
+            let done =
+                memoryDescriptor < 0
+                ? -1 : pwrite(memoryDescriptor, buffer.baseAddress, buffer.count, off_t(truncatingIfNeeded: address))
             return done > 0 ? done : copyToGuest(buffer.baseAddress!, count: buffer.count, at: address) ? buffer.count : 0
         }
         process.invalidateCode(range)
@@ -95,7 +99,10 @@ extension ProcessDebugger: DebugTarget {
     // MARK: Signals
 
     package func pass(_ signals: Set<GDBSignal>) {
-        observe(passing: signals.compactMap(\.linux).filter { (1 ... Int32(SignalTable.count)).contains($0) }.reduce(0) { $0 | SignalTable.bit($1) })
+        observe(
+            passing: signals.compactMap(\.linux).filter { (1 ... Int32(SignalTable.count)).contains($0) }.reduce(0) {
+                $0 | SignalTable.bit($1)
+            })
     }
 
     package func kill() { Glibc.kill(getpid(), SIGKILL) }
@@ -105,14 +112,17 @@ extension ProcessDebugger: DebugTarget {
     package func monitor(_ command: String) -> String? {
         switch command {
         case "help":
-            return "maps: the program's mappings\nstats: what the engine did so far\nauxv: the auxiliary vector, one word a line\n"
+            return
+                "maps: the program's mappings\nstats: what the engine did so far\nauxv: the auxiliary vector, one word a line\n"
         case "maps": return process.mappingsText()
         case "auxv":
             let bytes = process.guestBytes(process.auxiliaryVectorBytes)
             return bytes.withUnsafeBytes { $0.bindMemory(to: UInt64.self).map { "0x" + String($0, radix: 16) + "\n" }.joined() }
         case "stats":
             let counts = process.engine.statistics
-            return "\(counts.translations) translations of \(counts.guestInstructionsTranslated) instructions, \(counts.hostBytes) bytes; "
+            return
+                "\(counts.translations) translations of \(counts.guestInstructionsTranslated) instructions, \(counts.hostBytes) "
+                    + "bytes; "
                 + "\(counts.invalidations) invalidations; \(counts.interpretedInstructions) instructions interpreted\n"
         default: return nil
         }

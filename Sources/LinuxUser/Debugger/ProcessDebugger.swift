@@ -45,7 +45,9 @@ package final class ProcessDebugger: @unchecked Sendable {
 
     /// Waits for a debugger at `listener`, and lets it decide when `thread` executes its first instruction.
     /// - Throws: `DebugServerError` when there is no connection.
-    static func attach(to process: LinuxProcess, firstThread thread: LinuxThread, _ listener: DebugListener, _ endpoint: DebugEndpoint) throws {
+    static func attach(
+        to process: LinuxProcess, firstThread thread: LinuxThread, _ listener: DebugListener, _ endpoint: DebugEndpoint
+    ) throws {
         let debugger = ProcessDebugger(process: process)
         if !listener.address.isEmpty {
             let text = "mynah: waiting for gdb: target remote \(listener.address)\n"
@@ -103,7 +105,8 @@ package final class ProcessDebugger: @unchecked Sendable {
     /// Stops everything because of this thread, and returns when it goes on: the signal that it gets then. When another thread's
     /// stop came first, this one is told behind it if it `lasts`, and forgotten otherwise: the reason is found again.
     func stop(
-        _ entry: DebuggedThread, _ signal: GDBSignal, _ cause: DebugStopCause = .none, info: SignalInfo? = nil, lasts: Bool = false
+        _ entry: DebuggedThread, _ signal: GDBSignal, _ cause: DebugStopCause = .none, info: SignalInfo? = nil,
+        lasts: Bool = false
     ) -> GDBSignal {
         gate.locked {
             while isActive {
@@ -155,7 +158,9 @@ package final class ProcessDebugger: @unchecked Sendable {
     /// The watchpoint that an access is of.
     func watchpoint(for access: MemoryAccessRange) -> DebugPoint? {
         watchpoints.first { point in
-            guard point.kind != .readWatchpoint || access.isLoad, point.kind != .writeWatchpoint || access.isStore else { return false }
+            guard point.kind != .readWatchpoint || access.isLoad, point.kind != .writeWatchpoint || access.isStore else {
+                return false
+            }
             return access.first <= point.address &+ (point.byteCount &- 1) && point.address <= access.last
         }
     }
@@ -165,7 +170,8 @@ package final class ProcessDebugger: @unchecked Sendable {
     func watchedContents() -> [[UInt8]] {
         let most: UInt64 = 4096
         return watchpoints.map { point in
-            point.kind == .readWatchpoint ? [] : readMemory(at: point.address, byteCount: Int(min(point.byteCount, most)), thread: nil)
+            point.kind == .readWatchpoint
+                ? [] : readMemory(at: point.address, byteCount: Int(min(point.byteCount, most)), thread: nil)
         }
     }
 

@@ -11,7 +11,8 @@ extension RISCVLinuxABI {
     }
 
     private static let description: TargetDescription = {
-        let integers = (0 ..< 32).map { RISCVRegisterName.name($0) }, floats = (0 ..< 32).map { RISCVRegisterName.name(RISCVRegister.firstFloat + $0) }
+        let integers = (0 ..< 32).map { RISCVRegisterName.name($0) },
+            floats = (0 ..< 32).map { RISCVRegisterName.name(RISCVRegister.firstFloat + $0) }
         let controls = ["fflags", "frm", "fcsr"].map { RegisterDescription($0, bitCount: 32, type: "int", group: "float") }
         return TargetDescription(
             architecture: "riscv:rv64", system: "GNU/Linux",
