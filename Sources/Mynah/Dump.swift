@@ -38,7 +38,9 @@ extension TranslationView {
     /// One section, an indented line for each thing that became of an instruction.
     package func dumpText(number: Int, stages: [TranslationStage]) -> String {
         let bytes = rows.map(\.host.count).reduce(0, +)
-        var text = "==== translation \(number) at \(GuestAddress(entry)): \(rows.count) guest instructions, \(bytes) bytes of host code\n"
+        var text =
+            "==== translation \(number) at \(GuestAddress(entry)): \(rows.count) guest instructions, \(bytes) bytes of host "
+                + "code\n"
         for row in rows {
             text += "\(GuestAddress(row.address))  \(row.guest)\n"
             if stages.contains(.ir) { text += row.ir.map { "    ir         \($0)\n" }.joined() }

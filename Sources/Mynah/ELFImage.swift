@@ -16,7 +16,8 @@ package final class ELFImage: CodeSource {
         var offset: Int
     }
 
-    // SAFETY: the whole file, with eight zero bytes behind it; allocated once and freed in deinit. Segments are checked against `byteCount`.
+    // SAFETY: the whole file, with eight zero bytes behind it; allocated once and freed in deinit. Segments are checked against
+    // `byteCount`.
     private let bytes: UnsafeMutableRawPointer
     private let byteCount: Int
     private var segments: [Segment] = []
@@ -79,7 +80,8 @@ package final class ELFImage: CodeSource {
             let loadable: UInt32 = 1, executable: UInt32 = 1
             guard load(UInt32.self, header) == loadable, load(UInt32.self, header &+ 4) & executable != 0 else { continue }
             let start = load(UInt64.self, header &+ 16), length = load(UInt64.self, header &+ 32), position = offset(header &+ 8)
-            guard position >= 0, position <= byteCount, length <= UInt64(byteCount - position), start <= UInt64.max - length else {
+            guard position >= 0, position <= byteCount, length <= UInt64(byteCount - position), start <= UInt64.max - length
+            else {
                 continue
             }
             segments.append(Segment(addresses: start ..< start + length, offset: position))
@@ -87,7 +89,8 @@ package final class ELFImage: CodeSource {
         guard !segments.isEmpty else { throw ProgramError.notRunnable("'\(path)' has no code") }
     }
 
-    /// A file has one table of each kind, and names of about as many bytes as it has itself; what claims more is not read to its end.
+    /// A file has one table of each kind, and names of about as many bytes as it has itself; what claims more is not read to its
+    /// end.
     private func parseSymbols() {
         let table = offset(40), size = Int(load(UInt16.self, 58))
         var kinds: Set<UInt32> = [], nameBytes = 4 * byteCount
@@ -123,7 +126,8 @@ package final class ELFImage: CodeSource {
 
     /// The function that an address lies in, with the distance from its start.
     package func symbol(containing address: UInt64) -> (symbol: Symbol, offset: UInt64)? {
-        guard let symbol = symbols.last(where: { $0.address <= address }), address - symbol.address < max(symbol.byteCount, 1) else {
+        guard let symbol = symbols.last(where: { $0.address <= address }), address - symbol.address < max(symbol.byteCount, 1)
+        else {
             return nil
         }
         return (symbol, address - symbol.address)
@@ -143,7 +147,9 @@ package final class ELFImage: CodeSource {
 
     package func codeWindow(at address: GuestAddress) -> CodeWindow? {
         guard let segment = segments.first(where: { $0.addresses.contains(address.rawValue) }) else { return nil }
-        return CodeWindow(start: segment.addresses.lowerBound, end: segment.addresses.upperBound, host: UnsafeRawPointer(bytes + segment.offset))
+        return CodeWindow(
+            start: segment.addresses.lowerBound, end: segment.addresses.upperBound, host: UnsafeRawPointer(bytes + segment.offset)
+        )
     }
 
     package func hasCode(at address: UInt64) -> Bool { codeWindow(at: GuestAddress(address)) != nil }

@@ -46,7 +46,8 @@ package final class Inspector {
             optimizer.optimize(function)
             let start = stubs.byteCount
             let translation = translator.translate(
-                function, writable: code.writable + start, executable: code.executable + UInt64(start), capacity: code.byteCount - start)
+                function, writable: code.writable + start, executable: code.executable + UInt64(start),
+                capacity: code.byteCount - start)
             guard let translation else {
                 guard limits.instructions > 1 else {
                     throw ProgramError.internalError("no room for the code at \(GuestAddress(address))")
@@ -60,7 +61,8 @@ package final class Inspector {
                 slots: isa.slots.map { ($0.offset, $0.name) }, programCounterOffset: isa.programCounterOffset, stubs: stubs)
             return TranslationView(
                 entry: address, guest: addresses.map(disassembled), lifted: lifted, optimized: printer.text(of: function),
-                host: host, hostAddress: translation.entry, positions: translation.positions.map { (Int($0.codeOffset), $0.address) },
+                host: host, hostAddress: translation.entry,
+                positions: translation.positions.map { (Int($0.codeOffset), $0.address) },
                 listing: listing)
         }
     }

@@ -27,7 +27,8 @@ public struct InstructionSetDescription: Sendable {
     public var systemCalls: [SystemCall]
 
     public static var riscv64: InstructionSetDescription {
-        InstructionSetDescription(name: RISCV64().name, extensions: riscvExtensions, systemCalls: linuxCalls(SystemCallTable.riscv64()))
+        InstructionSetDescription(
+            name: RISCV64().name, extensions: riscvExtensions, systemCalls: linuxCalls(SystemCallTable.riscv64()))
     }
 
     /// The extension that starts at each opcode; opcodes are listed extension by extension.

@@ -93,8 +93,8 @@ public struct MachineOptions: Sendable {
     public var restarts = true
     /// The harts wait for `resume` before their first instruction.
     public var startsPaused = false
-    /// A file of a machine that was saved, which goes on. The same memory, harts and devices have to be given; the files to boot are for
-    /// restarts only.
+    /// A file of a machine that was saved, which goes on. The same memory, harts and devices have to be given; the files to boot
+    /// are for restarts only.
     public var savedMachine: String?
     /// Where gdb may connect, as often as it likes: `PORT`, `HOST:PORT` or the path of a Unix socket; nil for nowhere.
     public var debugger: String?

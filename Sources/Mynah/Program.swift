@@ -18,7 +18,8 @@ public enum Program {
     /// by the guest's signal.
     /// - Parameters:
     ///   - beforeExit: called with the statistics when the program ends by itself.
-    ///   - onVerification: called with what the comparison by `options.verification` has to say, and whether that is a difference.
+    ///   - onVerification: called with what the comparison by `options.verification` has to say, and whether that is a
+    ///     difference.
     /// - Throws: `ProgramError` when the program cannot be run.
     public static func run(
         _ options: ProgramOptions, onVerification: @escaping @Sendable (_ report: String, _ differs: Bool) -> Void = { _, _ in },
@@ -100,7 +101,8 @@ public enum Program {
             throw ProgramError.badOption("'--gdb': \(error.description)")
         } catch let error as HostError where error.isOutOfMemory {
             throw ProgramError.notRunnable(
-                "\(String(decoding: options.program, as: UTF8.self)): not enough memory beside the program's: \(error.description). "
+                "\(String(decoding: options.program, as: UTF8.self)): not enough memory beside the program's: "
+                    + "\(error.description). "
                     + "Free some memory, or raise the limit of the address space (ulimit -v).")
         } catch let error as HostError {
             throw ProgramError.internalError(error.description)
@@ -128,7 +130,8 @@ public enum Program {
             let replayer = try Replayer(isa: isa, configuration: engineConfiguration(options))
             Replayer.mapMemory(of: reproducer)
             return replayer.differences(reproducer).map {
-                "\($0.name): interpreter 0x\(String($0.interpreted, radix: 16)), translation 0x\(String($0.translated, radix: 16))"
+                "\($0.name): interpreter 0x\(String($0.interpreted, radix: 16)), translation "
+                    + "0x\(String($0.translated, radix: 16))"
             }
         } catch let error as HostError {
             throw ProgramError.internalError(error.description)
@@ -167,7 +170,8 @@ public enum Program {
     private static func checkProcessor(_ name: String?) throws {
         let known = ["max", "rv64", "any"]
         guard let name, !known.contains(name) else { return }
-        throw ProgramError.badOption("no processor '\(name)'; there are \(known.joined(separator: ", ")), all with every extension that 'mynah isa' lists")
+        throw ProgramError.badOption(
+            "no processor '\(name)'; there are \(known.joined(separator: ", ")), all with every extension that 'mynah isa' lists")
     }
 }
 

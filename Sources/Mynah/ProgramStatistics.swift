@@ -45,10 +45,12 @@ public struct ProgramStatistics: Sendable {
         let (blocks, regions) = (engine.blockStages, engine.regionStages + engine.backgroundStages)
         tiers = [
             Tier(
-                name: "block", translations: UInt64(engine.translations - engine.regions), instructions: UInt64(engine.blockInstructions),
+                name: "block", translations: UInt64(engine.translations - engine.regions),
+                instructions: UInt64(engine.blockInstructions),
                 stages: Self.stages(blocks)),
             Tier(
-                name: "region", translations: UInt64(engine.regions), instructions: UInt64(engine.regionInstructions), stages: Self.stages(regions)),
+                name: "region", translations: UInt64(engine.regions), instructions: UInt64(engine.regionInstructions),
+                stages: Self.stages(regions)),
         ]
         if countsEverything { add("instructions", "guest instructions", engine.interpretedInstructions) }
         add("interpretedInstructions", "guest instructions interpreted", engine.interpretedInstructions)

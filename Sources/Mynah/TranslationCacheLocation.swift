@@ -41,7 +41,7 @@ extension TranslationCacheChoice {
 }
 
 extension ProgramOptions {
-    /// Where translations are kept; nil for nowhere. Engines that are asked for by name translate all themselves, unless a directory is
-    /// named, too.
+    /// Where translations are kept; nil for nowhere. Engines that are asked for by name translate all themselves, unless a
+    /// directory is named, too.
     public var cacheDirectory: String? { translationCache == .automatic && engine != .auto ? nil : translationCache.directory }
 }

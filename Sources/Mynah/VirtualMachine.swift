@@ -70,7 +70,8 @@ public final class VirtualMachine: @unchecked Sendable {
         } catch let error as BackendError {
             throw ProgramError.notRunnable(error.description)
         } catch let error as HostError {
-            throw error.isOutOfMemory ? ProgramError.notRunnable(error.description) : ProgramError.internalError(error.description)
+            throw error.isOutOfMemory
+                ? ProgramError.notRunnable(error.description) : ProgramError.internalError(error.description)
         } catch let error as DebugServerError {
             throw ProgramError.badOption("'--gdb': \(error.description)")
         } catch let error as ProgramError {

@@ -30,9 +30,9 @@ private func bootHelp(_ table: OptionTable<BootSettings>) -> String {
     Boots a riscv64 computer that is compatible with QEMU's 'virt' machine; its serial console is this terminal.
 
     \(bootUsage)
-    Give a kernel, or a firmware, or both. Keys: Ctrl-A x ends the machine, Ctrl-A c opens and closes the monitor, Ctrl-A Ctrl-A is one
-    Ctrl-A for the guest. The exit status is the guest's when it powers off; 2 is a wrong command line, 124 a timeout, 125 a defect
-    of Mynah, 126 a file that cannot be booted, 127 one that is missing.
+    Give a kernel, or a firmware, or both. Keys: Ctrl-A x ends the machine, Ctrl-A c opens and closes the monitor, Ctrl-A Ctrl-A
+    is one Ctrl-A for the guest. The exit status is the guest's when it powers off; 2 is a wrong command line, 124 a timeout,
+    125 a defect of Mynah, 126 a file that cannot be booted, 127 one that is missing.
 
     OPTIONS:
     \(table.helpText)

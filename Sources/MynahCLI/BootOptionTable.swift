@@ -49,7 +49,9 @@ extension OptionTable where Settings == BootSettings {
     }
 
     private mutating func addBootFiles() {
-        option("k", "kernel", "FILE", "kernel to start in supervisor mode: Linux Image (gzip too), ELF, or raw") { $0.options.kernel = $1 }
+        option("k", "kernel", "FILE", "kernel to start in supervisor mode: Linux Image (gzip too), ELF, or raw") {
+            $0.options.kernel = $1
+        }
         option("i", "initrd", "FILE", "initial RAM disk for the kernel") { $0.options.initialDisk = $1 }
         option("a", "append", "TEXT", "the kernel's command line") { $0.options.commandLine = $1 }
         option(nil, "firmware", "FILE", "firmware to start in machine mode, e.g. OpenSBI or U-Boot; a small one is built in") {
@@ -78,16 +80,24 @@ extension OptionTable where Settings == BootSettings {
         option(nil, "share", "DIR[,tag=NAME][,readonly]", "directory that the guest can mount by its tag (default: host)") {
             $0.options.shares.append(try parseShare($1, taken: $0.options.shares.map(\.tag)))
         }
-        flag(nil, "balloon", "memory balloon: unused memory goes back to the host; more by 'balloon' in the monitor") { $0.options.hasBalloon = true }
+        flag(nil, "balloon", "memory balloon: unused memory goes back to the host; more by 'balloon' in the monitor") {
+            $0.options.hasBalloon = true
+        }
     }
 
     private mutating func addSaving() {
-        option(nil, "save", "FILE", "save the machine when it is stopped: by --save-at, --expect, --timeout, Ctrl-A x or a signal") {
+        option(
+            nil, "save", "FILE", "save the machine when it is stopped: by --save-at, --expect, --timeout, Ctrl-A x or a signal"
+        ) {
             guard !$1.isEmpty else { throw OptionValueError("which file?") }
             $0.savePath = $1
         }
-        option(nil, "save-at", "SECONDS", "stop and save it when the guest has run that long, by its own clock") { $0.saveTime = try parseSeconds($1) }
-        option(nil, "load", "FILE", "go on from a saved machine; give the same drives, networks, shares and balloon") { $0.options.savedMachine = $1 }
+        option(nil, "save-at", "SECONDS", "stop and save it when the guest has run that long, by its own clock") {
+            $0.saveTime = try parseSeconds($1)
+        }
+        option(nil, "load", "FILE", "go on from a saved machine; give the same drives, networks, shares and balloon") {
+            $0.options.savedMachine = $1
+        }
     }
 
     private mutating func addRunOptions() {
@@ -97,15 +107,22 @@ extension OptionTable where Settings == BootSettings {
             $0.expected = $1
         }
         flag(nil, "no-reboot", "end when the guest restarts") { $0.options.restarts = false }
-        flag(nil, "paused", "wait for 'cont' in the monitor (Ctrl-A c) before the first instruction") { $0.options.startsPaused = true }
+        flag(nil, "paused", "wait for 'cont' in the monitor (Ctrl-A c) before the first instruction") {
+            $0.options.startsPaused = true
+        }
         option("g", "gdb", "PORT|SOCKET[,nowait]", "wait for gdb's 'target remote', or let it come when it likes") {
             (settings: inout BootSettings, text: String) in try applyDebugger(text, &settings)
         }
-        flag(nil, "deterministic", "harts take turns, time is counted in instructions: every run is the same") { $0.options.isDeterministic = true }
+        flag(nil, "deterministic", "harts take turns, time is counted in instructions: every run is the same") {
+            $0.options.isDeterministic = true
+        }
         option(nil, "engine", "NAME", "how to execute: \(EngineChoice.allCases.map(\.rawValue).joined(separator: ", "))") {
             $0.options.engine = try parseEngine($1)
         }
-        option(nil, "background", "on|off", "translate hot loops on a thread of their own (default: where there are several processors)") {
+        option(
+            nil, "background", "on|off",
+            "translate hot loops on a thread of their own (default: where there are several processors)"
+        ) {
             $0.options.translatesInBackground = try parseSwitch($1)
         }
         optionalValue("stats", "json", "print what the engine did, at the end") {
@@ -239,7 +256,8 @@ func parseForward(_ text: String) throws -> PortForward {
         let hostPort = UInt16(host[2]), let guestPort = UInt16(guest[1]), guestPort != 0
     else { throw failure }
     return PortForward(
-        transport: transport, hostAddress: host[1].isEmpty ? nil : host[1], hostPort: hostPort, guestAddress: guest[0].isEmpty ? nil : guest[0],
+        transport: transport, hostAddress: host[1].isEmpty ? nil : host[1], hostPort: hostPort,
+        guestAddress: guest[0].isEmpty ? nil : guest[0],
         guestPort: guestPort)
 }
 

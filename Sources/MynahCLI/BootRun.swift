@@ -1,5 +1,5 @@
-// One run of a machine on this process's terminal: threads for keys, signals and the time limit around the machine, which runs on the
-// calling one.
+// One run of a machine on this process's terminal: threads for keys, signals and the time limit around the machine, which runs on
+// the calling one.
 
 import Glibc
 import Mynah
@@ -187,9 +187,12 @@ final class BootRun: @unchecked Sendable {
         case .send(let bytes): machine.send(bytes)
         case .quit: stop(.quit)
         case .reset: machine.reset()
-        case .toggleMonitor: Console.writeError(keys.isMonitorOpen ? "\nMynah \(mynahVersion) monitor: 'help' lists the commands\n(mynah) " : "\n")
+        case .toggleMonitor:
+            Console.writeError(keys.isMonitorOpen ? "\nMynah \(mynahVersion) monitor: 'help' lists the commands\n(mynah) " : "\n")
         case .help:
-            Console.writeError("\nCtrl-A x ends the machine\nCtrl-A c opens and closes the monitor\nCtrl-A r resets\nCtrl-A Ctrl-A sends Ctrl-A\n")
+            Console.writeError(
+                "\nCtrl-A x ends the machine\nCtrl-A c opens and closes the monitor\nCtrl-A r resets\nCtrl-A Ctrl-A sends "
+                    + "Ctrl-A\n")
         case .echo(let text): Console.writeError(text)
         case .command(let line):
             if ["quit", "q"].contains(line.filter { $0 != " " }) { return stop(.quit) }

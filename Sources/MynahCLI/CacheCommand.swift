@@ -57,7 +57,8 @@ struct CacheCommand: ParsableCommand {
             if json {
                 var fields: [(String, JSONValue)] = [
                     ("directory", .string(store.path)), ("usable", .boolean(store.objection == nil)),
-                    ("files", .integer(files.count)), ("bytes", .integer(bytes)), ("byteLimit", .integer(TranslationCacheStore.byteLimit)),
+                    ("files", .integer(files.count)), ("bytes", .integer(bytes)),
+                    ("byteLimit", .integer(TranslationCacheStore.byteLimit)),
                     ("translations", .integer(translations)), ("regions", .integer(regions)),
                     ("regionBytes", .integer(regionBytes)), ("damagedFiles", .integer(damaged)),
                 ]

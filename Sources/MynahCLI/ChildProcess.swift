@@ -73,7 +73,8 @@ enum ChildProcess {
         let descriptor = mkstemp(&path)
         guard descriptor >= 0 else {
             throw CommandFailure(
-                status: ExitStatus.failed, "cannot create a file in '\(directory)': \(String(cString: strerror(errno))); set TMPDIR")
+                status: ExitStatus.failed,
+                "cannot create a file in '\(directory)': \(String(cString: strerror(errno))); set TMPDIR")
         }
         _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
         unlink(path)

@@ -38,7 +38,8 @@ package struct CommandFailure: Error, Equatable {
         case .internalError(let text):
             self.init(
                 status: ExitStatus.internalError,
-                "internal error: \(text)\nThis is a defect of Mynah, not of the program. Please report it with the command line and the "
+                "internal error: \(text)\nThis is a defect of Mynah, not of the program. Please report it with the command line "
+                    + "and the "
                     + "output of the same command under '--engine interpreter'.")
         }
     }

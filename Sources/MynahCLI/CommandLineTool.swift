@@ -37,7 +37,8 @@ public enum CommandLineTool {
         return failure.status
     }
 
-    /// "riscv64" for "qemu-riscv64" and "qemu-riscv64-static", "system-riscv64" for "qemu-system-riscv64"; nil for any other name.
+    /// "riscv64" for "qemu-riscv64" and "qemu-riscv64-static", "system-riscv64" for "qemu-system-riscv64"; nil for any other
+    /// name.
     package static func qemuMachine(of name: String) -> String? {
         guard name.hasPrefix("qemu-") else { return nil }
         let machine = name.dropFirst(5)

@@ -49,12 +49,23 @@ struct ISACommand: ParsableCommand {
     static func json(_ isa: InstructionSetDescription) -> JSONValue {
         .object([
             ("name", .string(isa.name)),
-            ("extensions", .array(isa.extensions.map { set in
-                .object([("name", .string(set.name)), ("instructions", .array(set.mnemonics.map { .string($0) }))])
-            })),
-            ("systemCalls", .array(isa.systemCalls.map { call in
-                .object([("number", .integer(call.number)), ("name", .string(call.name)), ("service", .string(call.service.rawValue))])
-            })),
+            (
+                "extensions",
+                .array(
+                    isa.extensions.map { set in
+                        .object([("name", .string(set.name)), ("instructions", .array(set.mnemonics.map { .string($0) }))])
+                    })
+            ),
+            (
+                "systemCalls",
+                .array(
+                    isa.systemCalls.map { call in
+                        .object([
+                            ("number", .integer(call.number)), ("name", .string(call.name)),
+                            ("service", .string(call.service.rawValue)),
+                        ])
+                    })
+            ),
         ])
     }
 }

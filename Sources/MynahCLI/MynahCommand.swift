@@ -17,7 +17,10 @@ struct MynahCommand: ParsableCommand {
             Called as qemu-riscv64 or qemu-system-riscv64 (a symbolic link), it takes the options of qemu.
             """,
         version: "mynah \(mynahVersion)",
-        subcommands: [RunHelpCommand.self, BootHelpCommand.self, BenchCommand.self, VerifyCommand.self, InspectCommand.self, ISACommand.self, CacheCommand.self])
+        subcommands: [
+            RunHelpCommand.self, BootHelpCommand.self, BenchCommand.self, VerifyCommand.self, InspectCommand.self,
+            ISACommand.self, CacheCommand.self,
+        ])
 
     /// Parses and runs a command; our own exit statuses instead of ArgumentParser's.
     static func runMain(_ arguments: [String]) -> Int32 {
@@ -68,7 +71,8 @@ struct RunHelpCommand: ParsableCommand {
 
 /// The same for `boot`.
 struct BootHelpCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "boot", abstract: "Boot a kernel or firmware of another processor.")
+    static let configuration = CommandConfiguration(
+        commandName: "boot", abstract: "Boot a kernel or firmware of another processor.")
     @Argument(parsing: .captureForPassthrough, help: "Options; see 'mynah boot --help'.")
     var arguments: [String] = []
 

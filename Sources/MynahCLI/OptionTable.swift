@@ -182,7 +182,9 @@ extension OptionTable {
         let lines = rows.map { ($0.usage(grammar), $0.help + ($0.environment.map { " [\($0)]" } ?? "")) }
         let width = min(26, lines.map(\.0.count).max() ?? 0)
         return lines.map { usage, help in
-            let gap = usage.count > width ? "\n" + String(repeating: " ", count: width + 4) : String(repeating: " ", count: width - usage.count + 2)
+            let gap =
+                usage.count > width
+                ? "\n" + String(repeating: " ", count: width + 4) : String(repeating: " ", count: width - usage.count + 2)
             return "  \(usage)\(gap)\(help)\n"
         }.joined()
     }

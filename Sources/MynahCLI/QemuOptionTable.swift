@@ -44,7 +44,8 @@ extension OptionTable where Settings == RunSettings {
         // Options that change nothing here; accepted so that existing command lines work.
         table.option("p", nil, "pagesize", environment: "QEMU_PAGESIZE", "ignored: the page size is the host's") { _, _ in }
         table.option("R", nil, "size", environment: "QEMU_RESERVED_VA", "ignored: guest memory is not reserved") { _, _ in }
-        table.option("B", nil, "address", environment: "QEMU_GUEST_BASE", "ignored: guest addresses are host addresses") { _, _ in }
+        table.option("B", nil, "address", environment: "QEMU_GUEST_BASE", "ignored: guest addresses are host addresses") { _, _ in
+        }
         table.flag(nil, "one-insn-per-tb", environment: "QEMU_ONE_INSN_PER_TB", "interpret") { $0.options.engine = .interpreter }
         return table
     }

@@ -1,5 +1,5 @@
-// The command line of qemu's machine mode, for when Mynah is called as qemu-system-riscv64: scripts and test suites that boot `-M virt`
-// work unchanged, as far as the machine has what they ask for.
+// The command line of qemu's machine mode, for when Mynah is called as qemu-system-riscv64: scripts and test suites that boot `-M
+// virt` work unchanged, as far as the machine has what they ask for.
 
 import Mynah
 
@@ -36,7 +36,8 @@ extension OptionTable where Settings == BootSettings {
         option(nil, "cpu", "model", "the processor: max, rv64, or any; all are the one that there is") { _, text in
             let model = splitOptionList(text)[0]
             guard ["max", "rv64", "any", "host"].contains(model) else {
-                throw OptionValueError("no processor '\(model)'; there are max, rv64 and any, all with every extension that 'mynah isa' lists")
+                throw OptionValueError(
+                    "no processor '\(model)'; there are max, rv64 and any, all with every extension that 'mynah isa' lists")
             }
         }
         flag(nil, "no-reboot", "end when the guest restarts") { $0.options.restarts = false }
@@ -47,9 +48,12 @@ extension OptionTable where Settings == BootSettings {
             }
             $0.options.savedMachine = String($1.dropFirst(5))
         }
-        flag("S", nil, "wait for gdb, or for 'cont' in the monitor, before the first instruction") { $0.options.startsPaused = true }
+        flag("S", nil, "wait for gdb, or for 'cont' in the monitor, before the first instruction") {
+            $0.options.startsPaused = true
+        }
         flag("s", nil, "the same as -gdb tcp::1234") { $0.options.debugger = "1234" }
-        option(nil, "gdb", "tcp:[host]:port|unix:path|none", "where gdb's 'target remote' may connect; it is waited for with -S") {
+        option(nil, "gdb", "tcp:[host]:port|unix:path|none", "where gdb's 'target remote' may connect; it is waited for with -S")
+        {
             $0.options.debugger = try parseQemuDebugger($1)
         }
     }
@@ -59,7 +63,8 @@ extension OptionTable where Settings == BootSettings {
         option(nil, "initrd", "file", "initial RAM disk") { $0.options.initialDisk = $1 }
         option(nil, "append", "text", "the kernel's command line") { $0.options.commandLine = $1 }
         option(nil, "dtb", "file", "device tree instead of the machine's own") { $0.options.deviceTree = $1 }
-        option(nil, "bios", "file|none|default", "firmware; none starts the kernel in machine mode; default is the built-in one") {
+        option(nil, "bios", "file|none|default", "firmware; none starts the kernel in machine mode; default is the built-in one")
+        {
             $0.hasNoFirmware = $1 == "none"
             $0.options.firmware = ["none", "default"].contains($1) ? nil : $1
         }
@@ -71,7 +76,9 @@ extension OptionTable where Settings == BootSettings {
         for letter in ["a", "b", "c", "d"] {
             option(nil, "hd\(letter)", "file", "disk") { $0.options.drives.append(DriveOptions(path: $1)) }
         }
-        option(nil, "device", "name[,property=value]", "virtio-blk, -net, -9p and -rng, with -device or -pci or neither") { try applyQemuDevice($1, &$0) }
+        option(nil, "device", "name[,property=value]", "virtio-blk, -net, -9p and -rng, with -device or -pci or neither") {
+            try applyQemuDevice($1, &$0)
+        }
         option(nil, "netdev", "user|tap,id=n[,hostfwd=...]", "host's end of a network card") { try applyNetdev($1, &$0) }
         option(nil, "nic", "none|user[,hostfwd=...]|tap,ifname=n", "network card") { try applyNic($1, &$0) }
         option(nil, "net", "none|nic|user", "the same, of old") { try applyNic($1, &$0) }
@@ -103,8 +110,10 @@ extension OptionTable where Settings == BootSettings {
     /// What changes nothing here; accepted so that existing command lines work.
     private mutating func addQemuIgnored() {
         for (name, value) in [
-            ("name", "text"), ("rtc", "options"), ("boot", "options"), ("accel", "name"), ("global", "driver.property=value"), ("object", "type"),
-            ("chardev", "options"), ("vga", "type"), ("d", "items"), ("D", "file"), ("pidfile", "file"), ("uuid", "id"), ("k", "language"),
+            ("name", "text"), ("rtc", "options"), ("boot", "options"), ("accel", "name"), ("global", "driver.property=value"),
+            ("object", "type"),
+            ("chardev", "options"), ("vga", "type"), ("d", "items"), ("D", "file"), ("pidfile", "file"), ("uuid", "id"),
+            ("k", "language"),
         ] {
             option(nil, name, value, "ignored") { _, _ in }
         }
@@ -121,8 +130,12 @@ private func parseQemuDebugger(_ text: String) throws -> String? {
     let parts = splitOptionList(text)
     if parts == ["none"] { return nil }
     // Whether it waits for a connection is what -S says.
-    let known = ["server", "server=on", "wait=off", "nowait", "wait=on", "nodelay", "nodelay=on", "ipv4", "ipv4=on", "reuseaddr=on"]
-    guard !parts[0].isEmpty, parts.dropFirst().allSatisfy(known.contains), parts[0].hasPrefix("tcp:") || parts[0].hasPrefix("unix:") else {
+    let known = [
+        "server", "server=on", "wait=off", "nowait", "wait=on", "nodelay", "nodelay=on", "ipv4", "ipv4=on", "reuseaddr=on",
+    ]
+    guard !parts[0].isEmpty, parts.dropFirst().allSatisfy(known.contains),
+        parts[0].hasPrefix("tcp:") || parts[0].hasPrefix("unix:")
+    else {
         throw OptionValueError("no place for gdb '\(text)'; there are tcp:[HOST]:PORT, unix:PATH and none")
     }
     return parseDebugger(parts[0])
@@ -143,7 +156,8 @@ private func applyMachine(_ text: String, _ settings: inout BootSettings) throws
         case ("dumpdtb", let path?): settings.deviceTreeDump = path
         case ("accel", _), ("aclint", "off"?), ("aia", "none"?), ("acpi", _): break
         default:
-            throw OptionValueError(index == 0 ? "no machine '\(pair.key)'; there is virt" : "the machine has no '\(pair.key)=\(pair.value ?? "")'")
+            throw OptionValueError(
+                index == 0 ? "no machine '\(pair.key)'; there is virt" : "the machine has no '\(pair.key)=\(pair.value ?? "")'")
         }
     }
 }
@@ -188,8 +202,11 @@ private func applyQemuDevice(_ text: String, _ settings: inout BootSettings) thr
         share.tag = property("mount_tag") ?? id
         settings.options.shares.append(share)
     case "virtio-balloon": settings.options.hasBalloon = true
-    case "virtio-rng", "virtio-serial": break // randomness is always there; the others are hints
-    default: throw OptionValueError("no device '\(name)'; there are virtio-blk-device, virtio-net-device, virtio-9p-device, virtio-balloon-device and virtio-rng-device")
+    case "virtio-rng", "virtio-serial": break  // randomness is always there; the others are hints
+    default:
+        throw OptionValueError(
+            "no device '\(name)'; there are virtio-blk-device, virtio-net-device, virtio-9p-device, virtio-balloon-device and "
+                + "virtio-rng-device")
     }
 }
 
@@ -239,7 +256,8 @@ func bootAsQemu(_ arguments: [String], name: String, machine: String) throws -> 
     settings.options.memoryByteCount = 128 << 20
     let rest = try table.scan(arguments.dropFirst(), environment: { _ in nil }, into: &settings)
     if settings.wantsHelp {
-        Console.writeOutput("usage: \(name) [options] [disk]\n\nMynah, with the options of qemu's machine mode.\n\n\(table.helpText)")
+        Console.writeOutput(
+            "usage: \(name) [options] [disk]\n\nMynah, with the options of qemu's machine mode.\n\n\(table.helpText)")
         return ExitStatus.success
     }
     if settings.wantsVersion {

@@ -44,7 +44,9 @@ func runAsQemu(_ arguments: [String], name: String, machine: String) throws -> I
     var settings = RunSettings()
     var rest = try table.scan(arguments.dropFirst(), environment: Console.environmentVariable, into: &settings)
     if settings.wantsHelp {
-        Console.writeOutput("usage: \(name) [options] program [arguments...]\n\nMynah, with the options of qemu's user mode.\n\n\(table.helpText)")
+        Console.writeOutput(
+            "usage: \(name) [options] program [arguments...]\n\nMynah, with the options of qemu's user mode.\n\n\(table.helpText)"
+        )
         return ExitStatus.success
     }
     if settings.wantsVersion {
@@ -52,7 +54,8 @@ func runAsQemu(_ arguments: [String], name: String, machine: String) throws -> I
         return ExitStatus.success
     }
     guard machine == "riscv64" else {
-        throw CommandFailure(status: ExitStatus.notRunnable, "Mynah does not run \(machine) programs yet; it runs riscv64 programs")
+        throw CommandFailure(
+            status: ExitStatus.notRunnable, "Mynah does not run \(machine) programs yet; it runs riscv64 programs")
     }
     guard !rest.isEmpty else { throw CommandFailure.usage("which program? usage: \(name) [options] program [arguments...]") }
     var words = lastArguments(rest.count)[...]

@@ -69,14 +69,20 @@ extension OptionTable where Settings == RunSettings {
         option(nil, "engine", "NAME", "how to execute: \(EngineChoice.allCases.map(\.rawValue).joined(separator: ", "))") {
             $0.options.engine = try parseEngine($1)
         }
-        option(nil, "background", "on|off", "translate hot loops on a thread of their own (default: where there are several processors)") {
+        option(
+            nil, "background", "on|off",
+            "translate hot loops on a thread of their own (default: where there are several processors)"
+        ) {
             $0.options.translatesInBackground = try parseSwitch($1)
         }
         // The variable names a place only: unlike the option, it has no engine use the cache that is asked for by name.
         option(nil, "cache", "off|DIR", "where translations are kept between runs [MYNAH_CACHE]") {
             $0.options.translationCache = TranslationCacheChoice(text: $1)
         }
-        optionalValue("verify", "EVERY", "compare (one of EVERY executions of) each translation with the interpreter; status 3 at a difference") {
+        optionalValue(
+            "verify", "EVERY",
+            "compare (one of EVERY executions of) each translation with the interpreter; status 3 at a difference"
+        ) {
             $0.options.verification = try $1.map { try parseCount($0, atLeast: 1) } ?? 1
         }
         option(nil, "disable-pass", "NAME", "leave out one optimisation (repeatable)") {

@@ -5,16 +5,23 @@ import Mynah
 
 extension ProgramStatistics {
     var json: JSONValue {
-        .object(rows.map { ($0.key, .integer(Int(clamping: $0.value))) } + [("tiers", .object(tiers.map { ($0.name, Self.json($0)) }))])
+        .object(
+            rows.map { ($0.key, .integer(Int(clamping: $0.value))) } + [
+                ("tiers", .object(tiers.map { ($0.name, Self.json($0)) }))
+            ])
     }
 
     private static func json(_ tier: Tier) -> JSONValue {
         let stages = tier.stages.map { stage -> (String, JSONValue) in
             let each: JSONValue = tier.instructions > 0 ? .number(Double(stage.nanoseconds) / Double(tier.instructions)) : .null
-            return (stage.name, .object([("nanoseconds", .integer(Int(clamping: stage.nanoseconds))), ("nanosecondsPerInstruction", each)]))
+            return (
+                stage.name,
+                .object([("nanoseconds", .integer(Int(clamping: stage.nanoseconds))), ("nanosecondsPerInstruction", each)])
+            )
         }
         return .object([
-            ("translations", .integer(Int(clamping: tier.translations))), ("instructions", .integer(Int(clamping: tier.instructions))),
+            ("translations", .integer(Int(clamping: tier.translations))),
+            ("instructions", .integer(Int(clamping: tier.instructions))),
             ("stages", .object(stages)),
         ])
     }
@@ -29,19 +36,26 @@ extension ProgramStatistics {
     private var tierTable: String {
         let used = tiers.filter { $0.translations > 0 }
         guard let first = used.first else { return "" }
-        var table = TextTable(heading: ["ns for a guest instruction"] + first.stages.map(\.name) + ["in all", "instructions", "translations", "time"])
+        var table = TextTable(
+            heading: ["ns for a guest instruction"] + first.stages.map(\.name) + [
+                "in all", "instructions", "translations", "time",
+            ])
         for tier in used {
             let each = { (nanoseconds: UInt64) in fixed(Double(nanoseconds) / Double(max(tier.instructions, 1)), 0) }
             table.rows.append(
                 [tier.name] + tier.stages.map { each($0.nanoseconds) }
-                    + [each(tier.nanoseconds), Self.grouped(tier.instructions), Self.grouped(tier.translations), duration(Double(tier.nanoseconds) / 1e9)])
+                    + [
+                        each(tier.nanoseconds), Self.grouped(tier.instructions), Self.grouped(tier.translations),
+                        duration(Double(tier.nanoseconds) / 1e9),
+                    ])
         }
         return table.text
     }
 
     private var timeShares: String {
         let share = { (part: UInt64) in fixed(Double(part) / Double(max(processorNanoseconds, 1)) * 100, 1) + " %" }
-        let known = translationNanoseconds + interpreterNanoseconds, rest = processorNanoseconds > known ? processorNanoseconds - known : 0
+        let known = translationNanoseconds + interpreterNanoseconds,
+            rest = processorNanoseconds > known ? processorNanoseconds - known : 0
         return "processor time \(duration(Double(processorNanoseconds) / 1e9)): interpreting \(share(interpreterNanoseconds)), "
             + tiers.map { "translating \($0.name)s \(share($0.nanoseconds))" }.joined(separator: ", ")
             + (backgroundNanoseconds > 0 ? " (on a thread of its own \(share(backgroundNanoseconds)))" : "")
@@ -73,7 +87,9 @@ enum OwnOutput {
         guard let path else { return }
         let descriptor = open(path, O_WRONLY | O_CREAT | (kept ? O_APPEND : O_TRUNC) | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else {
-            throw CommandFailure(status: ExitStatus.usage, "'\(kept ? "--append" : "-o")': cannot write '\(path)': \(String(cString: strerror(errno)))")
+            throw CommandFailure(
+                status: ExitStatus.usage,
+                "'\(kept ? "--append" : "-o")': cannot write '\(path)': \(String(cString: strerror(errno)))")
         }
         close(descriptor)
     }

@@ -18,7 +18,8 @@ struct VerifyCommand: ParsableCommand {
 
     @Option(help: ArgumentHelp("Compare one of so many executions of each block.", valueName: "n"))
     var every = 1
-    @Option(help: ArgumentHelp("Compare the block of a reproducer, as a difference printed it; run no program.", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("Compare the block of a reproducer, as a difference printed it; run no program.", valueName: "file"))
     var replay: String?
 
     @Option(help: "The engine to compare with the interpreter.")
@@ -56,7 +57,8 @@ struct VerifyCommand: ParsableCommand {
     static func verify(_ guest: [String], engine: EngineChoice, every: Int) throws -> Int32 {
         let line = ProgressLine()
         defer { line.clear() }
-        let verification = Verification(guest: guest, engine: engine == .interpreter ? .block : engine, every: every, note: line.note)
+        let verification = Verification(
+            guest: guest, engine: engine == .interpreter ? .block : engine, every: every, note: line.note)
         let report = try verification.run()
         line.clear()
         Console.writeOutput(report.text)
@@ -97,21 +99,26 @@ struct Verification {
     private func compareRuns() throws -> (text: String, differs: Bool) {
         note("interpreter")
         let reference = try observe(.interpreter)
-        if reference.calls.isEmpty, reference.result.status == ExitStatus.notRunnable || reference.result.status == ExitStatus.notFound {
+        if reference.calls.isEmpty,
+            reference.result.status == ExitStatus.notRunnable || reference.result.status == ExitStatus.notFound
+        {
             throw CommandFailure(status: reference.result.status, Self.ownMessage(reference.result.errorText))
         }
         note("interpreter again")
         let again = try observe(.interpreter, timeLimit: limit(reference))
         guard reference.result.status == again.result.status, reference.result.output == again.result.output else {
             throw CommandFailure(
-                status: ExitStatus.failed, "the program does not do the same twice, so there is nothing to compare; fix its seed or its time")
+                status: ExitStatus.failed,
+                "the program does not do the same twice, so there is nothing to compare; fix its seed or its time")
         }
         let comparesCalls = reference.calls == again.calls
         note(engine.rawValue)
         let translated = try observe(engine, timeLimit: limit(reference))
         guard let difference = difference(reference, translated, comparesCalls) else {
             let calls = comparesCalls ? ", \(reference.calls.count) system calls" : " (system calls vary from run to run)"
-            return ("identical: status \(reference.result.status), \(reference.result.output.count) bytes of output\(calls)\n", false)
+            return (
+                "identical: status \(reference.result.status), \(reference.result.output.count) bytes of output\(calls)\n", false
+            )
         }
         let culprit = try bisect(reference, translated.translations, comparesCalls)
         return ("DIFFERENT: \(difference)\n" + culprit, true)
@@ -137,7 +144,8 @@ struct Verification {
             guard let parenthesis = line.firstIndex(of: "("), !line.hasPrefix(" ") else { return nil }
             return line[..<parenthesis].split(separator: " ").last.map(String.init)
         }
-        return Observation(result: result, calls: calls, translations: Int(number("translations", in: text) ?? 100_000), dump: text)
+        return Observation(
+            result: result, calls: calls, translations: Int(number("translations", in: text) ?? 100_000), dump: text)
     }
 
     private func difference(_ reference: Observation, _ other: Observation, _ comparesCalls: Bool) -> String? {
@@ -149,7 +157,9 @@ struct Verification {
             return "output under \(engine.rawValue) differs from byte \(common) on"
         }
         if comparesCalls, let index = zip(reference.calls, other.calls).enumerated().first(where: { $1.0 != $1.1 })?.offset {
-            return "system call \(index + 1) is \(other.calls[index]) under \(engine.rawValue), \(reference.calls[index]) under the interpreter"
+            return
+                "system call \(index + 1) is \(other.calls[index]) under \(engine.rawValue), \(reference.calls[index]) under "
+                    + "the interpreter"
         }
         return nil
     }
@@ -176,15 +186,19 @@ struct Verification {
             note("without \(pass)")
             return try !differs(["--disable-pass", pass])
         }
-        text += cures.isEmpty ? "No single optimisation is to blame.\n" : "It goes away without: \(cures.joined(separator: ", "))\n"
-        return text + "Repeat with: mynah run --engine \(engine.rawValue) --translation-limit \(bad) -- \(guest.joined(separator: " "))\n"
+        text +=
+            cures.isEmpty ? "No single optimisation is to blame.\n" : "It goes away without: \(cures.joined(separator: ", "))\n"
+        return text
+            + "Repeat with: mynah run --engine \(engine.rawValue) --translation-limit \(bad) -- \(guest.joined(separator: " "))\n"
     }
 
     /// The lines of one translation in a dump.
     private func section(_ number: Int, of dump: String) -> String {
         let lines = dump.split(separator: "\n", omittingEmptySubsequences: false)
         guard let start = lines.firstIndex(where: { $0.hasPrefix("==== translation \(number) ") }) else { return "" }
-        let end = lines[(start + 1)...].firstIndex { $0.hasPrefix("====") || !$0.hasPrefix(" ") && !$0.hasPrefix("0x") } ?? lines.endIndex
+        let end =
+            lines[(start + 1)...].firstIndex { $0.hasPrefix("====") || !$0.hasPrefix(" ") && !$0.hasPrefix("0x") }
+            ?? lines.endIndex
         return lines[start ..< end].map { $0 + "\n" }.joined()
     }
 }

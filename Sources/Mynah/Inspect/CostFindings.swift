@@ -11,7 +11,9 @@ extension HotDetail {
             findings.append(
                 CostFinding(
                     kind: .displacedHomes, count: moves,
-                    text: "\(displaced.joined(separator: ", ")): \(translation.displacedHomes * 2) moves on the way in and as many on the way out, "
+                    text:
+                        "\(displaced.joined(separator: ", ")): \(translation.displacedHomes * 2) moves on the way in and as "
+                            + "many on the way out, "
                         + "\(counted(translation.entries, "entry", "entries"))"))
         }
         if translation.isRegion, translation.entries > 0 {
@@ -29,7 +31,9 @@ extension HotDetail {
     private static func eventFindings(_ translation: HotTranslation) -> [CostFinding] {
         let events = translation.blocks.flatMap(\.events)
         var findings: [CostFinding] = []
-        func add(_ kind: CostFinding.Kind, _ chosen: [HotEvent], _ count: (HotEvent) -> UInt64, _ text: (UInt64, HotEvent) -> String) {
+        func add(
+            _ kind: CostFinding.Kind, _ chosen: [HotEvent], _ count: (HotEvent) -> UInt64, _ text: (UInt64, HotEvent) -> String
+        ) {
             let total = chosen.reduce(0 as UInt64) { $0 &+ count($1) }
             guard total > 0, let most = chosen.max(by: { count($0) < count($1) }) else { return }
             findings.append(CostFinding(kind: kind, count: total, address: most.address, text: text(total, most)))
@@ -43,13 +47,16 @@ extension HotDetail {
         }
         let jumps = events.filter { $0.kind == .jump || $0.kind == .indirectCall }.reduce(0 as UInt64) { $0 &+ $1.count }
         add(.cacheMisses, events.filter { $0.kind == .cacheMiss || $0.kind == .cacheFill }, \.count) { total, _ in
-            "\(percent(total, jumps)) of \(counted(jumps, "indirect jump")) go through the hash table, as their target is another than the first"
+            "\(percent(total, jumps)) of \(counted(jumps, "indirect jump")) go through the hash table, as their target is "
+                + "another than the first"
         }
         let returns = events.filter { $0.kind == .return }.reduce(0 as UInt64) { $0 &+ $1.count }
         add(.returnMisses, events.filter { $0.kind == .returnMiss }, \.count) { total, _ in
             "\(percent(total, returns)) of \(counted(returns, "return")) go elsewhere than the host predicts"
         }
-        add(.polls, events.filter { $0.polls }, \.count) { total, _ in "\(counted(total, "poll")) for interrupts, two host instructions each" }
+        add(.polls, events.filter { $0.polls }, \.count) { total, _ in
+            "\(counted(total, "poll")) for interrupts, two host instructions each"
+        }
         return findings
     }
 
@@ -75,11 +82,17 @@ extension HotDetail {
             let names = found.names.sorted().joined(separator: ", ")
             switch kind {
             case .helper:
-                return CostFinding(kind: kind, count: found.total, address: found.address, text: "\(counted(found.total, "call")) of C functions for what the host has no instruction for")
+                return CostFinding(
+                    kind: kind, count: found.total, address: found.address,
+                    text: "\(counted(found.total, "call")) of C functions for what the host has no instruction for")
             case .spills:
-                return CostFinding(kind: kind, count: found.total, address: found.address, text: "\(counted(found.total, "access", "accesses")) to \(names): more values at once than free registers")
+                return CostFinding(
+                    kind: kind, count: found.total, address: found.address,
+                    text: "\(counted(found.total, "access", "accesses")) to \(names): more values at once than free registers")
             default:
-                return CostFinding(kind: kind, count: found.total, address: found.address, text: "\(counted(found.total, "access", "accesses")) in memory, to \(names)")
+                return CostFinding(
+                    kind: kind, count: found.total, address: found.address,
+                    text: "\(counted(found.total, "access", "accesses")) in memory, to \(names)")
             }
         }
     }
@@ -89,7 +102,8 @@ extension HotDetail {
         guard let open = text.firstIndex(of: "["), let close = text[open...].firstIndex(of: "]") else { return nil }
         let name = String(text[text.index(after: open) ..< close])
         if name.hasPrefix("spill") { return (.spills, name) }
-        let isRegister = (name.first.map { "astfrgx".contains($0) } ?? false) && name.count <= 4 && !name.hasPrefix("r") && !name.contains("+")
+        let isRegister =
+            (name.first.map { "astfrgx".contains($0) } ?? false) && name.count <= 4 && !name.hasPrefix("r") && !name.contains("+")
             && (name.last?.isNumber ?? false || ["ra", "sp", "gp", "tp"].contains(name))
         return isRegister ? (.memoryRegisters, name) : nil
     }

@@ -75,7 +75,8 @@ private final class MicroMemory: GuestMemory {
     /// - Throws: `ProgramError.internalError` when the host has no memory.
     init(_ words: [UInt32]) throws {
         byteCount = (words.count * 4 + 4095) & ~4095
-        guard let memory = mmap(nil, byteCount, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), memory != MAP_FAILED else {
+        guard let memory = mmap(nil, byteCount, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), memory != MAP_FAILED
+        else {
             throw ProgramError.internalError("no memory for a measurement: \(String(cString: strerror(errno)))")
         }
         bytes = memory

@@ -21,21 +21,26 @@ package enum MicroBenchmarks {
     package static func steps(runs: Int, scale: Double = 1) throws -> [MicroMeasurement] {
         let rounds = max(10, Int(20_000 * scale))
         func measured(
-            _ key: String, _ label: String, _ guest: MicroGuest, steps: Int, _ change: (inout EngineConfiguration) -> Void = { _ in }
+            _ key: String, _ label: String, _ guest: MicroGuest, steps: Int,
+            _ change: (inout EngineConfiguration) -> Void = { _ in }
         ) throws -> MicroMeasurement {
             let seconds = try guest.seconds(rounds: rounds, runs: runs, change)
             return MicroMeasurement(key: key, label: label, nanoseconds: seconds * 1e9 / Double(rounds) / Double(steps))
         }
         let colliding = indirectJumps(count: 2, distance: collision)
         return [
-            MicroMeasurement(key: "encode", label: "x86 instruction encoded (assembler alone)", nanoseconds: encoding(runs: runs, scale: scale)),
+            MicroMeasurement(
+                key: "encode", label: "x86 instruction encoded (assembler alone)", nanoseconds: encoding(runs: runs, scale: scale)
+            ),
             try measured("translatedInstruction", "guest instruction, translated", additions, steps: batch),
             try measured("directJump", "direct jump, linked", directJumps, steps: batch) { $0.limits.followsJumps = false },
             try measured("callAndReturn", "call and predicted return", calls, steps: batch),
             try measured("indirectJump", "indirect jump found in code", indirectJumps(count: 8, distance: 64), steps: 8),
             try measured("dispatcher", "round trip through the dispatcher (indirect jump not found)", colliding, steps: 2),
             try measured("systemCall", "round trip of a system call instruction", systemCalls, steps: 1),
-            try measured("interpretedInstruction", "guest instruction, interpreted", additions, steps: batch) { $0.policy = .interpreter },
+            try measured("interpretedInstruction", "guest instruction, interpreted", additions, steps: batch) {
+                $0.policy = .interpreter
+            },
         ]
     }
 

@@ -19,7 +19,8 @@ extension MicroBenchmarks {
         let map = RegisterMap(
             slots: isa.slots.map { SlotLayout(offset: $0.offset, type: $0.type) }, hotIntegers: isa.hotIntegerSlots,
             hotFloats: isa.hotFloatSlots, programCounterOffset: isa.programCounterOffset)
-        let stubs = CodeStubs(writable: code.writable, executable: code.executable, capacity: 8192, map: map, interpretOneFunction: 0)
+        let stubs = CodeStubs(
+            writable: code.writable, executable: code.executable, capacity: 8192, map: map, interpretOneFunction: 0)
         let translator = Translator(map: map, stubs: stubs, features: CPUFeatures.host)
         let function = Function()
         var builder = Builder(function: function, slotTypes: isa.slots.map(\.type))
@@ -44,7 +45,8 @@ extension MicroBenchmarks {
                 function.reset(entry: address)
                 last = MicroClock.elapsedSeconds
                 let lifted = isa.lift(
-                    at: GuestAddress(address), mode: TranslationMode(rawValue: 0), source: image, limits: LiftLimits(), into: &builder)
+                    at: GuestAddress(address), mode: TranslationMode(rawValue: 0), source: image, limits: LiftLimits(),
+                    into: &builder)
                 lap()
                 for pass in Pipeline.passes {
                     pipeline.run(pass, function)

@@ -63,7 +63,8 @@ struct BenchChart {
     }
 
     private var title: String {
-        results.native == nil ? "Seconds of processor time (shorter is better)" : "Processor time relative to a native build (shorter is better)"
+        results.native == nil
+            ? "Seconds of processor time (shorter is better)" : "Processor time relative to a native build (shorter is better)"
     }
 
     private var conditions: String {
@@ -143,7 +144,9 @@ struct BenchChart {
             let index = bars.firstIndex(of: executor) ?? 0
             let barY = y + Double(index) * Self.barHeight
             let start = min(plot.originX, plot.x(value)), width = max(1, abs(plot.x(value) - plot.originX))
-            text += "<rect x=\"\(fixed(start, 1))\" y=\"\(fixed(barY, 1))\" width=\"\(fixed(width, 1))\" height=\"\(Self.barHeight - 2)\" "
+            text +=
+                "<rect x=\"\(fixed(start, 1))\" y=\"\(fixed(barY, 1))\" width=\"\(fixed(width, 1))\" "
+                    + "height=\"\(Self.barHeight - 2)\" "
             text += "fill=\"\(colour(index))\"/>\n"
             let label = results.native == nil ? duration(value) : threeDigits(value) + "×"
             text += Self.text(start + width + 4, barY + Self.barHeight - 3, label, size: 10, weight: weight)
@@ -159,7 +162,8 @@ struct BenchChart {
     }
 
     private static func line(_ x1: Double, _ x2: Double, _ y1: Double, _ y2: Double, _ colour: String) -> String {
-        "<line x1=\"\(fixed(x1, 1))\" x2=\"\(fixed(x2, 1))\" y1=\"\(fixed(y1, 1))\" y2=\"\(fixed(y2, 1))\" stroke=\"\(colour)\"/>\n"
+        "<line x1=\"\(fixed(x1, 1))\" x2=\"\(fixed(x2, 1))\" y1=\"\(fixed(y1, 1))\" y2=\"\(fixed(y2, 1))\" "
+            + "stroke=\"\(colour)\"/>\n"
     }
 
     private static func escaped(_ text: String) -> String {

@@ -81,7 +81,8 @@ struct BenchCommand: ParsableCommand {
         let images = GuestImages.locate()
         guard programs.isEmpty else { return try programs.map { try guest(named: $0, images) } }
         guard let images else {
-            throw CommandFailure.usage("no directory GuestImages above the working directory or this executable; name the programs to measure")
+            throw CommandFailure.usage(
+                "no directory GuestImages above the working directory or this executable; name the programs to measure")
         }
         return images.names.map { image($0, images) }
     }
@@ -91,7 +92,8 @@ struct BenchCommand: ParsableCommand {
         guard Files.isExecutable(name) else {
             throw CommandFailure(status: ExitStatus.notFound, "'\(name)' is neither a guest image nor an executable file")
         }
-        return BenchGuest(name: lastPathComponent(name), path: name.contains("/") ? name : "./" + name, arguments: [], isStartUpProbe: false)
+        return BenchGuest(
+            name: lastPathComponent(name), path: name.contains("/") ? name : "./" + name, arguments: [], isStartUpProbe: false)
     }
 
     private func image(_ name: String, _ images: GuestImages) -> BenchGuest {
@@ -106,7 +108,8 @@ struct BenchCommand: ParsableCommand {
             if let path = Files.findProgram("qemu-\(GuestImages.machine)") {
                 executors.append(.qemu(path: path))
             } else {
-                Console.writeError("mynah: no qemu-\(GuestImages.machine) on PATH; leaving it out (Debian: apt-get install qemu-user)\n")
+                Console.writeError(
+                    "mynah: no qemu-\(GuestImages.machine) on PATH; leaving it out (Debian: apt-get install qemu-user)\n")
             }
         }
         if let native {

@@ -57,7 +57,8 @@ struct BenchRun {
         }
         if child.status == reference.status && child.output == reference.output { return true }
         let what = child.status != reference.status
-            ? "status \(child.status) under \(executor.name), \(reference.status) under \(reference.executor.name)\(firstLine(child.errorText))"
+            ? "status \(child.status) under \(executor.name), \(reference.status) under "
+                + "\(reference.executor.name)\(firstLine(child.errorText))"
             : "output under \(executor.name) differs from that under \(reference.executor.name)"
         if !result.complaints.contains("\(name): \(what)") { result.complaints.append("\(name): \(what)") }
         return false

@@ -4,7 +4,8 @@ import Mynah
 
 extension BenchResults {
     var tableText: String {
-        var table = TextTable(heading: ["guest", "insns"] + columns { executor, base in [executor.name] + (base.map { ["÷ \($0.name)"] } ?? []) })
+        var table = TextTable(
+            heading: ["guest", "insns"] + columns { executor, base in [executor.name] + (base.map { ["÷ \($0.name)"] } ?? []) })
         for result in guests {
             table.rows.append(
                 [result.guest.name, result.instructions.map(withMagnitude) ?? "–"]
@@ -20,8 +21,8 @@ extension BenchResults {
         return table.text
     }
 
-    /// The cells of every executor: its time, and unless it is the yardstick itself, that time relative to the yardstick, which is
-    /// native builds or, without them, the first executor.
+    /// The cells of every executor: its time, and unless it is the yardstick itself, that time relative to the yardstick, which
+    /// is native builds or, without them, the first executor.
     private func columns(_ cells: (_ executor: Executor, _ base: Executor?) -> [String]) -> [String] {
         guard let yardstick = native ?? executors.first else { return [] }
         return executors.flatMap { cells($0, $0 == yardstick ? nil : yardstick) }
@@ -43,7 +44,9 @@ extension BenchResults {
     /// The lines under the table.
     var summaryText: String {
         var text = ""
-        if meanGuests.contains(where: { $0.guest.name != GuestImages.startUpProbe }), guests.contains(where: \.guest.isStartUpProbe) {
+        if meanGuests.contains(where: { $0.guest.name != GuestImages.startUpProbe }),
+            guests.contains(where: \.guest.isStartUpProbe)
+        {
             text += "\(GuestImages.startUpProbe) measures start-up and is not part of the means\n"
         }
         let failures = complaints

@@ -20,7 +20,8 @@ enum Executor: Hashable {
         switch self {
         case .engine(let engine):
             let statistics = statisticsFile.map { ["--stats=json", "-o", $0] } ?? []
-            return [Files.ownExecutable, "run", "--cache", "off", "--engine", engine.rawValue] + statistics + ["--", guest.path] + guest.arguments
+            return [Files.ownExecutable, "run", "--cache", "off", "--engine", engine.rawValue] + statistics + ["--", guest.path]
+                + guest.arguments
         case .qemu(let path): return [path, guest.path] + guest.arguments
         case .native(let directory):
             let path = "\(directory)/\(guest.name)"

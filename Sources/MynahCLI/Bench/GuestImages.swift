@@ -43,13 +43,16 @@ struct GuestImages {
         guard result.status == 0 else {
             throw CommandFailure(
                 status: ExitStatus.failed,
-                "the native builds failed; leave them out with --no-native, or give a directory with --native DIR:\n\(result.errorText)")
+                "the native builds failed; leave them out with --no-native, or give a directory with --native "
+                    + "DIR:\n\(result.errorText)")
         }
         return target
     }
 
     private func isCurrent(_ target: String) -> Bool {
-        let sources = ["/build", "/sources/benchmark.h"] + Files.names(in: directory + "/sources/benchmarks").map { "/sources/benchmarks/" + $0 }
+        let sources =
+            ["/build", "/sources/benchmark.h"]
+            + Files.names(in: directory + "/sources/benchmarks").map { "/sources/benchmarks/" + $0 }
         let newest = sources.compactMap { Files.modificationTime(directory + $0) }.max() ?? 0
         return names.allSatisfy { name in
             // dispatch needs a C++ compiler and may be missing.

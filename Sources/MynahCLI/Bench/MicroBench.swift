@@ -37,7 +37,9 @@ extension BenchCommand {
         let steps = try Self.reported { try MicroBenchmarks.steps(runs: runs, scale: Double(scale) / 100) }
         line.clear()
         Console.writeOutput(Self.microTable(results))
-        if let first = guests.first { Console.writeOutput("\n" + Self.stepTable("stage, by the code of \(first.name)", "ns/insn", stages)) }
+        if let first = guests.first {
+            Console.writeOutput("\n" + Self.stepTable("stage, by the code of \(first.name)", "ns/insn", stages))
+        }
         Console.writeOutput("\n" + Self.stepTable("step", "ns", steps))
         if let json { try Files.write(Self.microJSON(results, stages, steps).text() + "\n", to: json) }
     }
@@ -57,15 +59,22 @@ extension BenchCommand {
         let child = try ChildProcess.run(command)
         guard child.status == 0, let text = Files.readText(path) else {
             throw CommandFailure(
-                status: ExitStatus.failed, "\(guest.name) ended with status \(child.status): \(Verification.ownMessage(child.errorText))")
+                status: ExitStatus.failed,
+                "\(guest.name) ended with status \(child.status): \(Verification.ownMessage(child.errorText))")
         }
-        let keys = MicroResult.stages.map { "\($0)Nanoseconds" } + ["translations", "instructionsTranslated", "hostBytes", "linkExits", "indirectMisses"]
+        let keys =
+            MicroResult.stages.map { "\($0)Nanoseconds" } + [
+                "translations", "instructionsTranslated", "hostBytes", "linkExits", "indirectMisses",
+            ]
         let pairs = keys.compactMap { key in number(key, in: text).map { (key, $0) } }
         return MicroResult(guest: guest.name, counters: Dictionary(pairs, uniquingKeysWith: { first, _ in first }))
     }
 
     private static func microTable(_ results: [MicroResult]) -> String {
-        var table = TextTable(heading: ["guest", "blocks", "insns"] + MicroResult.stages.map { "\($0) ns/insn" } + ["sum ns/insn", "host B/insn", "in all"])
+        var table = TextTable(
+            heading: ["guest", "blocks", "insns"] + MicroResult.stages.map { "\($0) ns/insn" } + [
+                "sum ns/insn", "host B/insn", "in all",
+            ])
         var sum = MicroResult(guest: "all", counters: [:])
         for result in results { sum.counters.merge(result.counters, uniquingKeysWith: +) }
         for result in results + (results.count > 1 ? [sum] : []) {
@@ -79,9 +88,13 @@ extension BenchCommand {
         return table.text
     }
 
-    private static func microJSON(_ results: [MicroResult], _ stages: [MicroMeasurement], _ steps: [MicroMeasurement]) -> JSONValue {
+    private static func microJSON(
+        _ results: [MicroResult], _ stages: [MicroMeasurement], _ steps: [MicroMeasurement]
+    ) -> JSONValue {
         let programs = results.map { result in
-            JSONValue.object([("name", .string(result.guest))] + result.counters.sorted { $0.key < $1.key }.map { ($0.key, .number($0.value)) })
+            JSONValue.object(
+                [("name", .string(result.guest))] + result.counters.sorted { $0.key < $1.key }.map { ($0.key, .number($0.value)) }
+            )
         }
         let nanoseconds = { (rows: [MicroMeasurement]) in JSONValue.object(rows.map { ($0.key, .number($0.nanoseconds)) }) }
         return .object([

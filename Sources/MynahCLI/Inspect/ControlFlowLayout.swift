@@ -235,9 +235,13 @@ struct ControlFlowLayout {
     /// Ends of edges side by side along a box, in the order in which their other ends lie.
     private mutating func spreadEnds() {
         for node in nodes.indices {
-            let out = edges.indices.filter { edges[$0].from == node && !edges[$0].isBackward }.sorted { target(of: $0) < target(of: $1) }
+            let out = edges.indices.filter { edges[$0].from == node && !edges[$0].isBackward }.sorted {
+                target(of: $0) < target(of: $1)
+            }
             for (place, index) in out.enumerated() { edges[index].startShift = shift(place, out.count, nodes[node].width) }
-            let into = edges.indices.filter { edges[$0].to == node && !edges[$0].isBackward }.sorted { source(of: $0) < source(of: $1) }
+            let into = edges.indices.filter { edges[$0].to == node && !edges[$0].isBackward }.sorted {
+                source(of: $0) < source(of: $1)
+            }
             for (place, index) in into.enumerated() { edges[index].endShift = shift(place, into.count, nodes[node].width) }
         }
     }
@@ -251,7 +255,9 @@ struct ControlFlowLayout {
     /// Transfers backwards go up at the right of everything between their ends, the short ones innermost.
     private mutating func routeBackwardEdges() {
         let backward = edges.indices.filter { edges[$0].isBackward }
-            .sorted { nodes[edges[$0].from].layer - nodes[edges[$0].to].layer < nodes[edges[$1].from].layer - nodes[edges[$1].to].layer }
+            .sorted {
+                nodes[edges[$0].from].layer - nodes[edges[$0].to].layer < nodes[edges[$1].from].layer - nodes[edges[$1].to].layer
+            }
         var lanes: [(x: Double, top: Int, bottom: Int, labelWidth: Double)] = []
         var ends: [Int: Int] = [:]
         for index in backward {
@@ -272,12 +278,17 @@ struct ControlFlowLayout {
             if hasBox(rightOf: edge.from) {
                 // Below the others of its layer, not through them.
                 let y = layerBottom(from.layer) + 9 + outPlace * 7
-                way = [(from.x + from.width / 2 - 10 - outPlace * 9, from.y + from.height / 2), (from.x + from.width / 2 - 10 - outPlace * 9, y)]
+                way = [
+                    (from.x + from.width / 2 - 10 - outPlace * 9, from.y + from.height / 2),
+                    (from.x + from.width / 2 - 10 - outPlace * 9, y),
+                ]
             }
             var arrival = [(x: to.x + to.width / 2, y: to.y - min(6 + inPlace * 9, to.height / 2 - 4))]
             if hasBox(rightOf: edge.to) {
                 let y = layerTop(to.layer) - 9 - inPlace * 7
-                arrival = [(to.x + to.width / 2 - 10 - inPlace * 9, y), (to.x + to.width / 2 - 10 - inPlace * 9, to.y - to.height / 2)]
+                arrival = [
+                    (to.x + to.width / 2 - 10 - inPlace * 9, y), (to.x + to.width / 2 - 10 - inPlace * 9, to.y - to.height / 2),
+                ]
             }
             let start = way[way.count - 1], end = arrival[0]
             edges[index].laneX = x

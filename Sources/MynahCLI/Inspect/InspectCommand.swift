@@ -1,5 +1,5 @@
-// `mynah inspect`: guest code, IR, optimised IR and host code side by side. Nothing is executed, but for `--region`, which runs the
-// program, counts what its translations do, and shows what is hot.
+// `mynah inspect`: guest code, IR, optimised IR and host code side by side. Nothing is executed, but for `--region`, which runs
+// the program, counts what its translations do, and shows what is hot.
 
 import ArgumentParser
 import Mynah
@@ -32,9 +32,13 @@ struct InspectCommand: ParsableCommand {
     var cfg: String?
     @Option(help: "With --region: the engine, region or block or auto.")
     var engine = "auto"
-    @Option(name: [.customShort("L"), .customLong("sysroot")], help: ArgumentHelp("With --region: where the guest's dynamic linker and libraries are.", valueName: "directory"))
+    @Option(
+        name: [.customShort("L"), .customLong("sysroot")],
+        help: ArgumentHelp("With --region: where the guest's dynamic linker and libraries are.", valueName: "directory"))
     var sysroot: String?
-    @Option(help: ArgumentHelp("Where to start (default: the entry point); with --region, what to show.", valueName: "address|symbol"))
+    @Option(
+        help: ArgumentHelp("Where to start (default: the entry point); with --region, what to show.", valueName: "address|symbol")
+    )
     var at: String?
     @Option(help: "Stages, separated by commas: guest, ir, optimized, host.")
     var stage = "guest,ir,optimized,host"
@@ -59,7 +63,9 @@ struct InspectCommand: ParsableCommand {
             throw ValidationError("'--time': expected a number of seconds above 0, found '\(time)'")
         }
         guard !region else { return }
-        let onlyRunning = [("--time", time != nil), ("--cfg", cfg != nil), ("--engine", engine != "auto"), ("--sysroot", sysroot != nil)]
+        let onlyRunning = [
+            ("--time", time != nil), ("--cfg", cfg != nil), ("--engine", engine != "auto"), ("--sysroot", sysroot != nil),
+        ]
         if let (option, _) = onlyRunning.first(where: \.1) {
             throw ValidationError("'\(option)' is about a program that runs: add '--region'")
         }
@@ -91,7 +97,9 @@ struct InspectCommand: ParsableCommand {
             if views.count < count, !image.hasCode(at: address) { break }
         }
         let report = InspectReport(program: program, views: views, stages: stages) { address in
-            image.symbol(containing: address).map { $0.offset == 0 ? $0.symbol.name : "\($0.symbol.name)+\(hexadecimal($0.offset))" }
+            image.symbol(containing: address).map {
+                $0.offset == 0 ? $0.symbol.name : "\($0.symbol.name)+\(hexadecimal($0.offset))"
+            }
         }
         if let html {
             try Files.write(report.html, to: html)
@@ -122,7 +130,9 @@ struct InspectCommand: ParsableCommand {
         if let symbol = image.symbols.first(where: { $0.name == at }) { return symbol.address }
         let digits = at.hasPrefix("0x") || at.hasPrefix("0X") ? at.dropFirst(2) : at[...]
         if let address = UInt64(digits, radix: 16) { return address }
-        let hint = image.symbols.isEmpty ? "the file is stripped: give an address in hexadecimal" : "give an address or the name of a function"
+        let hint =
+            image.symbols.isEmpty
+            ? "the file is stripped: give an address in hexadecimal" : "give an address or the name of a function"
         throw CommandFailure.usage("'--at': '\(at)' is neither a symbol of '\(program)' nor an address; \(hint)")
     }
 }

@@ -1,5 +1,5 @@
-// `mynah inspect --region`: runs the program, counts, and reports when it ends or when its time is up. The program's output goes to
-// standard error, as the report is what stands on standard output.
+// `mynah inspect --region`: runs the program, counts, and reports when it ends or when its time is up. The program's output goes
+// to standard error, as the report is what stands on standard output.
 
 import Glibc
 import Mynah
@@ -51,7 +51,9 @@ struct RegionInspection {
                 let hot = program.translations.prefix(5).map { program.name(of: $0.address) ?? hexadecimal($0.address) }
                 Console.writeError(
                     "mynah: '--at': no translation that ran is at '\(place)'; "
-                        + (hot.isEmpty ? "nothing was translated\n" : "the hottest are \(hot.joined(separator: ", ")); without '--at' there is the list\n"))
+                        + (hot.isEmpty
+                            ? "nothing was translated\n"
+                            : "the hottest are \(hot.joined(separator: ", ")); without '--at' there is the list\n"))
                 _exit(ExitStatus.usage)
             }
             chosen = [found]
@@ -68,7 +70,8 @@ struct RegionInspection {
     private func write(_ report: HotReport) throws {
         if let cfg {
             guard let detail = report.details.first else {
-                throw CommandFailure(status: ExitStatus.failed, "nothing was translated, so there is no graph to draw; try '--engine region'")
+                throw CommandFailure(
+                    status: ExitStatus.failed, "nothing was translated, so there is no graph to draw; try '--engine region'")
             }
             let drawing = ControlFlowDrawing(detail.translation, total: report.total, name: report.program.name)
             try Files.write(drawing.svg, to: cfg)
@@ -83,7 +86,8 @@ struct RegionInspection {
         } else if html == nil, cfg == nil {
             Console.writeOutput(report.text(stages))
             if place == nil, let hottest = report.listed.first {
-                Console.writeOutput("\n'--at \(report.name(hottest.address))' shows what it is translated to, '--cfg FILE.svg' draws it\n")
+                Console.writeOutput(
+                    "\n'--at \(report.name(hottest.address))' shows what it is translated to, '--cfg FILE.svg' draws it\n")
             }
         }
     }
