@@ -37,14 +37,16 @@ static void internal_error(int signal_number, siginfo_t *info, ucontext_t *conte
     signal(signal_number, SIG_DFL);   // the retried access then ends the process with a core
 }
 
-// A handler starts with floating-point control and flags of its own; whoever jumps out of it takes those of the interrupted code along.
+// A handler starts with floating-point control and flags of its own; whoever jumps out of it takes those of the interrupted code
+// along.
 static void leave(sigjmp_buf *place, const ucontext_t *context) {
     uint32_t control = context->uc_mcontext.fpregs->mxcsr;
     __asm__ volatile("ldmxcsr %0" : : "m"(control));
     siglongjmp(*place, 1);
 }
 
-// The opcode of the call of other translated code, and not of a stub, at pc; 0 when there is none. It may be padded with prefixes.
+// The opcode of the call of other translated code, and not of a stub, at pc; 0 when there is none. It may be padded with
+// prefixes.
 static uint64_t guest_call(const mynah_cpu *cpu, uint64_t pc) {
     int32_t displacement;
     while (*(const uint8_t *)pc == 0x26) pc++;

@@ -10,8 +10,12 @@ static inline uint64_t db(double v) { uint64_t r; memcpy(&r, &v, 8); return r; }
 static inline uint64_t sb(float v) { uint32_t r; memcpy(&r, &v, 4); return r; }
 
 #define FUSED(name, sign_product, sign_addend) \
-    static uint64_t name##_f64(uint64_t a, uint64_t b, uint64_t c) { return db(mynah_fma_f64(sign_product d(a), d(b), sign_addend d(c))); } \
-    static uint64_t name##_f32(uint64_t a, uint64_t b, uint64_t c) { return sb(mynah_fma_f32(sign_product s(a), s(b), sign_addend s(c))); }
+    static uint64_t name##_f64(uint64_t a, uint64_t b, uint64_t c) { \
+        return db(mynah_fma_f64(sign_product d(a), d(b), sign_addend d(c))); \
+    } \
+    static uint64_t name##_f32(uint64_t a, uint64_t b, uint64_t c) { \
+        return sb(mynah_fma_f32(sign_product s(a), s(b), sign_addend s(c))); \
+    }
 FUSED(multiply_add, +, +)
 FUSED(multiply_subtract, +, -)
 FUSED(negated_multiply_add, -, +)
@@ -57,7 +61,8 @@ static inline uint64_t to_integer(uint64_t bits, int kind) {
     double rounded = value;
     if (value == value && __builtin_fabs(value) < 4503599627370496.0) rounded = (double)mynah_f64_to_i64(value);
     double low = is_signed ? (is_long ? -9223372036854775808.0 : -2147483648.0) : 0.0;
-    double high = is_signed ? (is_long ? 9223372036854775808.0 : 2147483648.0) : (is_long ? 18446744073709551616.0 : 4294967296.0);
+    double high =
+        is_signed ? (is_long ? 9223372036854775808.0 : 2147483648.0) : (is_long ? 18446744073709551616.0 : 4294967296.0);
     if (value != value || rounded >= high) {
         flags = FLAG_INVALID;
         result = is_signed ? (is_long ? (uint64_t)INT64_MAX : (uint64_t)INT32_MAX) : (is_long ? UINT64_MAX : UINT32_MAX);
@@ -66,7 +71,8 @@ static inline uint64_t to_integer(uint64_t bits, int kind) {
         result = is_signed ? (is_long ? (uint64_t)INT64_MIN : (uint64_t)INT32_MIN) : 0;
     } else {
         flags = rounded != value ? FLAG_INEXACT : 0;
-        result = rounded >= 9223372036854775808.0 ? (uint64_t)(int64_t)(rounded - 9223372036854775808.0) + (1ull << 63) : (uint64_t)(int64_t)rounded;
+        result = rounded >= 9223372036854775808.0
+            ? (uint64_t)(int64_t)(rounded - 9223372036854775808.0) + (1ull << 63) : (uint64_t)(int64_t)rounded;
     }
     mynah_set_mxcsr((saved & ~63u) | sticky | flags);
     return result;
@@ -99,7 +105,8 @@ static uint64_t min_max_f64(uint64_t a, uint64_t b, int maximum) {
     const uint64_t canonical = 0x7ff8000000000000ull;
     uint32_t order = mynah_compare_quiet_f64(d(a), d(b));
     if (order & 1) {
-        int a_nan = (a & 0x7fffffffffffffffull) > 0x7ff0000000000000ull, b_nan = (b & 0x7fffffffffffffffull) > 0x7ff0000000000000ull;
+        int a_nan = (a & 0x7fffffffffffffffull) > 0x7ff0000000000000ull;
+    int b_nan = (b & 0x7fffffffffffffffull) > 0x7ff0000000000000ull;
         return a_nan && b_nan ? canonical : a_nan ? b : a;
     }
     if (order & 4) return maximum ? (a & b) : (a | b);   // equal: only zeros can differ, in their sign

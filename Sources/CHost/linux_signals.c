@@ -253,12 +253,13 @@ int mynah_start_thread(void (*body)(void *), void *context, size_t stack_bytes) 
 int mynah_fork(int exit_signal) {
     pid_t child = -1;
     int *number = NULL;
-    // The C library's fork has SIGCHLD only. What it does beside the call is for processes with threads, whose locks it takes, and
-    // has the child's number written where the library keeps it: the kernel knows where that is.
+    // The C library's fork has SIGCHLD only. What it does beside the call is for processes with threads, whose locks it takes,
+    // and has the child's number written where the library keeps it: the kernel knows where that is.
     if (exit_signal == SIGCHLD || prctl(PR_GET_TID_ADDRESS, &number) != 0 || !number)
         child = fork();
     else
-        child = (pid_t)syscall(SYS_clone, CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | (unsigned)exit_signal, NULL, NULL, number, NULL);
+        child = (pid_t)syscall(
+            SYS_clone, CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | (unsigned)exit_signal, NULL, NULL, number, NULL);
     return child < 0 ? -errno : child;
 }
 

@@ -144,7 +144,8 @@ mynah_slirp *mynah_slirp_open(const mynah_slirp_events *events, int restricted, 
         inet_pton(AF_INET6, "fec0::2", &configuration.host6);
         inet_pton(AF_INET6, "fec0::3", &configuration.name_server6);
         slirp->callbacks = (struct slirp_callbacks){
-            send_packet, guest_error, clock_nanoseconds, timer_new, timer_free, timer_mod, ignore_descriptor, ignore_descriptor, ignore_notify,
+            send_packet, guest_error, clock_nanoseconds, timer_new, timer_free, timer_mod, ignore_descriptor, ignore_descriptor,
+            ignore_notify,
         };
         *error = "the library libslirp.so.0 does not start";
         slirp->instance = create(&configuration, &slirp->callbacks, slirp);
@@ -164,7 +165,8 @@ void mynah_slirp_close(mynah_slirp *slirp) {
 
 void mynah_slirp_input(mynah_slirp *slirp, const void *bytes, int count) { slirp->input(slirp->instance, bytes, count); }
 
-int mynah_slirp_forward(mynah_slirp *slirp, int is_udp, uint32_t host_address, int host_port, uint32_t guest_address, int guest_port) {
+int mynah_slirp_forward(
+    mynah_slirp *slirp, int is_udp, uint32_t host_address, int host_port, uint32_t guest_address, int guest_port) {
     struct in_addr host = { host_address }, guest = { guest_address };
     return slirp->add_hostfwd(slirp->instance, is_udp, host, host_port, guest, guest_port);
 }

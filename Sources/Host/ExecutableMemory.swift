@@ -1,5 +1,5 @@
-// Memory for code: the same pages mapped twice. The writable view and the executable view lie at unrelated addresses, so no page is
-// ever writable and executable at one address.
+// Memory for code: the same pages mapped twice. The writable view and the executable view lie at unrelated addresses, so no page
+// is ever writable and executable at one address.
 
 import CHost
 import Glibc
@@ -37,8 +37,8 @@ package struct ExecutableMemory: ~Copyable {
         self.byteCount = byteCount
     }
 
-    /// Maps the shared pages at `view` a second time, executable: at a fixed address, or anywhere when that is 0. A memfd would do
-    /// as well, but `perf` takes it for a file and does not look into its map of symbols.
+    /// Maps the shared pages at `view` a second time, executable: at a fixed address, or anywhere when that is 0. A memfd would
+    /// do as well, but `perf` takes it for a file and does not look into its map of symbols.
     private static func map(_ view: UnsafeMutableRawPointer, _ byteCount: Int, at address: UInt64) throws -> UInt64 {
         // An old size of 0 leaves the first mapping of shared pages where it is (mremap(2)).
         guard let second = mynah_remap(view, 0, byteCount, UnsafeMutableRawPointer(bitPattern: UInt(address))) else {

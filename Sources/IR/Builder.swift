@@ -139,10 +139,14 @@
     @inlinable package func store(_ type: Type, _ access: Access, _ base: Value, offset: Int64 = 0, _ value: Value) {
         emit(Instruction(.store, type, a: base, c: value, detail: access.rawValue, immediate: offset))
     }
-    @inlinable package func atomic(_ kind: AtomicKind, _ type: Type, _ access: Access, _ address: Value, _ operand: Value) -> Value {
+    @inlinable package func atomic(
+        _ kind: AtomicKind, _ type: Type, _ access: Access, _ address: Value, _ operand: Value
+    ) -> Value {
         emit(Instruction(.atomic, type, a: address, c: operand, detail: access.rawValue, detail2: kind.rawValue))
     }
-    @inlinable package func compareExchange(_ type: Type, _ access: Access, _ address: Value, _ expected: Value, _ new: Value) -> Value {
+    @inlinable package func compareExchange(
+        _ type: Type, _ access: Access, _ address: Value, _ expected: Value, _ new: Value
+    ) -> Value {
         emit(Instruction(.compareExchange, type, a: address, b: expected, c: new, detail: access.rawValue))
     }
     @inlinable package func fence() { emit(Instruction(.fence)) }

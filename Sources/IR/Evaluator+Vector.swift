@@ -51,10 +51,13 @@ extension Evaluator {
     private func combined(_ instruction: Instruction, _ frame: Frame) -> [UInt64] {
         var one = instruction
         one.type = instruction.type.element
-        let operands = [instruction.a, instruction.b, instruction.c].prefix(instruction.opcode.operandCount).map { frame.lanes[Int($0.index)] }
+        let operands = [instruction.a, instruction.b, instruction.c].prefix(instruction.opcode.operandCount).map {
+            frame.lanes[Int($0.index)]
+        }
         return (0 ..< instruction.type.laneCount).map { lane in
             let values = operands.map { $0[lane] } + [0, 0]
-            return arithmetic(one, one.type, values[0], values[1], operands.count > 2 ? values[2] : 0) & laneMask(instruction.type)
+            return arithmetic(one, one.type, values[0], values[1], operands.count > 2 ? values[2] : 0)
+                & laneMask(instruction.type)
         }
     }
 }

@@ -17,12 +17,15 @@ enum FloatEvaluation {
         case .floatToInteger: return FloatRounding.toInteger(instruction, source, a)
         case .roundToIntegral: return FloatRounding.toIntegral(instruction, a)
         case .floatToFloat:
-            return instruction.type == .f64 ? mynah_f32_to_f64(float(a)).bitPattern : UInt64(mynah_f64_to_f32(double(a)).bitPattern)
+            return instruction.type == .f64
+                ? mynah_f32_to_f64(float(a)).bitPattern : UInt64(mynah_f64_to_f32(double(a)).bitPattern)
         case .floatCompare: return compare(instruction.detail, source, a, b)
         case .floatMinimum, .floatMaximum: return extremum(instruction.opcode, instruction.type, a, b)
         case .canonicalNaN, .floatNegate, .floatAbsolute, .copySign, .copySignNegated, .copySignXor:
             return signOperation(instruction.opcode, instruction.type, a, b)
-        default: return instruction.type == .f64 ? arithmetic64(instruction.opcode, a, b, c) : arithmetic32(instruction.opcode, a, b, c)
+        default:
+            return instruction.type == .f64
+                ? arithmetic64(instruction.opcode, a, b, c) : arithmetic32(instruction.opcode, a, b, c)
         }
     }
 
@@ -114,7 +117,8 @@ enum FloatEvaluation {
         if isSigned || value >= 0 { return convert(type, value) }
         // Half of it, the lost bit kept sticky, then doubled: exact but for the one rounding.
         let half = convert(type, Int64(bitPattern: a >> 1 | a & 1))
-        return type == .f64 ? mynah_add_f64(double(half), double(half)).bitPattern : UInt64(mynah_add_f32(float(half), float(half)).bitPattern)
+        return type == .f64
+            ? mynah_add_f64(double(half), double(half)).bitPattern : UInt64(mynah_add_f32(float(half), float(half)).bitPattern)
     }
 
     private static func convert(_ type: Type, _ value: Int64) -> UInt64 {

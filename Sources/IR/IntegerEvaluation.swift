@@ -22,7 +22,8 @@ package enum IntegerEvaluation {
         case .signExtend: UInt64(bitPattern: signExtended(a, bits: detail))
         case .zeroExtend: a & (UInt64(1) << UInt64(detail & 63) &- 1)
         case .truncate: a
-        case .carrylessMultiply, .carrylessMultiplyHigh, .permuteBytes, .permuteNibbles, .aesRound, .aesInverseMixColumns, .aesKeyRound,
+        case .carrylessMultiply, .carrylessMultiplyHigh, .permuteBytes, .permuteNibbles, .aesRound, .aesInverseMixColumns,
+            .aesKeyRound,
             .sm4Substitute:
             CipherEvaluation.result(of: opcode, detail: detail, a, b)
         default: shiftOrCount(opcode, type, a, b)

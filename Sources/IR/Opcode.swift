@@ -23,7 +23,9 @@
     @inlinable package static var commutative: Effects { Effects(rawValue: 1024) }
 
     /// Everything that forbids removing an unused operation.
-    @inlinable package static var keeps: Effects { [.writesState, .writesMemory, .faults, .exits, .terminal, .raisesFlags, .pinned] }
+    @inlinable package static var keeps: Effects {
+        [.writesState, .writesMemory, .faults, .exits, .terminal, .raisesFlags, .pinned]
+    }
     /// The guest state in its places is observable at this operation.
     @inlinable package static var observesState: Effects { [.faults, .exits] }
 }
@@ -66,13 +68,13 @@
     case carrylessMultiply, carrylessMultiplyHigh
     /// Each byte (four bits) of b is an index: the byte (four bits) of a with that number in its place, 0 where there is none.
     case permuteBytes, permuteNibbles
-    /// detail = AESRound; a = low, b = high half of the state; the low half of what the round makes of it, without its key. With a and b
-    /// exchanged it is the high half.
+    /// detail = AESRound; a = low, b = high half of the state; the low half of what the round makes of it, without its key. With
+    /// a and b exchanged it is the high half.
     case aesRound
     /// FIPS 197's InvMixColumns of two columns.
     case aesInverseMixColumns
-    /// detail = number of the round, up to 9, or 10 for the step without rotation and constant: what the key schedule makes of the high
-    /// word of a, in both words.
+    /// detail = number of the round, up to 9, or 10 for the step without rotation and constant: what the key schedule makes of
+    /// the high word of a, in both words.
     case aesKeyRound
     /// detail = SM4Step; of the lowest byte of a (i32).
     case sm4Substitute
@@ -164,7 +166,8 @@
         case .boundary: .pinned
         case .read: .readsState
         case .write: .writesState
-        case .add, .multiply, .and, .or, .xor, .multiplyHighSigned, .multiplyHighUnsigned, .carrylessMultiply, .carrylessMultiplyHigh:
+        case .add, .multiply, .and, .or, .xor, .multiplyHighSigned, .multiplyHighUnsigned, .carrylessMultiply,
+            .carrylessMultiplyHigh:
             .commutative
         case .subtract, .multiplyHighSignedUnsigned, .divideSigned, .divideUnsigned, .remainderSigned, .remainderUnsigned,
             .shiftLeft, .shiftRightLogical, .shiftRightArithmetic, .rotateRight, .countLeadingZeros, .countTrailingZeros,
@@ -201,7 +204,8 @@
             1
         case .add, .subtract, .multiply, .multiplyHighSigned, .multiplyHighUnsigned, .multiplyHighSignedUnsigned, .divideSigned,
             .divideUnsigned, .remainderSigned, .remainderUnsigned, .and, .or, .xor, .shiftLeft, .shiftRightLogical,
-            .shiftRightArithmetic, .rotateRight, .compare, .load, .hostAddress, .floatAdd, .floatSubtract, .floatMultiply, .floatDivide,
+            .shiftRightArithmetic, .rotateRight, .compare, .load, .hostAddress, .floatAdd, .floatSubtract, .floatMultiply,
+            .floatDivide,
             .copySign, .copySignNegated, .copySignXor, .floatMinimum, .floatMaximum, .floatCompare, .exit, .exitIndirect,
             .carrylessMultiply, .carrylessMultiplyHigh, .permuteBytes, .permuteNibbles, .aesRound:
             2

@@ -63,7 +63,9 @@ private struct Assembly {
             if count > 2 { instruction.c = try resolve(instruction.c) }
             function[Value(index)] = instruction
             for target in function.transfers(of: instruction) {
-                for position in target.arguments.indices { function.arguments[position] = try resolve(function.arguments[position]) }
+                for position in target.arguments.indices {
+                    function.arguments[position] = try resolve(function.arguments[position])
+                }
             }
         }
         return function
@@ -134,7 +136,9 @@ private struct Assembly {
     // MARK: Operands
 
     private func type(named name: String) throws(ParseError) -> Type {
-        guard let type = Type.allCases.first(where: { "\($0)" == name }), type != .none else { throw failure("unknown type '\(name)'") }
+        guard let type = Type.allCases.first(where: { "\($0)" == name }), type != .none else {
+            throw failure("unknown type '\(name)'")
+        }
         return type
     }
 
@@ -165,7 +169,9 @@ private struct Assembly {
             instruction.detail2 = UInt8(truncatingIfNeeded: try scanner.number())
         case .atomic:
             let kind = try scanner.word()
-            guard let known = AtomicKind.allCases.first(where: { "\($0)" == kind }) else { throw failure("unknown atomic '\(kind)'") }
+            guard let known = AtomicKind.allCases.first(where: { "\($0)" == kind }) else {
+                throw failure("unknown atomic '\(kind)'")
+            }
             instruction.detail2 = known.rawValue
             try parseMemory(&scanner, &instruction)
             try scanner.expect(",")
@@ -227,7 +233,9 @@ private struct Assembly {
             try parseLink(&scanner, &instruction)
         case .exitTrap:
             let reason = try scanner.word()
-            guard let known = TrapReason.allCases.first(where: { "\($0)" == reason }) else { throw failure("unknown trap '\(reason)'") }
+            guard let known = TrapReason.allCases.first(where: { "\($0)" == reason }) else {
+                throw failure("unknown trap '\(reason)'")
+            }
             instruction.detail = known.rawValue
             try scanner.expect(",")
             instruction.immediate = try scanner.number()

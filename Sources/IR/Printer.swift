@@ -41,7 +41,10 @@ package struct Printer {
         case .write: ["\(slotName(instruction.slot)), \(text(instruction.a))"]
         case .operands:
             instruction.qualifiers
-                + [[instruction.a, instruction.b, instruction.c].prefix(instruction.opcode.operandCount).map(text).joined(separator: ", ")]
+                + [
+                    [instruction.a, instruction.b, instruction.c].prefix(instruction.opcode.operandCount).map(text).joined(
+                        separator: ", ")
+                ]
         case .extension_: ["\(text(instruction.a)), \(instruction.detail)"]
         case .load: [memory(instruction), instruction.access.text]
         case .store: [memory(instruction), "\(instruction.access.text), \(text(instruction.c))"]

@@ -14,7 +14,8 @@ struct Scanner {
                 continue
             }
             // A minus belongs to a number only where no space follows: `[%1 - 8]` has an operator.
-            let startsWord = Self.isWord(character) || character == "%" || (character == "-" && rest.dropFirst().first?.isNumber == true)
+            let startsWord =
+                Self.isWord(character) || character == "%" || (character == "-" && rest.dropFirst().first?.isNumber == true)
             let length = startsWord ? 1 + rest.dropFirst().prefix(while: Self.isWord).count : 1
             tokens.append(rest.prefix(length))
             rest = rest.dropFirst(length)
@@ -49,7 +50,9 @@ struct Scanner {
 
     mutating func word() throws(ParseError) -> String {
         let token = try next("a word")
-        guard let first = token.first, first.isLetter || first == "_" else { throw failure("expected a word but found '\(token)'") }
+        guard let first = token.first, first.isLetter || first == "_" else {
+            throw failure("expected a word but found '\(token)'")
+        }
         return token
     }
 
@@ -73,7 +76,9 @@ struct Scanner {
 
     mutating func block() throws(ParseError) -> Int {
         let token = try word()
-        guard token.hasPrefix("block"), let number = UInt16(token.dropFirst(5)) else { throw failure("'\(token)' is not a block") }
+        guard token.hasPrefix("block"), let number = UInt16(token.dropFirst(5)) else {
+            throw failure("'\(token)' is not a block")
+        }
         return Int(number)
     }
 }

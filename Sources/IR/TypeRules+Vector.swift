@@ -5,10 +5,12 @@ extension TypeRules {
         let type = instruction.type, lanes = type.laneByteCount
         switch instruction.opcode {
         case .add, .subtract, .and, .or, .xor:
-            return require(type.isIntegerVector && a == type && b == type, "operands and result must be of one type of integer lanes")
+            return require(
+                type.isIntegerVector && a == type && b == type, "operands and result must be of one type of integer lanes")
         case .compare:
             let condition = Condition(rawValue: instruction.detail)
-            return require(type.isIntegerVector && a == type && b == type, "operands and result must be of one type of integer lanes")
+            return require(
+                type.isIntegerVector && a == type && b == type, "operands and result must be of one type of integer lanes")
                 ?? require(condition == .equal || condition == .greaterSigned, "lanes are equal or greater")
         case .multiply:
             return require(type.isIntegerVector && lanes == 4 && a == type && b == type, "multiplies lanes of i32")
@@ -19,13 +21,18 @@ extension TypeRules {
         case .floatSquareRoot, .canonicalNaN, .floatNegate, .floatAbsolute:
             return require(type.isFloatVector && a == type, "operand and result must be of one type of float lanes")
         case .multiplyAdd, .multiplySubtract, .negatedMultiplyAdd, .negatedMultiplySubtract:
-            return require(type.isFloatVector && a == type && b == type && c == type, "operands and result must be of one type of float lanes")
+            return require(
+                type.isFloatVector && a == type && b == type && c == type,
+                "operands and result must be of one type of float lanes")
         case .load, .store:
             let access = instruction.access
             return require(a == .i64, "the base must be an i64")
-                ?? require(instruction.b.isNone ? access.scale == 1 : b == .i64, "the index must be an i64; without one the scale is 1")
+                ?? require(
+                    instruction.b.isNone ? access.scale == 1 : b == .i64, "the index must be an i64; without one the scale is 1")
                 ?? require(instruction.opcode == .load || c == type, "the stored value is \(c), not \(type)")
-                ?? require(access.bytes <= lanes && (type.isIntegerVector || access.bytes == lanes), "accesses more bytes than a lane has")
+                ?? require(
+                    access.bytes <= lanes && (type.isIntegerVector || access.bytes == lanes),
+                    "accesses more bytes than a lane has")
                 ?? require(!access.isOrdered, "is not ordered")
         case .broadcast:
             let fits = type.isFloatVector ? a == type.element : a.isInteger && a.byteCount >= lanes

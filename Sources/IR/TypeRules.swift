@@ -8,11 +8,14 @@ enum TypeRules {
         switch instruction.opcode {
         case .nop, .boundary, .fence, .interpretOne, .exitTrap, .jump:
             return require(type == .none, "has no result")
-                ?? (instruction.opcode == .exitTrap ? require(TrapReason(rawValue: instruction.detail) != nil, "unknown reason") : nil)
+                ?? (instruction.opcode == .exitTrap
+                    ? require(TrapReason(rawValue: instruction.detail) != nil, "unknown reason") : nil)
         case .parameter: return require(type != .none, "needs a type")
         case .constant:
             return require(type != .none, "needs a type")
-                ?? require(type != .i32 || instruction.immediate == Int64(Int32(truncatingIfNeeded: instruction.immediate)), "an i32 is kept sign-extended")
+                ?? require(
+                    type != .i32 || instruction.immediate == Int64(Int32(truncatingIfNeeded: instruction.immediate)),
+                    "an i32 is kept sign-extended")
                 ?? require(type != .f32 || instruction.immediate >> 32 == 0, "an f32 is a pattern of 32 bits")
         case .guestAddress: return require(type == .i64, "is an i64")
         case .read: return require(type != .none, "needs a type") ?? slot(instruction)
@@ -41,7 +44,8 @@ enum TypeRules {
         case .compare:
             return require(type == .i64 && a.isInteger && a == b, "compares two integers of one type to an i64")
                 ?? require(Condition(rawValue: instruction.detail) != nil, "unknown condition")
-        case .select: return require(a.isInteger && b == type && c == type && type != .none, "chooses between two values of its type")
+        case .select:
+            return require(a.isInteger && b == type && c == type && type != .none, "chooses between two values of its type")
         default: return memoryViolation(of: instruction, a, b, c)
         }
     }
@@ -51,16 +55,20 @@ enum TypeRules {
         switch instruction.opcode {
         case .load, .store:
             return require(a == .i64, "the base must be an i64")
-                ?? require(instruction.b.isNone ? access.scale == 1 : b == .i64, "the index must be an i64; without one the scale is 1")
+                ?? require(
+                    instruction.b.isNone ? access.scale == 1 : b == .i64, "the index must be an i64; without one the scale is 1")
                 ?? require(instruction.opcode == .load || c == type, "the stored value is \(c), not \(type)")
                 ?? width(type, access)
         case .hostAddress:
             return require(type == .i64 && a == .i64, "makes an address of an address")
-                ?? require(instruction.b.isNone ? access.scale == 1 : b == .i64, "the index must be an i64; without one the scale is 1")
+                ?? require(
+                    instruction.b.isNone ? access.scale == 1 : b == .i64, "the index must be an i64; without one the scale is 1")
                 ?? require(instruction.detail2 > 0, "proves nothing")
         case .atomic:
-            return require(a == .i64 && c == type && instruction.b.isNone && type.isInteger, "needs an address and an operand of its type")
-                ?? require(access.bytes >= 1 && access.scale == 1 && instruction.immediate == 0, "the address is plain") ?? width(type, access)
+            return require(
+                a == .i64 && c == type && instruction.b.isNone && type.isInteger, "needs an address and an operand of its type")
+                ?? require(access.bytes >= 1 && access.scale == 1 && instruction.immediate == 0, "the address is plain")
+                ?? width(type, access)
         case .compareExchange:
             return require(a == .i64 && b == type && c == type && type.isInteger, "needs an address and two operands of its type")
                 ?? require(access.scale == 1 && instruction.immediate == 0, "the address is plain") ?? width(type, access)
@@ -83,7 +91,8 @@ enum TypeRules {
                 ?? require(Int(instruction.detail) < floatComparisonNames.count, "unknown comparison")
         case .integerToFloat: return require(type.isFloat && a.isInteger, "makes a float of an integer")
         case .floatToInteger: return require(type.isInteger && a.isFloat, "makes an integer of a float") ?? rounding(instruction)
-        case .roundToIntegral: return require(type.isFloat && a == type, "operand and result must be of one float type") ?? rounding(instruction)
+        case .roundToIntegral:
+            return require(type.isFloat && a == type, "operand and result must be of one float type") ?? rounding(instruction)
         case .floatToFloat: return require(type.isFloat && a.isFloat && a != type, "converts between the two float types")
         case .bitcast:
             return require(type != .none && a != .none && a.byteCount == type.byteCount && a.isFloat != type.isFloat,

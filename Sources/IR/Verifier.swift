@@ -56,7 +56,9 @@ package struct Verifier {
         if (instruction.opcode == .parameter) != isParameter {
             report(index, "parameters are exactly the first instructions of a block")
         }
-        if instruction.opcode.effects.contains(.terminal) != isLast { report(index, "a terminal is exactly the last instruction") }
+        if instruction.opcode.effects.contains(.terminal) != isLast {
+            report(index, "a terminal is exactly the last instruction")
+        }
         if instruction.opcode == .jump || instruction.opcode == .branch { checkTransfers(index, instruction) }
     }
 
@@ -79,7 +81,9 @@ package struct Verifier {
         let all = Set(function.blocks.indices)
         var predecessors = Array(repeating: [Int](), count: all.count)
         for (number, block) in function.blocks.enumerated() {
-            for transfer in function.transfers(of: function[Value(Int(block.end) - 1)]) { predecessors[transfer.block].append(number) }
+            for transfer in function.transfers(of: function[Value(Int(block.end) - 1)]) {
+                predecessors[transfer.block].append(number)
+            }
         }
         var result = Array(repeating: all, count: all.count)
         result[0] = [0]
@@ -114,7 +118,9 @@ package struct Verifier {
             for (position, argument) in arguments.enumerated() {
                 let expected = function[Value(Int(function.blocks[target].start) + position)].type
                 let type = checkUse(of: argument, at: index)
-                if type != expected { report(index, "argument %\(argument.index) is \(type) where block\(target) wants \(expected)") }
+                if type != expected {
+                    report(index, "argument %\(argument.index) is \(type) where block\(target) wants \(expected)")
+                }
             }
         }
         if let reason = TypeRules.violation(of: instruction, types + Array(repeating: .none, count: 3 - types.count)) {

@@ -117,8 +117,9 @@ extension Assembler {
         return offset &- 4
     }
 
-    /// The same behind the instruction at offset `start`, which sets the flags: it gets the prefixes, so that it and the jump stay as the
-    /// processor fuses them. It may be moved: it, and whatever follows it, is position-independent, and no label is bound behind `start`.
+    /// The same behind the instruction at offset `start`, which sets the flags: it gets the prefixes, so that it and the jump
+    /// stay as the processor fuses them. It may be moved: it, and whatever follows it, is position-independent, and no label is
+    /// bound behind `start`.
     package mutating func patchableConditionalJump(_ condition: Condition, _ label: Label, behind start: Int) -> Int {
         precondition(!isBound(label))
         let count = missingBytes(after: 2), byteCount = offset - start

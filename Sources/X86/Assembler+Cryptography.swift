@@ -1,6 +1,6 @@
-// AES, carry-less multiplication, and halves of vector registers moved from and to general ones, 128 bits. All but the halves need
-// a check of the processor's features; the halves are of SSE4.1. Intel 64 manual, volume 2. A memory source must be aligned to
-// 16 bytes. The rounds of AES are among `VectorOperation`.
+// AES, carry-less multiplication, and halves of vector registers moved from and to general ones, 128 bits. All but the halves
+// need a check of the processor's features; the halves are of SSE4.1. Intel 64 manual, volume 2. A memory source must be aligned
+// to 16 bytes. The rounds of AES are among `VectorOperation`.
 
 extension Assembler {
     /// InvMixColumns.

@@ -42,15 +42,20 @@ extension Assembler {
     }
     /// A fused multiply-add of each element.
     package mutating func vfused(
-        _ operation: FusedOperation, _ order: FusedOrder, _ float: FloatWidth, _ width: VectorWidth, _ destination: XMM, _ second: XMM,
+        _ operation: FusedOperation, _ order: FusedOrder, _ float: FloatWidth, _ width: VectorWidth, _ destination: XMM,
+        _ second: XMM,
         _ third: XMM
     ) {
         // The scalar opcode is the odd one of the two.
         let opcode = order.rawValue | operation.rawValue & ~1
-        emitVEX(.x66, .x0F38, wide: float == .double, long: width == .x256, opcode, destination.rawValue, second.rawValue, third.rawValue)
+        emitVEX(
+            .x66, .x0F38, wide: float == .double, long: width == .x256, opcode, destination.rawValue, second.rawValue,
+            third.rawValue)
     }
     /// Packed integers: `voperation destination, first, second`.
-    package mutating func vector(_ operation: VectorOperation, _ width: VectorWidth, _ destination: XMM, _ first: XMM, _ second: XMM) {
+    package mutating func vector(
+        _ operation: VectorOperation, _ width: VectorWidth, _ destination: XMM, _ first: XMM, _ second: XMM
+    ) {
         let opcode = UInt8(truncatingIfNeeded: operation.rawValue), map: OpcodeMap = operation.rawValue > 0xFF ? .x0F38 : .x0F
         emitVEX(.x66, map, long: width == .x256, opcode, destination.rawValue, first.rawValue, second.rawValue)
     }
@@ -72,11 +77,15 @@ extension Assembler {
 
     /// Ones in each element where an operand is a NaN. Signalling NaNs raise "invalid".
     package mutating func vcmpunordp(_ float: FloatWidth, _ width: VectorWidth, _ destination: XMM, _ first: XMM, _ second: XMM) {
-        emitVEX(float == .single ? .none : .x66, .x0F, long: width == .x256, 0xC2, destination.rawValue, first.rawValue, second.rawValue)
+        emitVEX(
+            float == .single ? .none : .x66, .x0F, long: width == .x256, 0xC2, destination.rawValue, first.rawValue,
+            second.rawValue)
         store(3 as UInt8)
     }
     /// Elements of `second` where the sign of `mask`'s is set, otherwise of `first`.
-    package mutating func vblendvp(_ float: FloatWidth, _ width: VectorWidth, _ destination: XMM, _ first: XMM, _ second: XMM, _ mask: XMM) {
+    package mutating func vblendvp(
+        _ float: FloatWidth, _ width: VectorWidth, _ destination: XMM, _ first: XMM, _ second: XMM, _ mask: XMM
+    ) {
         let opcode: UInt8 = float == .single ? 0x4A : 0x4B
         emitVEX(.x66, .x0F3A, long: width == .x256, opcode, destination.rawValue, first.rawValue, second.rawValue)
         store(mask.rawValue &<< 4)

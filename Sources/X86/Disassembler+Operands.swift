@@ -42,7 +42,9 @@ extension InstructionDecoder {
             relativeOperand = place
             let plain = "[rip\(pendingRelative < 0 ? "-" : "+")0x\(String(pendingRelative.magnitude, radix: 16))]"
             let text = name(place).map { "[\($0)]" } ?? plain
-            operands = operands.map { $0.hasSuffix(InstructionDecoder.placeholder) ? $0.dropLast(InstructionDecoder.placeholder.count) + text : $0 }
+            operands = operands.map {
+                $0.hasSuffix(InstructionDecoder.placeholder) ? $0.dropLast(InstructionDecoder.placeholder.count) + text : $0
+            }
         }
         if let target { operands = [name(target) ?? "0x" + String(target, radix: 16)] }
         let prefix = (hasLock ? "lock " : "") + segment
@@ -52,8 +54,8 @@ extension InstructionDecoder {
     /// Stands for the operand whose address is known when the instruction's end is.
     private static let placeholder = "[rip]"
 
-    /// Bytes of an operand: v by REX.W and prefix 66, y by W; x by the vector length, h, f, e a half, a quarter, an eighth of it, and c
-    /// the whole of the long one but half of the short one.
+    /// Bytes of an operand: v by REX.W and prefix 66, y by W; x by the vector length, h, f, e a half, a quarter, an eighth of it,
+    /// and c the whole of the long one but half of the short one.
     private func byteCount(_ size: Character) -> Int {
         switch size {
         case "b": return 1
@@ -94,7 +96,8 @@ extension InstructionDecoder {
         }
     }
 
-    /// Ib a byte as it is; Is a byte, and Iz up to four bytes, sign-extended to the operand's size; Iq eight bytes or fewer; Ip pushed.
+    /// Ib a byte as it is; Is a byte, and Iz up to four bytes, sign-extended to the operand's size; Iq eight bytes or fewer; Ip
+    /// pushed.
     private mutating func immediate(_ size: Character) -> String {
         let width = byteCount("v")
         let value: Int64, kept: Int
@@ -139,7 +142,9 @@ extension InstructionDecoder {
     }
 
     private func memoryText(_ byteCount: Int) -> String {
-        let names = [0: "", 1: "BYTE PTR ", 2: "WORD PTR ", 4: "DWORD PTR ", 8: "QWORD PTR ", 16: "XMMWORD PTR ", 32: "YMMWORD PTR "]
+        let names = [
+            0: "", 1: "BYTE PTR ", 2: "WORD PTR ", 4: "DWORD PTR ", 8: "QWORD PTR ", 16: "XMMWORD PTR ", 32: "YMMWORD PTR ",
+        ]
         return (names[byteCount] ?? "") + (memory ?? InstructionDecoder.placeholder)
     }
 }

@@ -27,13 +27,19 @@ struct DisassemblyRows {
     mutating func one(_ opcode: UInt8, _ mnemonic: String, _ operands: String = "", digit: UInt8? = nil) {
         row(OpcodePlace(map: 0, prefix: 0, opcode: opcode), mnemonic, operands, digit)
     }
-    mutating func two(_ opcode: UInt8, _ mnemonic: String, _ operands: String = "", digit: UInt8? = nil, _ prefix: OpcodePrefix = .none) {
+    mutating func two(
+        _ opcode: UInt8, _ mnemonic: String, _ operands: String = "", digit: UInt8? = nil, _ prefix: OpcodePrefix = .none
+    ) {
         row(OpcodePlace(map: 1, prefix: prefix.rawValue, opcode: opcode), mnemonic, operands, digit)
     }
-    mutating func legacy(_ map: OpcodeMap, _ prefix: OpcodePrefix, _ opcode: UInt8, _ mnemonic: String, _ operands: String, digit: UInt8? = nil) {
+    mutating func legacy(
+        _ map: OpcodeMap, _ prefix: OpcodePrefix, _ opcode: UInt8, _ mnemonic: String, _ operands: String, digit: UInt8? = nil
+    ) {
         row(OpcodePlace(map: map.rawValue, prefix: prefix.rawValue, opcode: opcode), mnemonic, operands, digit)
     }
-    mutating func vex(_ map: OpcodeMap, _ prefix: OpcodePrefix, _ opcode: UInt8, _ mnemonic: String, _ operands: String, digit: UInt8? = nil) {
+    mutating func vex(
+        _ map: OpcodeMap, _ prefix: OpcodePrefix, _ opcode: UInt8, _ mnemonic: String, _ operands: String, digit: UInt8? = nil
+    ) {
         row(OpcodePlace(map: map.rawValue, prefix: prefix.rawValue, opcode: opcode, isVEX: true), mnemonic, operands, digit)
     }
     /// Both encodings, with the same operands but for the vector length.
@@ -42,7 +48,10 @@ struct DisassemblyRows {
         vex(map, prefix, opcode, "v" + mnemonic.split(separator: "|").joined(separator: "|v"), operands)
     }
     /// Both encodings of an operation on two vectors; with VEX the destination is an operand of its own.
-    mutating func binary(_ map: OpcodeMap, _ prefix: OpcodePrefix, _ opcode: UInt8, _ mnemonic: String, _ source: String = "Wx", _ more: String = "") {
+    mutating func binary(
+        _ map: OpcodeMap, _ prefix: OpcodePrefix, _ opcode: UInt8, _ mnemonic: String, _ source: String = "Wx",
+        _ more: String = ""
+    ) {
         let size = source == "Wx" ? "x" : "o"
         legacy(map, prefix, opcode, mnemonic, "V\(size),\(source)\(more)")
         vex(map, prefix, opcode, "v" + mnemonic, "V\(size),H\(size),\(source)\(more)")

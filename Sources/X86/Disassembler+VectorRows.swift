@@ -115,8 +115,10 @@ extension DisassemblyRows {
 
     mutating func packedIntegers() {
         let binaries: [(UInt8, String)] = [
-            (0x60, "punpcklbw"), (0x61, "punpcklwd"), (0x62, "punpckldq"), (0x63, "packsswb"), (0x64, "pcmpgtb"), (0x65, "pcmpgtw"),
-            (0x66, "pcmpgtd"), (0x67, "packuswb"), (0x68, "punpckhbw"), (0x69, "punpckhwd"), (0x6A, "punpckhdq"), (0x6B, "packssdw"),
+            (0x60, "punpcklbw"), (0x61, "punpcklwd"), (0x62, "punpckldq"), (0x63, "packsswb"), (0x64, "pcmpgtb"),
+            (0x65, "pcmpgtw"),
+            (0x66, "pcmpgtd"), (0x67, "packuswb"), (0x68, "punpckhbw"), (0x69, "punpckhwd"), (0x6A, "punpckhdq"),
+            (0x6B, "packssdw"),
             (0x6C, "punpcklqdq"), (0x6D, "punpckhqdq"), (0x74, "pcmpeqb"), (0x75, "pcmpeqw"), (0x76, "pcmpeqd"),
             (0xD4, "paddq"), (0xD5, "pmullw"), (0xD8, "psubusb"), (0xD9, "psubusw"), (0xDA, "pminub"),
             (0xDB, "pand"), (0xDC, "paddusb"), (0xDD, "paddusw"), (0xDE, "pmaxub"), (0xDF, "pandn"), (0xE0, "pavgb"),
@@ -135,9 +137,11 @@ extension DisassemblyRows {
             vex(.x0F, .x66, opcode, "v" + name, "Vx,Hx,Wo")
         }
         let binaries38: [(UInt8, String)] = [
-            (0x00, "pshufb"), (0x01, "phaddw"), (0x02, "phaddd"), (0x04, "pmaddubsw"), (0x08, "psignb"), (0x09, "psignw"), (0x0A, "psignd"),
+            (0x00, "pshufb"), (0x01, "phaddw"), (0x02, "phaddd"), (0x04, "pmaddubsw"), (0x08, "psignb"), (0x09, "psignw"),
+            (0x0A, "psignd"),
             (0x0B, "pmulhrsw"), (0x28, "pmuldq"), (0x29, "pcmpeqq"), (0x2B, "packusdw"), (0x37, "pcmpgtq"), (0x38, "pminsb"),
-            (0x39, "pminsd"), (0x3A, "pminuw"), (0x3B, "pminud"), (0x3C, "pmaxsb"), (0x3D, "pmaxsd"), (0x3E, "pmaxuw"), (0x3F, "pmaxud"),
+            (0x39, "pminsd"), (0x3A, "pminuw"), (0x3B, "pminud"), (0x3C, "pmaxsb"), (0x3D, "pmaxsd"), (0x3E, "pmaxuw"),
+            (0x3F, "pmaxud"),
             (0x40, "pmulld"), (0xDC, "aesenc"), (0xDD, "aesenclast"), (0xDE, "aesdec"), (0xDF, "aesdeclast"),
         ]
         for (opcode, name) in binaries38 { binary(.x0F38, .x66, opcode, name) }
@@ -181,7 +185,9 @@ extension DisassemblyRows {
     private mutating func avx2() {
         vex(.x0F38, .x66, 0x18, "vbroadcastss", "Vx,Wd")
         vex(.x0F38, .x66, 0x19, "vbroadcastsd", "Vx,Wq")
-        for (opcode, name, source) in [(0x78, "b", "Wb"), (0x79, "w", "Ww"), (0x58, "d", "Wd"), (0x59, "q", "Wq")] as [(UInt8, String, String)] {
+        for (opcode, name, source) in [(0x78, "b", "Wb"), (0x79, "w", "Ww"), (0x58, "d", "Wd"), (0x59, "q", "Wq")]
+            as [(UInt8, String, String)]
+        {
             vex(.x0F38, .x66, opcode, "vpbroadcast" + name, "Vx,\(source)")
         }
         vex(.x0F38, .x66, 0x45, "vpsrlvd|vpsrlvq", "Vx,Hx,Wx")

@@ -11,7 +11,10 @@ struct Observation: Equatable, CustomStringConvertible {
     var flags: UInt32
     /// The state at each instruction that was left to the interpreter.
     var interpreted: [[UInt64]]
-    var description: String { "\(exit) flags \(flags) slots \(slots.map { String($0, radix: 16) }) memory \(memory.hashValue) interpreted \(interpreted.map { $0.map { String($0, radix: 16) } })" }
+    var description: String {
+        "\(exit) flags \(flags) slots \(slots.map { String($0, radix: 16) }) memory \(memory.hashValue) interpreted "
+            + "\(interpreted.map { $0.map { String($0, radix: 16) } })"
+    }
 }
 
 /// Memory and registers that functions run on; the same for every run with one seed.
@@ -28,7 +31,8 @@ final class Laboratory {
         let count = RandomFunction.slotTypes.count
         var random = Random(seed: seed ^ 0x5555)
         for offset in stride(from: 0, to: RandomFunction.memoryBytes, by: 8) {
-            memory.storeBytes(of: random.chance(30) ? floatPattern(&random) : random.next(), toByteOffset: offset, as: UInt64.self)
+            memory.storeBytes(
+                of: random.chance(30) ? floatPattern(&random) : random.next(), toByteOffset: offset, as: UInt64.self)
         }
         for slot in 0 ..< count { slots[slot] = slot < 8 ? integerPattern(&random) : floatPattern(&random) }
         slots[0] = UInt64(UInt(bitPattern: memory))
@@ -51,19 +55,26 @@ final class Laboratory {
         let flags = HostFloatState.mxcsr & HostFloatState.flags
         HostFloatState.mxcsr = before
         return Observation(
-            exit: exit, slots: (0 ..< count).map { slots[$0] }, memory: Array(UnsafeRawBufferPointer(start: memory, count: RandomFunction.memoryBytes)),
+            exit: exit, slots: (0 ..< count).map { slots[$0] },
+            memory: Array(UnsafeRawBufferPointer(start: memory, count: RandomFunction.memoryBytes)),
             flags: flags & 0x3d, interpreted: interpreted)
     }
 
     private func integerPattern(_ random: inout Random) -> UInt64 {
-        random.chance(50) ? random.next() : random.pick([0, 1, ~0, 0xffff_ffff, 0x8000_0000, 0xffff_ffff_8000_0000, 1 << 63, 31, 256])
+        random.chance(50)
+            ? random.next() : random.pick([0, 1, ~0, 0xffff_ffff, 0x8000_0000, 0xffff_ffff_8000_0000, 1 << 63, 31, 256])
     }
 
     private func floatPattern(_ random: inout Random) -> UInt64 {
-        let doubles: [Double] = [0, -0.0, 1, -1.5, 3.25, 1e300, 0x1p-1060, .infinity, -.infinity, 0x1p63, -0x1p31, 0x1p32, 4294967295.5, 0.1]
+        let doubles: [Double] = [
+            0, -0.0, 1, -1.5, 3.25, 1e300, 0x1p-1060, .infinity, -.infinity, 0x1p63, -0x1p31, 0x1p32, 4294967295.5, 0.1,
+        ]
         switch random.below(5) {
         case 0: return random.next()
-        case 1: return random.pick([0x7ff8_0000_0000_0000, 0x7ff0_0000_0000_0001, 0xfff8_0000_0000_1234, 0xffff_ffff_7fa0_0000, 0xffff_ffff_ffc0_0001])
+        case 1:
+            return random.pick([
+                0x7ff8_0000_0000_0000, 0x7ff0_0000_0000_0001, 0xfff8_0000_0000_1234, 0xffff_ffff_7fa0_0000, 0xffff_ffff_ffc0_0001,
+            ])
         case 2: return 0xffff_ffff_0000_0000 | UInt64(Float(random.pick(doubles)).bitPattern)
         default: return random.pick(doubles).bitPattern
         }

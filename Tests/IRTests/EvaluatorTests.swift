@@ -54,7 +54,8 @@ func floatOperation(_ index: Int) throws {
 }
 
 @Test func boxingOfSingles() throws {
-    let unboxed = try evaluate("  %1 = read.f64 s0\n  %2 = unbox.f32 %1\n  %3 = box.f64 %2\n  write.f64 s2, %3", slot0: 5, resultSlot: 2)
+    let unboxed = try evaluate(
+        "  %1 = read.f64 s0\n  %2 = unbox.f32 %1\n  %3 = box.f64 %2\n  write.f64 s2, %3", slot0: 5, resultSlot: 2)
     #expect(unboxed == 0xffff_ffff_7fc0_0000)
 }
 

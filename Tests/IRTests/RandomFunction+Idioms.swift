@@ -60,7 +60,9 @@ extension RandomFunction {
         let shift = random.pick([Opcode.shiftRightArithmetic, .shiftRightLogical, .shiftLeft, .add, .and, .or])
         let field = builder.binary(shift, .i64, source, builder.i64(Int64(1 + random.below(60))))
         switch random.below(3) {
-        case 0: builder.store(.i64, Access(bytes: random.pick([1, 2, 4])), builder.read(0), offset: Int64(8 * random.below(8)), field)
+        case 0:
+            builder.store(
+                .i64, Access(bytes: random.pick([1, 2, 4])), builder.read(0), offset: Int64(8 * random.below(8)), field)
         case 1: show(builder.binary(.and, .i64, field, builder.i64(random.pick([0xff, 0xffff, 0xffff_ffff, 1]))))
         default: show(builder.truncate(field))
         }

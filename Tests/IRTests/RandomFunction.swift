@@ -68,7 +68,8 @@ struct RandomFunction {
         if random.chance(50) {
             builder.branch(again, then: 1, [left, integer(), value(.i32)], else: 2, [integer()])
         } else {
-            builder.branch(builder.compare(.equal, left, builder.i64(0)), then: 2, [integer()], else: 1, [left, integer(), value(.i32)])
+            builder.branch(
+                builder.compare(.equal, left, builder.i64(0)), then: 2, [integer()], else: 1, [left, integer(), value(.i32)])
         }
         let inner = pools
         let last = startBlock([.i64])
@@ -125,7 +126,8 @@ struct RandomFunction {
 
     mutating func constant(_ type: Type) -> Value {
         let interesting: [Int64] = [
-            0, 1, -1, 2, 3, 4, 8, 16, 31, 32, 33, 48, 56, 63, 64, 0xff, 0xffff, 0xffff_ffff, 0x7fff_ffff, 0x8000_0000, -8, .min, .max,
+            0, 1, -1, 2, 3, 4, 8, 16, 31, 32, 33, 48, 56, 63, 64, 0xff, 0xffff, 0xffff_ffff, 0x7fff_ffff, 0x8000_0000, -8, .min,
+            .max,
             -0x8000_0000, 0x8000, 0x80,
         ]
         return builder.constant(type, random.chance(90) ? random.pick(interesting) : Int64(bitPattern: random.next()))
@@ -149,7 +151,8 @@ struct RandomFunction {
     private mutating func condition() -> Value {
         if random.chance(20) { return random.chance(50) ? value(.i32) : integer() }
         let comparison = compare()
-        return random.chance(30) ? builder.compare(random.chance(50) ? .equal : .notEqual, comparison, builder.i64(0)) : comparison
+        return random.chance(30)
+            ? builder.compare(random.chance(50) ? .equal : .notEqual, comparison, builder.i64(0)) : comparison
     }
 
     private mutating func compare() -> Value {
@@ -175,7 +178,8 @@ struct RandomFunction {
         if random.chance(50) { base = builder.add(base, builder.i64(Int64(8 * random.below(16)))) }
         if random.chance(40) {
             let masked = builder.binary(.and, .i64, integer(), builder.i64(31))
-            let index = random.chance(60) ? builder.binary(.shiftLeft, .i64, masked, builder.i64(Int64(1 + random.below(3)))) : masked
+            let index =
+                random.chance(60) ? builder.binary(.shiftLeft, .i64, masked, builder.i64(Int64(1 + random.below(3)))) : masked
             base = random.chance(50) ? builder.add(base, index) : builder.add(index, base)
             remember(base)
         }
@@ -191,7 +195,8 @@ struct RandomFunction {
         }
         let type: Type = random.chance(25) ? .i32 : .i64
         let bytes = random.pick(type == .i32 ? [1, 2, 4] : [1, 2, 4, 8])
-        return builder.load(type, Access(bytes: bytes, signed: random.chance(50), ordered: random.chance(5)), base, offset: offset)
+        return builder.load(
+            type, Access(bytes: bytes, signed: random.chance(50), ordered: random.chance(5)), base, offset: offset)
     }
 
     private mutating func memoryStore() {
@@ -207,7 +212,8 @@ struct RandomFunction {
     private mutating func atomic() -> Value {
         let type: Type = random.chance(50) ? .i32 : .i64
         let access = Access(bytes: type.byteCount, signed: true)
-        return builder.atomic(random.pick(AtomicKind.allCases), type, access, builder.add(builder.read(0), builder.i64(64)), value(type))
+        return builder.atomic(
+            random.pick(AtomicKind.allCases), type, access, builder.add(builder.read(0), builder.i64(64)), value(type))
     }
 
     private mutating func exchange() -> Value {
@@ -221,7 +227,8 @@ struct RandomFunction {
         switch random.below(21) {
         case 0 ..< 9:
             let opcode = random.pick([
-                Opcode.add, .add, .add, .subtract, .multiply, .and, .and, .or, .xor, .divideSigned, .divideUnsigned, .remainderSigned,
+                Opcode.add, .add, .add, .subtract, .multiply, .and, .and, .or, .xor, .divideSigned, .divideUnsigned,
+                .remainderSigned,
                 .remainderUnsigned,
             ])
             let left = random.chance(10) ? constant(type) : value(type)
@@ -232,23 +239,32 @@ struct RandomFunction {
         case 13 ..< 16:
             let bits = random.pick([UInt8(8), 16, 32, 32])
             let source = value(random.chance(50) ? .i32 : .i64)
-            return random.chance(60) ? builder.signExtend(source, bits: bits, to: type) : builder.zeroExtend(source, bits: bits, to: type)
+            return random.chance(60)
+                ? builder.signExtend(source, bits: bits, to: type) : builder.zeroExtend(source, bits: bits, to: type)
         case 16: return compare()
         case 17:
             let truth = random.chance(30) ? builder.i64(0) : value(type)
-            return builder.select(type, condition(), random.chance(20) ? constant(type) : value(type), random.chance(20) ? constant(type) : truthOf(type, truth))
-        case 18: return builder.unary(random.pick([.countLeadingZeros, .countTrailingZeros, .populationCount, .byteSwap]), type, value(type))
+            return builder.select(
+                type, condition(), random.chance(20) ? constant(type) : value(type),
+                random.chance(20) ? constant(type) : truthOf(type, truth))
+        case 18:
+            return builder.unary(
+                random.pick([.countLeadingZeros, .countTrailingZeros, .populationCount, .byteSwap]), type, value(type))
         case 19:
             switch random.below(4) {
             case 0: return builder.aesRound(random.pick(AESRound.allCases), integer(), integer())
-            case 1: return random.chance(50) ? builder.aesKeyRound(integer(), random.below(11)) : builder.unary(.aesInverseMixColumns, .i64, integer())
+            case 1:
+                return random.chance(50)
+                    ? builder.aesKeyRound(integer(), random.below(11)) : builder.unary(.aesInverseMixColumns, .i64, integer())
             case 2: return builder.sm4Substitute(random.pick(SM4Step.allCases), value(.i32))
             default:
                 let opcode = random.pick([Opcode.carrylessMultiply, .carrylessMultiplyHigh, .permuteBytes, .permuteNibbles])
                 return builder.binary(opcode, .i64, integer(), integer())
             }
         default:
-            return builder.binary(random.pick([.multiplyHighSigned, .multiplyHighUnsigned, .multiplyHighSignedUnsigned]), .i64, integer(), integer())
+            return builder.binary(
+                random.pick([.multiplyHighSigned, .multiplyHighUnsigned, .multiplyHighSignedUnsigned]), .i64, integer(), integer()
+            )
         }
     }
 
@@ -257,21 +273,32 @@ struct RandomFunction {
     private mutating func floatOperation() -> Value {
         let type = float()
         switch random.below(12) {
-        case 0 ..< 4: return canonical(type, builder.binary(random.pick([.floatAdd, .floatSubtract, .floatMultiply, .floatDivide]), type, value(type), value(type)))
+        case 0 ..< 4:
+            return canonical(
+                type,
+                builder.binary(
+                    random.pick([.floatAdd, .floatSubtract, .floatMultiply, .floatDivide]), type, value(type), value(type)))
         case 4:
             let opcode = random.pick([Opcode.multiplyAdd, .multiplySubtract, .negatedMultiplyAdd, .negatedMultiplySubtract])
             return canonical(type, builder.fused(opcode, type, value(type), value(type), value(type)))
         case 5: return canonical(type, builder.unary(.floatSquareRoot, type, value(type)))
-        case 6: return builder.binary(random.pick([.floatMinimum, .floatMaximum, .copySign, .copySignNegated, .copySignXor]), type, value(type), value(type))
+        case 6:
+            return builder.binary(
+                random.pick([.floatMinimum, .floatMaximum, .copySign, .copySignNegated, .copySignXor]), type, value(type),
+                value(type))
         case 7: return builder.unary(random.pick([.floatNegate, .floatAbsolute]), type, value(type))
         case 8: return builder.integerToFloat(type, value(random.chance(50) ? .i32 : .i64), signed: random.chance(50))
-        case 9: return builder.floatToInteger(random.chance(50) ? .i32 : .i64, value(type), signed: random.chance(50), random.pick(Rounding.allCases))
+        case 9:
+            return builder.floatToInteger(
+                random.chance(50) ? .i32 : .i64, value(type), signed: random.chance(50), random.pick(Rounding.allCases))
         case 10:
             if random.chance(50) { return builder.unary(.bitcast, type == .f32 ? .i32 : .i64, value(type)) }
             return builder.unary(.bitcast, type, value(type == .f32 ? .i32 : .i64))
         default:
             if random.chance(50) { return canonical(type, builder.unary(.floatToFloat, type, value(type == .f32 ? .f64 : .f32))) }
-            return canonical(type, builder.roundToIntegral(type, value(type), raisingInexact: random.chance(50), random.pick(Rounding.allCases)))
+            return canonical(
+                type,
+                builder.roundToIntegral(type, value(type), raisingInexact: random.chance(50), random.pick(Rounding.allCases)))
         }
     }
 

@@ -10,7 +10,9 @@ private let slotTypes: [Type] = (0 ..< 12).map { $0 < 8 ? .i64 : .f64 }
 private func vectors(_ loop: Function, bytes: Int = 32) -> Function? {
     loop.entry = 0x1000
     let result = Function(capacity: 16)
-    guard LoopVectorizer.vectorize(loop, for: .init(vectorBytes: bytes, fuses: true), into: result, slotTypes: slotTypes) else { return nil }
+    guard LoopVectorizer.vectorize(loop, for: .init(vectorBytes: bytes, fuses: true), into: result, slotTypes: slotTypes) else {
+        return nil
+    }
     Pipeline().tidy(result)
     return result
 }
@@ -25,13 +27,18 @@ private let casesURL = casesDirectory.appendingPathComponent("vector-loops.ir")
         let result = vectors(loop)
         let text = result.map { Printer().text(of: $0) } ?? ""
         if let result { #expect(Verifier.messages(for: result) == [], "\(cases[index].title)") }
-        if updatesGoldens { cases[index].expected = text } else { #expect(text == cases[index].expected, "\(cases[index].title)") }
+        if updatesGoldens {
+            cases[index].expected = text
+        } else {
+            #expect(text == cases[index].expected, "\(cases[index].title)")
+        }
     }
     if updatesGoldens { try write(cases, casesURL) }
 }
 
 private let floatPatterns: [UInt64] = [
-    0, 1 << 63, 0x3ff0_0000_0000_0000, 0x7ff0_0000_7f80_0000, 0x7ff8_0000_ffc0_1234, 0x7ff0_0001_7f80_0001, 1, 0x0010_0000_8000_0001,
+    0, 1 << 63, 0x3ff0_0000_0000_0000, 0x7ff0_0000_7f80_0000, 0x7ff8_0000_ffc0_1234, 0x7ff0_0001_7f80_0001, 1,
+    0x0010_0000_8000_0001,
     0x4000_0000_3f80_0000, 0xffff_ffff_3f80_0000, 0xffff_ffff_7f7f_ffff, 0x7fef_ffff_ffff_ffff, 0x3fb9_9999_3dcc_cccd,
 ]
 

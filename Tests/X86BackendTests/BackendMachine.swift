@@ -37,7 +37,8 @@ final class BackendMachine {
         let slots = RandomBlock.slotTypes.enumerated().map { SlotLayout(offset: Int32($0 * 8), type: $1) }
         // Some slots of either kind have no home.
         let map = RegisterMap(
-            slots: slots, hotIntegers: Array(0 ..< 10), hotFloats: Array(RandomBlock.integerSlots ..< RandomBlock.integerSlots + 8),
+            slots: slots, hotIntegers: Array(0 ..< 10),
+            hotFloats: Array(RandomBlock.integerSlots ..< RandomBlock.integerSlots + 8),
             programCounterOffset: Int32(BackendMachine.programCounterOffset))
         code = try ExecutableMemory(byteCount: BackendMachine.codeBytes)
         let helper = unsafeBitCast(BackendMachine.interpretOneFromCode, to: UInt.self)
@@ -71,7 +72,8 @@ final class BackendMachine {
     private func begin(seed: UInt64, mxcsr: UInt32) {
         var random = BlockRandom(seed: seed &+ 77)
         for (index, type) in RandomBlock.slotTypes.enumerated() {
-            slot(index).pointee = type.isFloat ? (random.chance(oneIn: 2) ? random.float(.f64) : random.float(.f32) | ~0 << 32) : random.integer()
+            slot(index).pointee =
+                type.isFloat ? (random.chance(oneIn: 2) ? random.float(.f64) : random.float(.f32) | ~0 << 32) : random.integer()
         }
         slot(RandomBlock.pointerSlot).pointee = center
         for index in memory.indices { memory[index] = UInt8(truncatingIfNeeded: index &* 37) }

@@ -18,7 +18,8 @@ struct BlockRandom: RandomNumberGenerator {
     }
 
     private static let doubles: [UInt64] = [
-        0, 1 << 63, 1, 0x7ff0 << 48, 0xfff0 << 48, 0x7ff8 << 48, 0x7ff0 << 48 | 1, 0x3ff0 << 48, 0xbff0 << 48, 0x43e0 << 48, 0xc3e0 << 48,
+        0, 1 << 63, 1, 0x7ff0 << 48, 0xfff0 << 48, 0x7ff8 << 48, 0x7ff0 << 48 | 1, 0x3ff0 << 48, 0xbff0 << 48, 0x43e0 << 48,
+        0xc3e0 << 48,
         0x41df_ffff_ffc0_0000, 0x3fe0 << 48, 0x7fef_ffff_ffff_ffff, 0x0010 << 48, 0x36a0 << 48,
     ]
     private static let singles: [UInt64] = [
@@ -31,7 +32,8 @@ struct BlockRandom: RandomNumberGenerator {
         case 0: return type == .f64 ? pick(BlockRandom.doubles) : pick(BlockRandom.singles)
         case 1:
             return type == .f64
-                ? (Double(Int32(truncatingIfNeeded: bits)) / 8).bitPattern : UInt64((Float(Int16(truncatingIfNeeded: bits)) / 8).bitPattern)
+                ? (Double(Int32(truncatingIfNeeded: bits)) / 8).bitPattern
+                : UInt64((Float(Int16(truncatingIfNeeded: bits)) / 8).bitPattern)
         default: return type == .f64 ? bits : bits & 0xffff_ffff
         }
     }
@@ -127,7 +129,8 @@ struct RandomBlock {
     private mutating func arithmetic() {
         let type = integerType()
         var opcodes: [Opcode] = [
-            .add, .subtract, .multiply, .and, .or, .xor, .divideSigned, .divideUnsigned, .remainderSigned, .remainderUnsigned, .shiftLeft,
+            .add, .subtract, .multiply, .and, .or, .xor, .divideSigned, .divideUnsigned, .remainderSigned, .remainderUnsigned,
+            .shiftLeft,
             .shiftRightLogical, .shiftRightArithmetic, .rotateRight,
         ]
         if type == .i64 { opcodes += [.multiplyHighSigned, .multiplyHighUnsigned, .multiplyHighSignedUnsigned] }
@@ -136,7 +139,9 @@ struct RandomBlock {
 
     private mutating func unaryInteger() {
         let type = integerType()
-        keep(builder.unary(random.pick([.countLeadingZeros, .countTrailingZeros, .populationCount, .byteSwap]), type, value(type)), type)
+        keep(
+            builder.unary(
+                random.pick([.countLeadingZeros, .countTrailingZeros, .populationCount, .byteSwap]), type, value(type)), type)
     }
 
     private mutating func cipher() {
@@ -249,7 +254,8 @@ struct RandomBlock {
         switch random.below(4) {
         case 0: keepCanonical(builder.unary(.floatSquareRoot, type, value(type)), type)
         case 1: keep(builder.unary(random.pick([.floatNegate, .floatAbsolute]), type, value(type)), type)
-        case 2: keep(builder.binary(random.pick([.copySign, .copySignNegated, .copySignXor]), type, value(type), value(type)), type)
+        case 2:
+            keep(builder.binary(random.pick([.copySign, .copySignNegated, .copySignXor]), type, value(type), value(type)), type)
         default:
             let rounding = random.pick(Rounding.allCases)
             keepCanonical(builder.roundToIntegral(type, value(type), raisingInexact: random.chance(oneIn: 2), rounding), type)
@@ -261,8 +267,11 @@ struct RandomBlock {
         switch random.below(7) {
         case 0: keep(builder.integerToFloat(float, value(integer), signed: random.chance(oneIn: 2)), float)
         case 1:
-            keep(builder.floatToInteger(integer, value(float), signed: random.chance(oneIn: 2), random.pick(Rounding.allCases)), integer)
-        case 2: keepCanonical(builder.unary(.floatToFloat, float == .f32 ? .f64 : .f32, value(float)), float == .f32 ? .f64 : .f32)
+            keep(
+                builder.floatToInteger(integer, value(float), signed: random.chance(oneIn: 2), random.pick(Rounding.allCases)),
+                integer)
+        case 2:
+            keepCanonical(builder.unary(.floatToFloat, float == .f32 ? .f64 : .f32, value(float)), float == .f32 ? .f64 : .f32)
         case 3: keep(builder.unary(.bitcast, integer, value(integer == .i32 ? .f32 : .f64)), integer)
         case 4: keep(builder.unary(.bitcast, float, value(float == .f32 ? .i32 : .i64)), float)
         case 5: keep(builder.unary(.box, .f64, value(.f32)), .f64)

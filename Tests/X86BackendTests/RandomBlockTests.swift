@@ -25,11 +25,13 @@ import X86Backend
             let mxcsr = UInt32(0x1f80) | UInt32(seed % 4) << 13
             let expected = machine.evaluate(function, seed: seed, mxcsr: mxcsr)
             guard let translation = machine.translate(function) else { continue }
-            let errors = AllocationChecker.errors(in: machine.translator.events, of: function, slotCount: RandomBlock.slotTypes.count)
+            let errors = AllocationChecker.errors(
+                in: machine.translator.events, of: function, slotCount: RandomBlock.slotTypes.count)
             let actual = machine.execute(translation, seed: seed, mxcsr: mxcsr)
             if actual != expected || !errors.isEmpty {
                 failures += 1
-                Issue.record("seed \(seed), features \(features.rawValue): \(RandomBlockTests.difference(actual, expected))\n\(errors.prefix(3))\n\(text)")
+                let difference = RandomBlockTests.difference(actual, expected)
+                Issue.record("seed \(seed), features \(features.rawValue): \(difference)\n\(errors.prefix(3))\n\(text)")
             }
         }
     }
@@ -37,7 +39,8 @@ import X86Backend
     private static func difference(_ actual: BlockOutcome, _ expected: BlockOutcome) -> String {
         var lines: [String] = []
         for index in actual.slots.indices where actual.slots[index] != expected.slots[index] {
-            lines.append("slot \(index): \(String(actual.slots[index], radix: 16)) instead of \(String(expected.slots[index], radix: 16))")
+            lines.append(
+                "slot \(index): \(String(actual.slots[index], radix: 16)) instead of \(String(expected.slots[index], radix: 16))")
         }
         if actual.memory != expected.memory { lines.append("memory") }
         if actual.flags != expected.flags { lines.append("flags \(actual.flags) instead of \(expected.flags)") }
@@ -61,7 +64,9 @@ import X86Backend
             for _ in 0 ..< 40 {
                 guard let changed = AllocationCheckerTests.mutated(events, &random) else { continue }
                 tried += 1
-                if !AllocationChecker.errors(in: changed, of: function, slotCount: RandomBlock.slotTypes.count).isEmpty { found += 1 }
+                if !AllocationChecker.errors(in: changed, of: function, slotCount: RandomBlock.slotTypes.count).isEmpty {
+                    found += 1
+                }
             }
         }
         #expect(tried > 500)

@@ -6,9 +6,12 @@ import Testing
 import X86Backend
 
 @Suite struct ReciprocalTests {
-    private static let small: [UInt64] = [0, 1, 2, 3, 5, 6, 7, 9, 10, 11, 12, 25, 60, 100, 125, 127, 625, 641, 1000, 10_000, 65_537]
+    private static let small: [UInt64] = [
+        0, 1, 2, 3, 5, 6, 7, 9, 10, 11, 12, 25, 60, 100, 125, 127, 625, 641, 1000, 10_000, 65_537,
+    ]
     private static let large: [UInt64] = [
-        86_400, 1_000_000, 6_700_417, 1_000_000_007, 0x7fff_ffff, 0x8000_0000, 0x8000_0001, 0xffff_fffe, 0xffff_ffff, 0x1_0000_0001,
+        86_400, 1_000_000, 6_700_417, 1_000_000_007, 0x7fff_ffff, 0x8000_0000, 0x8000_0001, 0xffff_fffe, 0xffff_ffff,
+        0x1_0000_0001,
         0x4000_0000_0000_0000, 0x7fff_ffff_ffff_ffff, 0x8000_0000_0000_0000, 0x8000_0000_0000_0001,
     ]
     private static var divisors: [UInt64] { small + large + (small + large).map { 0 &- $0 } }
@@ -23,7 +26,8 @@ import X86Backend
             var builder = Builder(function: function, slotTypes: RandomBlock.slotTypes)
             builder.startBlock()
             builder.boundary(0x1000)
-            let constant = builder.constant(type, Int64(bitPattern: type == .i32 ? UInt64(bitPattern: Int64(Int32(truncatingIfNeeded: divisor))) : divisor))
+            let constant = builder.constant(
+                type, Int64(bitPattern: type == .i32 ? UInt64(bitPattern: Int64(Int32(truncatingIfNeeded: divisor))) : divisor))
             for slot in 1 ..< RandomBlock.integerSlots {
                 let whole = builder.read(slot)
                 let dividend = type == .i32 ? builder.unary(.truncate, .i32, whole) : whole
@@ -31,7 +35,8 @@ import X86Backend
                 builder.write(slot, type == .i32 ? builder.signExtend(result, bits: 32) : result)
             }
             builder.exit(to: 0x2000)
-            try compare(machine, function, seeds: UInt64(number) &* 1000 ..< UInt64(number) &* 1000 &+ 40, "\(opcode) by \(divisor)")
+            try compare(
+                machine, function, seeds: UInt64(number) &* 1000 ..< UInt64(number) &* 1000 &+ 40, "\(opcode) by \(divisor)")
         }
     }
 

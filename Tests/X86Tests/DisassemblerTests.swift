@@ -51,7 +51,8 @@ import Testing
             // `endbr64` is four bytes for good: the tables have them.
             for row in rows where row.mnemonic != "endbr64" {
                 for encoding in encodings(place, row) {
-                    let instruction = Disassembler().instruction(encoding + [UInt8](repeating: 1, count: 10), 0, at: UInt64(code.count))
+                    let instruction = Disassembler().instruction(
+                        encoding + [UInt8](repeating: 1, count: 10), 0, at: UInt64(code.count))
                     #expect(instruction.text.hasPrefix(".byte") == false, "\(row.mnemonic) \(row.operands): \(hex(encoding))")
                     texts[code.count] = instruction.text
                     code += (encoding + [UInt8](repeating: 1, count: 10)).prefix(instruction.byteCount)
@@ -73,16 +74,26 @@ import Testing
         var operands: [[UInt8]] = [[]]
         if row.hasModRM {
             let field = (row.digit ?? 3) << 3, isMemory = row.operands.contains { $0.hasPrefix("M") }
-            let isRegister = row.operands.contains { $0.hasPrefix("U") } || (!row.operands.contains { "EW".contains($0.first!) } && !isMemory)
-            operands = isMemory ? [[0x44 | field, 0x91, 0x40]] : isRegister ? [[(row.operands.isEmpty ? 0xC0 : 0xC1) | field]] : [[0xC1 | field], [0x44 | field, 0x91, 0x40]]
+            let isRegister =
+                row.operands.contains { $0.hasPrefix("U") } || (!row.operands.contains { "EW".contains($0.first!) } && !isMemory)
+            operands =
+                isMemory
+                ? [[0x44 | field, 0x91, 0x40]]
+                : isRegister ? [[(row.operands.isEmpty ? 0xC0 : 0xC1) | field]] : [[0xC1 | field], [0x44 | field, 0x91, 0x40]]
         }
         var result: [[UInt8]] = []
         for tail in operands {
             if place.isVEX {
                 let usesSecond = row.operands.contains { "HB".contains($0.first!) }
-                let hasLength = row.operands.contains { "xhfet".contains($0.last!) }, isLongOnly = row.operands.contains { $0.hasSuffix("t") }
-                let onlyLong = isLongOnly || ["vpermd", "vpermq", "vperm2f128", "vperm2i128", "vbroadcastsd", "vinsertf128", "vinserti128"].contains(row.mnemonic)
-                for wide in row.mnemonic.contains("|") || row.operands.contains(where: { $0.hasSuffix("y") }) ? [false, true] : [row.mnemonic == "vpermq"] {
+                let hasLength = row.operands.contains { "xhfet".contains($0.last!) },
+                    isLongOnly = row.operands.contains { $0.hasSuffix("t") }
+                let onlyLong =
+                    isLongOnly
+                    || ["vpermd", "vpermq", "vperm2f128", "vperm2i128", "vbroadcastsd", "vinsertf128", "vinserti128"].contains(
+                        row.mnemonic)
+                for wide in row.mnemonic.contains("|") || row.operands.contains(where: { $0.hasSuffix("y") })
+                    ? [false, true] : [row.mnemonic == "vpermq"]
+                {
                     for long in onlyLong ? [true] : hasLength ? [false, true] : [false] {
                         let second: UInt8 = usesSecond ? ~5 & 15 : 15
                         let last = (wide ? 0x80 : 0) | second << 3 | (long ? 4 : 0) | place.prefix

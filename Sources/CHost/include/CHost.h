@@ -96,8 +96,8 @@ static inline void mynah_request_interrupt(mynah_cpu *_Nonnull cpu) {
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     cpu->jump_table = cpu->jump_table_empty;
 }
-// The table first: a request in between leaves the empty table without a request, which costs time, and not a request with the full
-// table, which code that only jumps indirectly would never notice.
+// The table first: a request in between leaves the empty table without a request, which costs time, and not a request with the
+// full table, which code that only jumps indirectly would never notice.
 static inline void mynah_clear_interrupt(mynah_cpu *_Nonnull cpu) {
     cpu->jump_table = cpu->jump_table_own;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);

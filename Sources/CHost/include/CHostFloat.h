@@ -28,7 +28,11 @@ static inline float mynah_i64_to_f32(int64_t a) { float r; __asm__ volatile("cvt
 // Conversions to integer in the current rounding mode and by truncation; the "indefinite" value on overflow and NaN.
 static inline int64_t mynah_f64_to_i64(double a) { int64_t r; __asm__ volatile("cvtsd2siq %1, %0" : "=r"(r) : "x"(a)); return r; }
 static inline int32_t mynah_f64_to_i32(double a) { int32_t r; __asm__ volatile("cvtsd2sil %1, %0" : "=r"(r) : "x"(a)); return r; }
-static inline int32_t mynah_f64_to_i32_truncating(double a) { int32_t r; __asm__ volatile("cvttsd2sil %1, %0" : "=r"(r) : "x"(a)); return r; }
+static inline int32_t mynah_f64_to_i32_truncating(double a) {
+    int32_t r;
+    __asm__ volatile("cvttsd2sil %1, %0" : "=r"(r) : "x"(a));
+    return r;
+}
 // One comparison: bit 0 unordered, bit 1 less, bit 2 equal. The quiet form signals only for signalling NaNs.
 static inline uint32_t mynah_flags_of_comparison(uint8_t below, uint8_t zero, uint8_t parity) {
     return parity ? 1u : (below ? 2u : 0u) | (zero ? 4u : 0u);

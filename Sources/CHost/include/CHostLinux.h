@@ -42,8 +42,8 @@ int mynah_get_disposition(int signal_number);
 uint64_t mynah_set_host_mask(uint64_t mask);
 // Routes SIGSEGV and SIGBUS that are no faults of guest code here. After the fault handlers were installed.
 void mynah_adopt_foreign_faults(void);
-// Brings a thread of this process out of `mynah_safe_syscall`, which then gives MYNAH_RESTART, or -EINTR when the call was waiting. The guest
-// sees no signal.
+// Brings a thread of this process out of `mynah_safe_syscall`, which then gives MYNAH_RESTART, or -EINTR when the call was
+// waiting. The guest sees no signal.
 void mynah_kick(int thread);
 // Ends the process by the signal's default action, or returns if it has none that ends it.
 void mynah_die_of_signal(int signal_number);
@@ -55,8 +55,8 @@ long mynah_safe_syscall(mynah_signal_record *_Nonnull record, const uint64_t *_N
 // Starts a detached thread with all signals blocked. Returns 0 or an errno.
 int mynah_start_thread(void (*_Nonnull body)(void *_Nullable), void *_Nullable context, size_t stack_bytes);
 // fork(2) and vfork(2): returns the child's number to the parent, 0 in the child of a fork. The child of a vfork runs
-// body(context), which must not return, in this address space on a stack of its own while the calling thread waits. The child's end is told
-// by `exit_signal`, 0 for none (clone(2)). With another one than SIGCHLD, a fork is for processes of one thread.
+// body(context), which must not return, in this address space on a stack of its own while the calling thread waits. The child's
+// end is told by `exit_signal`, 0 for none (clone(2)). With another one than SIGCHLD, a fork is for processes of one thread.
 int mynah_fork(int exit_signal);
 int mynah_vfork(void (*_Nonnull body)(void *_Nullable), void *_Nullable context, int exit_signal);
 int mynah_thread_id(void);

@@ -6,7 +6,8 @@
 int mynah_terminal_make_raw(int descriptor);
 // As it was before the first make_raw. Harmless at any time, also in a signal handler.
 void mynah_terminal_restore(void);
-// Blocks the signals that end or stop a process in this thread and those that it starts, so that `mynah_wait_for_signal` gets them.
+// Blocks the signals that end or stop a process in this thread and those that it starts, so that `mynah_wait_for_signal` gets
+// them.
 void mynah_block_ending_signals(void);
 // Waits for one of them; SIGCONT too. Returns its number.
 int mynah_wait_for_signal(void);
