@@ -87,9 +87,6 @@ extension SuperblockLifter {
 
     // MARK: Zbs
 
-    /// The second operand of a single-bit instruction: rs2, or the immediate.
-    mutating func bitIndex(_ i: DecodedInstruction, isImmediate: Bool) -> Value { isImmediate ? immediate(i) : x(i.rs2) }
-
     /// 1 << (index modulo 64).
     mutating func bitMask(_ i: DecodedInstruction, isImmediate: Bool) -> Value {
         if isImmediate { return builder.i64(1 &<< Int64(i.immediate)) }

@@ -100,11 +100,9 @@ package enum FloatControl {
     /// All exceptions masked, round to nearest.
     package static let defaultMXCSR: UInt32 = 0x1f80
     static let roundingMask: UInt32 = 0x6000
-    private static let stickyMask: UInt32 = 0x3f
 
     // MXCSR's sticky bits.
     static let invalid: UInt32 = 1
-    static let divideByZero: UInt32 = 4
     static let overflow: UInt32 = 8
     static let underflow: UInt32 = 16
     static let inexact: UInt32 = 32

@@ -7,7 +7,6 @@ package enum HostCall {
     package static let uname = 63
     package static let semctl = 66
     package static let getcwd = 79
-    package static let schedGetaffinity = 204
     package static let epollCtl = 233
     package static let openat = 257
     package static let newfstatat = 262

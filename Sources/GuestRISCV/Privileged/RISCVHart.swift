@@ -151,9 +151,6 @@ package final class RISCVHart {
         contextChanged()
     }
 
-    /// Whether anything of the guest's own serves calls out of supervisor mode.
-    package var hasMachineFirmware: Bool { mtvec != 0 }
-
     // MARK: Contexts
 
     /// The mode whose rights loads and stores have.
