@@ -206,7 +206,7 @@ package final class ProcessDebugger: @unchecked Sendable {
     /// The process ends: tells the debugger, if that can be done in some seconds.
     func end(_ event: DebugEvent) {
         server.post(event)
-        server.drain(seconds: 3)
+        server.drain(seconds: 20)
     }
 
     // MARK: Other programs
@@ -224,7 +224,7 @@ package final class ProcessDebugger: @unchecked Sendable {
     func tellForeignExecution(_ path: String) {
         guard gate.locked({ isActive }) else { return }
         server.post(.message("mynah: the process executes \(path), a program of the host: debugging ends here\n"))
-        server.drain(seconds: 1)
+        server.drain(seconds: 20)
     }
 
     /// In the child of a fork, which runs freely. The gate may be locked by a thread that is not there.

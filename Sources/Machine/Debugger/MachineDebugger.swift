@@ -185,7 +185,7 @@ extension MachineDebugger: MachineHolder {
         monitor.locked { isOver = true }
         guard let server = currentServer else { return }
         server.post(.exited(status: Self.status(end)))
-        server.drain(seconds: 3)
+        server.drain(seconds: 20)
         server.disconnect()
     }
 
