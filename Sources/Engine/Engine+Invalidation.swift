@@ -51,6 +51,9 @@ extension Engine {
             patch(links[link].field, toJumpTo: links[link].stub)
             linkedTo[link] = -1
         }
+        for link in blocks[index].firstLink ..< blocks[index].firstLink + blocks[index].linkCount where links[link].isReentry {
+            if linkedTo[link] < 0 { patch(links[link].field, toJumpTo: links[link].stub) }
+        }
         for cache in blocks[index].incomingCaches { setTarget(of: caches[cache], InlineCache.noTarget) }
         blocks[index].incomingCaches = []
         for cpu in cpus {

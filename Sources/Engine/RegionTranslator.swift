@@ -101,8 +101,8 @@ final class RegionTranslator {
         translator.secondCodePage = 0
         translator.looksAtRanges = isa.hasRanges(key.mode)
         let translation = translator.translate(
-            region.blocks.map(\.function), weights: region.blocks.map(\.weight), vectors: region.blocks.map(\.vectors), writable: buffer,
-            executable: executable, capacity: RegionTranslator.bufferBytes)
+            region.blocks.map(\.function), weights: region.blocks.map(\.weight), vectors: region.blocks.map(\.vectors),
+            calls: region.plan.map(\.calls), writable: buffer, executable: executable, capacity: RegionTranslator.bufferBytes)
         guard let translation else { return nil }
         var result = NewRegion(
             key: key, ranges: region.ranges, instructionCount: region.instructionCount, plan: region.plan, translation: translation,

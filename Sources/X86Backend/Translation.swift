@@ -21,6 +21,8 @@ package struct LinkSite: Sendable {
     package var isChecked = false
     /// To a translation that looks each access up by itself.
     package var isSplit = false
+    /// Behind a call, on in the region that made it, as long as that is valid: then to `stub`, and as other links.
+    package var isReentry = false
 
     package init(field: UInt64, stub: UInt64, target: UInt64, kind: LinkKind, isBackward: Bool = false, isChecked: Bool = false) {
         self.field = field

@@ -46,8 +46,9 @@ import Testing
                 #expect(actual == expected, "\(name), \(kind.rawValue) \(seed): \(actual.differences(from: expected))")
             }
             let loaded = reader.engine.statistics.cacheRegions - before
-            // Straight code has no loops, and code that changes leaves nothing to keep.
-            if kind != .straight && kind != .changing { #expect(loaded > 40, "\(name), \(kind.rawValue): \(loaded)") }
+            // Straight code has no loops, code that changes leaves little to keep, and faults end most calls early.
+            if kind == .straight || kind == .changing { continue }
+            #expect(loaded > (kind == .callChanges || kind == .callFaults ? 8 : 40), "\(name), \(kind.rawValue): \(loaded)")
         }
     }
 

@@ -4,10 +4,10 @@
 import GuestRISCV
 
 enum ProgramKind: String, CaseIterable {
-    case straight, loops, changing, faulting, vectors, vectorFaults, searches, searchFaults
+    case straight, loops, changing, faulting, vectors, vectorFaults, searches, searchFaults, calls, callChanges, callFaults
 
     /// Mostly ends with a fault, for which the evaluator has no handler.
-    var mayFault: Bool { [.faulting, .vectorFaults, .searchFaults].contains(self) }
+    var mayFault: Bool { [.faulting, .vectorFaults, .searchFaults, .callFaults].contains(self) }
     private var isOneLoop: Bool { [.vectors, .vectorFaults, .searches, .searchFaults].contains(self) }
 
     func program(seed: UInt64) -> GuestProgram {
@@ -28,10 +28,16 @@ enum ProgramKind: String, CaseIterable {
         case .searches, .searchFaults:
             var maker = SearchMaker(leavesMemory: self == .searchFaults)
             program.items = maker.make(&random)
+        case .calls, .callChanges, .callFaults:
+            var maker = CallMaker(
+                instructions: instructions, special: self == .callChanges ? .changesCode : self == .callFaults ? .leavesMemory : .none, &random)
+            program.items = maker.make(&random)
+            program.modifiesCode = self == .callChanges
         }
         program.words = (0 ..< 32).map { _ in random.integer() } + (0 ..< 32).map { _ in random.float() }
         program.words[0] = 0
         program.words[Int(PointerRegister.fuel)] = isOneLoop ? UInt64(2 + random.below(2)) : UInt64(20 + random.below(30))
+        if [.calls, .callChanges, .callFaults].contains(self) { program.words[Int(PointerRegister.fuel)] += 60 }
         program.roundingMode = UInt32(random.chance(oneIn: 2) ? 0 : random.below(random.chance(oneIn: 8) ? 5 : 4))
         return program
     }

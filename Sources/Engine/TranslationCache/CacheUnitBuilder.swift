@@ -64,7 +64,8 @@ final class CacheUnitBuilder {
             links.append(
                 StoredLink(
                     target: distance(link.target), field: link.field == 0 ? StoredLink.noField : offset(link.field),
-                    stub: offset(link.stub), kind: link.kind.rawValue, isBackward: link.isBackward ? 1 : 0, isTaken: 0, block: block))
+                    stub: offset(link.stub), kind: link.kind.rawValue, isBackward: link.isBackward ? 1 : 0, isTaken: 0,
+                    isReentry: link.isReentry ? 1 : 0, block: block))
         }
         for cache in translation.caches {
             caches.append(

@@ -165,6 +165,7 @@ extension Engine {
                     field: link.field == StoredLink.noField ? 0 : start + UInt64(link.field), stub: start + UInt64(link.stub),
                     target: base &+ UInt64(bitPattern: link.target), kind: link.kind == LinkKind.call.rawValue ? .call : .jump,
                     isBackward: link.isBackward != 0))
+            links[links.count - 1].isReentry = link.isReentry != 0
             linkedTo.append(-1)
             nextIncoming.append(-1)
         }
@@ -214,7 +215,7 @@ extension Engine {
     /// Ways that an earlier run took are open from the start, as far as what they lead to is here.
     func connectTaken(_ unit: CacheUnit, _ firstLink: Int) {
         let stored = unit.links, owners = unit.blocks
-        for number in stored.indices where stored[number].isTaken != 0 {
+        for number in stored.indices where stored[number].isTaken != 0 && stored[number].isReentry == 0 {
             let link = firstLink + number, mode = TranslationMode(rawValue: owners[Int(stored[number].block)].mode)
             if let target = blockOfKey[BlockKey(address: links[link].target, mode: mode)] { connect(link, to: target) }
         }
