@@ -1,8 +1,8 @@
 // Which superblocks make a region: the hot loop around an address, with the loops inside of it.
 //
 // Followed are the ways that block translations were seen to take: a link that was never patched is a cold exit. Of what is
-// reached so, the superblocks stay that lead back to the start. Callees that are small enough to be had whole are part of it, once for
-// each call that leads to them.
+// reached so, the superblocks stay that lead back to the start. Callees that are small enough to be had whole are part of it, once
+// for each call that leads to them.
 
 import Guest
 import Host
@@ -50,12 +50,24 @@ struct Region {
 
     /// The loop that starts at `key`; nil when nothing leads back there.
     init?(around key: BlockKey, by maker: RegionTranslator) {
-        var explorer = RegionExplorer(key, maker)
+        if explore(key, maker, followsCalls: true) {
+            // Calls took room that the loop itself may need. Without them there may be no loop.
+            let loops = !blocks.isEmpty
+            _ = explore(key, maker, followsCalls: false)
+            if loops && blocks.isEmpty { _ = explore(key, maker, followsCalls: true) }
+        }
+        guard !blocks.isEmpty else { return nil }
+        weigh()
+    }
+
+    /// Fills `blocks`.
+    /// - Returns: whether something was left out for lack of room.
+    private mutating func explore(_ key: BlockKey, _ maker: RegionTranslator, followsCalls: Bool) -> Bool {
+        var explorer = RegionExplorer(key, maker, followsCalls: followsCalls)
         _ = explorer.visit(key.address, in: [])
         blocks = explorer.blocks
         keepLoop()
-        guard !blocks.isEmpty else { return nil }
-        weigh()
+        return explorer.isCut
     }
 
     // MARK: Shaping

@@ -18,19 +18,22 @@ struct RegionExplorer {
 
     private let key: BlockKey
     private let maker: RegionTranslator
+    /// Otherwise what is behind calls is not looked at, either.
+    private let followsCalls: Bool
     private(set) var blocks: [RegionBlock] = []
     private var places: [Place: Int] = [:]
     private var budget: Budget
-    /// Something of the callee was left out for lack of budget.
-    private var isCut = false
+    /// Something was left out for lack of budget; of the callee, while there is one.
+    private(set) var isCut = false
     /// Where the callees start that the superblocks are in.
     private var callees: [UInt64] = []
     /// Callees that did not fit, and into what: none is looked at again for hardly more.
     private var refused: [UInt64: Budget] = [:]
 
-    init(_ key: BlockKey, _ maker: RegionTranslator) {
+    init(_ key: BlockKey, _ maker: RegionTranslator, followsCalls: Bool) {
         self.key = key
         self.maker = maker
+        self.followsCalls = followsCalls
         budget = Budget(blocks: maker.configuration.regionBlocks, instructions: maker.configuration.regionInstructions)
     }
 
@@ -59,7 +62,7 @@ struct RegionExplorer {
             else { continue }
             if let successor = visit(target, in: calls, isAside: isAside) { blocks[number].successors.append(successor) }
         }
-        if let back = function.returnAddress {
+        if followsCalls, let back = function.returnAddress {
             let isFollowed = function.callee.map { profile.contains($0) && follow($0, returningTo: back, from: number) } ?? false
             if !isFollowed, let behind = visit(back, in: calls) { blocks[number].successors.append(behind) }
         }
@@ -100,13 +103,17 @@ struct RegionExplorer {
         guard calls.count < Region.nestedCalls, !callees.contains(callee) else { return false }
         let limit = Budget(
             blocks: min(budget.blocks, Region.calleeBlocks), instructions: min(budget.instructions, Region.calleeInstructions))
-        if let tried = refused[callee], limit.blocks < 2 * tried.blocks, limit.instructions < 2 * tried.instructions { return false }
+        if let tried = refused[callee], limit.blocks < 2 * tried.blocks, limit.instructions < 2 * tried.instructions {
+            return false
+        }
         let before = self
         budget = limit
         isCut = false
         callees.append(callee)
         let entry = visit(callee, in: calls + [back])
-        let returns = blocks.indices.dropFirst(before.blocks.count).filter { blocks[$0].calls.count == calls.count + 1 && blocks[$0].function.returns }
+        let returns = blocks.indices.dropFirst(before.blocks.count).filter {
+            blocks[$0].calls.count == calls.count + 1 && blocks[$0].function.returns
+        }
         guard let entry, !isCut, !returns.isEmpty else {
             var refused = refused
             refused[callee] = limit
