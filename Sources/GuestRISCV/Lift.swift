@@ -175,8 +175,8 @@ struct SuperblockLifter {
     /// Instructions that `leadsToCall` looks at.
     private static let wayToCall = 24
 
-    /// Whether the superblock would end with a call soon behind a jump back to `target`: then the jump ends it, so that the loop that it
-    /// closes has its start at the start of a superblock, and it is not the call that polls.
+    /// Whether the superblock would end with a call soon behind a jump back to `target`: then the jump ends it, so that the loop
+    /// that it closes has its start at the start of a superblock, and it is not the call that polls.
     private mutating func leadsToCall(from target: UInt64) -> Bool {
         var address = target
         for _ in 0 ..< SuperblockLifter.wayToCall {

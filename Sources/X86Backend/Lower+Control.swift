@@ -21,7 +21,8 @@ extension Translator {
         coldStubs.append(
             ColdStub(
                 kind: kind, label: label, back: back, payload: payload, register: first, register2: second, pending: pending,
-                deferred: kind.leavesSuperblock ? noteDeferred() : 0 ..< 0, undone: undone, counter: counter, block: currentBlock))
+                deferred: kind.leavesSuperblock ? noteDeferred() : 0 ..< 0, undone: undone, counter: counter,
+                block: currentBlock))
         return label
     }
 

@@ -1,10 +1,10 @@
 // Calls that a region follows: their callees' superblocks are part of it, once for each way to be called.
 //
-// Such a call pushes no predicted return, and its return compares where it goes with the one place where it should. Whoever leaves
-// the region from within callees makes the calls up: pushes the returns that are to come, so that the host predicts them.
+// Such a call pushes no predicted return, and its return compares where it goes with the one place where it should. Whoever
+// leaves the region from within callees makes the calls up: pushes the returns that are to come, so that the host predicts them.
 //
-// Neither calls nor returns poll: a loop through them goes back to a lower address in the outermost function that it is in, as a return
-// goes on behind its call, and that jump polls.
+// Neither calls nor returns poll: a loop through them goes back to a lower address in the outermost function that it is in, as a
+// return goes on behind its call, and that jump polls.
 
 import IR
 import X86
@@ -18,7 +18,9 @@ extension Translator {
         entries.indices.first { entries[$0] == target && entryFrames[$0] == frame }
     }
 
-    private func superblock(_ target: UInt64, _ calls: [UInt64]) -> Int? { frames.firstIndex(of: calls).flatMap { superblock(target, $0) } }
+    private func superblock(_ target: UInt64, _ calls: [UInt64]) -> Int? {
+        frames.firstIndex(of: calls).flatMap { superblock(target, $0) }
+    }
 
     /// Jumps to the callee, when it is in the region.
     func follow(callOf target: UInt64, _ back: Int64) -> Bool {
@@ -42,7 +44,8 @@ extension Translator {
         return last.opcode == .exitIndirect || superblock(UInt64(bitPattern: last.immediate), frames[frame] + [back]) == nil
     }
 
-    /// Goes on at a superblock behind a call that left the region. The code there may have changed meanwhile: then `link` leads out.
+    /// Goes on at a superblock behind a call that left the region. The code there may have changed meanwhile: then `link` leads
+    /// out.
     func reenter(_ superblock: Int, _ link: Int) {
         let here = asm.makeLabel()
         links[link].isReentry = true

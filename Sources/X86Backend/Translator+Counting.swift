@@ -72,8 +72,8 @@ extension Translator {
     ///   - instructions: guest instructions executed by then, when they are not those emitted.
     ///   - block: position of the superblock that a transfer inside of the translation leads to, when that is in other calls.
     func makeCounter(
-        _ kind: CounterSite.Kind, _ target: UInt64 = 0, link: Int = -1, polls: Bool = false, address: UInt64? = nil, instructions: Int? = nil,
-        into block: Int? = nil
+        _ kind: CounterSite.Kind, _ target: UInt64 = 0, link: Int = -1, polls: Bool = false, address: UInt64? = nil,
+        instructions: Int? = nil, into block: Int? = nil
     ) -> Int32? {
         guard var words = counting, words.next < words.end else { return nil }
         counterSites.append(

@@ -223,11 +223,11 @@ package final class Translator {
     /// Emits a region: superblocks that are entered at the first and transfer to each other.
     /// - Parameter weights: how often each is expected to run, in proportion.
     /// - Parameter vectors: for superblocks that are loops, the same as a loop of vectors, which is tried first.
-    /// - Parameter calls: for each superblock the calls that it is in, by the addresses they return to, outermost first: calls, and returns
-    ///   to those addresses, go to superblocks of the region then.
+    /// - Parameter calls: for each superblock the calls that it is in, by the addresses they return to, outermost first: calls,
+    ///   and returns to those addresses, go to superblocks of the region then.
     package func translate(
-        _ functions: [Function], weights: [Int], vectors: [Function?] = [], calls: [[UInt64]] = [], writable: UnsafeMutableRawPointer,
-        executable: UInt64, capacity: Int
+        _ functions: [Function], weights: [Int], vectors: [Function?] = [], calls: [[UInt64]] = [],
+        writable: UnsafeMutableRawPointer, executable: UInt64, capacity: Int
     ) -> Translation? {
         isRegion = true
         vectorLoops = vectors

@@ -1,5 +1,6 @@
-// Loops around calls: nested, recursive, through registers, in tail position, by the alternate link register; callees that return to other
-// places, leave several frames at once, branch to one of several places by a register, or change code of theirs or of their callers.
+// Loops around calls: nested, recursive, through registers, in tail position, by the alternate link register; callees that return
+// to other places, leave several frames at once, branch to one of several places by a register, or change code of theirs or of
+// their callers.
 
 import GuestRISCV
 
@@ -18,7 +19,8 @@ struct CallMaker {
     private let lastLink: UInt32
     private var patches: [(item: Int, bits: UInt32)] = []
 
-    private static let (returnAddress, alternate, stack, scratch, index): (UInt32, UInt32, UInt32, UInt32, UInt32) = (1, 5, 2, 6, 28)
+    private static let (returnAddress, alternate, stack): (UInt32, UInt32, UInt32) = (1, 5, 2)
+    private static let (scratch, index): (UInt32, UInt32) = (6, 28)
     /// Where functions that give up go, and the stack there.
     private static let (landing, landingStack): (UInt32, UInt32) = (25, 24)
     private static let frameBytes: Int32 = 32
@@ -47,7 +49,8 @@ struct CallMaker {
         for item in endJumps { retarget(item, items.count) }
         for (item, bits) in patches {
             let candidates = items.indices.filter(mayChange)
-            items[item].content = candidates.isEmpty ? .plain(0x13, byteCount: 4) : .patch(target: random.pick(candidates), bits: bits)
+            guard !candidates.isEmpty else { continue }
+            items[item].content = .patch(target: random.pick(candidates), bits: bits)
         }
         return items
     }
@@ -89,7 +92,8 @@ struct CallMaker {
         burn()
         leave()
         if random.chance(oneIn: 2) { return add(.jump(0x6f, target: start)) }
-        let function = random.pick([0, 1, 4, 5, 6, 7] as [UInt32]), left = UInt32(random.below(32)), right = UInt32(random.below(32))
+        let function = random.pick([0, 1, 4, 5, 6, 7] as [UInt32])
+        let left = UInt32(random.below(32)), right = UInt32(random.below(32))
         add(.branch(0x63 | function << 12 | left << 15 | right << 20, target: start))
     }
 
@@ -108,7 +112,8 @@ struct CallMaker {
             word(Encode.ld(CallMaker.returnAddress, CallMaker.stack, CallMaker.frameBytes - 8))
             word(Encode.addi(CallMaker.stack, CallMaker.stack, CallMaker.frameBytes))
         }
-        let link = self.link(of: number), tails = (number + 1 ..< max(number + 1, functionCount)).filter { self.link(of: $0) == link }
+        let link = self.link(of: number)
+        let tails = (number + 1 ..< max(number + 1, functionCount)).filter { self.link(of: $0) == link }
         if random.chance(oneIn: 4), !tails.isEmpty {
             callSites.append((items.count, random.pick(tails)))
             return add(.jump(0x6f, target: 0))
@@ -132,7 +137,8 @@ struct CallMaker {
             if special == .leavesMemory { items.append(walk(&random)) }
             if special == .changesCode, random.chance(oneIn: 2) { patch(&random) }
             switch random.below(7) {
-            case 0, 1, 2 where function + 1 < functionCount: call(function + 1 + random.below(functionCount - function - 1), &random)
+            case 0, 1, 2 where function + 1 < functionCount:
+                call(function + 1 + random.below(functionCount - function - 1), &random)
             case 3 where function >= 0: recurse(function, &random)
             case 4 where random.chance(oneIn: 3): choose(&random)
             case 5 where function >= 0 && random.chance(oneIn: 4): giveUp(&random)

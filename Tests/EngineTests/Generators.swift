@@ -29,8 +29,8 @@ enum ProgramKind: String, CaseIterable {
             var maker = SearchMaker(leavesMemory: self == .searchFaults)
             program.items = maker.make(&random)
         case .calls, .callChanges, .callFaults:
-            var maker = CallMaker(
-                instructions: instructions, special: self == .callChanges ? .changesCode : self == .callFaults ? .leavesMemory : .none, &random)
+            let special: CallMaker.Special = self == .callChanges ? .changesCode : self == .callFaults ? .leavesMemory : .none
+            var maker = CallMaker(instructions: instructions, special: special, &random)
             program.items = maker.make(&random)
             program.modifiesCode = self == .callChanges
         }

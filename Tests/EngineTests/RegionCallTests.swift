@@ -70,8 +70,9 @@ private func leave(_ list: inout ItemList) { list.words(Encode.ld(1, sp, 8), Enc
 
     /// The callee is in the region: more instructions than the loop has.
     @Test func regionsHoldTheirCallees() {
+        let list = loopAround([{ list, _ in list.words(Encode.add(23, 23, 20), Encode.mul(24, 23, 20), ret) }])
         for executor in executors.all {
-            _ = executor.run(loopAround([{ list, _ in list.words(Encode.add(23, 23, 20), Encode.mul(24, 23, 20), ret) }]).program(), executors.arena)
+            _ = executor.run(list.program(), executors.arena)
             #expect(executor.engine.statistics.regionInstructions == 7, "\(executor.name)")
         }
     }
@@ -96,8 +97,8 @@ private func leave(_ list: inout ItemList) { list.words(Encode.ld(1, sp, 8), Enc
         let list = loopAround(behindCall: [Encode.addi(22, 22, 1), Encode.addi(24, 24, 3)], [
             { list, _ in
                 list.words(
-                    Encode.immediate(0x13, 7, 28, 20, 7), Encode.immediate(0x13, 3, 28, 28, 1), Encode.immediate(0x13, 1, 28, 28, 2),
-                    Encode.add(1, 1, 28), Encode.add(23, 23, 20), ret)
+                    Encode.immediate(0x13, 7, 28, 20, 7), Encode.immediate(0x13, 3, 28, 28, 1),
+                    Encode.immediate(0x13, 1, 28, 28, 2), Encode.add(1, 1, 28), Encode.add(23, 23, 20), ret)
             }
         ])
         let result = executors.agree(list.program())
@@ -160,7 +161,8 @@ private func leave(_ list: inout ItemList) { list.words(Encode.ld(1, sp, 8), Enc
         executors.agree(list.program())
     }
 
-    /// The rounding mode changes in the callee: what stands behind the call is another translation then, also where it was left by a call.
+    /// The rounding mode changes in the callee: what stands behind the call is another translation then, also where it was left by a
+    /// call.
     @Test func roundingChangesInCallees() {
         for isLong in [false, true] {
             let list = loopAround(behindCall: [0x1a94_07d3 & ~(7 << 12), 0xe207_8e53, Encode.add(22, 22, 28)], [

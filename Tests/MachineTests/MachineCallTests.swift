@@ -1,5 +1,6 @@
-// Random loops around calls in supervisor and user mode, by all engines. Functions are on several pages; recursion, tail calls, the
-// alternate link register, returns to other places; callees that fault, change code, modes, or which memory their callers' pages are.
+// Random loops around calls in supervisor and user mode, by all engines. Functions are on several pages; recursion, tail calls,
+// the alternate link register, returns to other places; callees that fault, change code, modes, or which memory their callers'
+// pages are.
 
 import Engine
 import Guest
@@ -81,7 +82,8 @@ private struct CallProgram {
 
     private mutating func computation(_ random: inout SplitMix) {
         let rd = random.pick(Part.free), left = random.pick(Part.free), right = random.pick(Part.free)
-        let base = random.chance(oneIn: 10) ? random.pick(Part.bases) : Part.bases[random.below(2)], offset = Int32(random.below(64) * 8)
+        let base = random.chance(oneIn: 10) ? random.pick(Part.bases) : Part.bases[random.below(2)]
+        let offset = Int32(random.below(64) * 8)
         switch random.below(8) {
         case 0: addition(&random)
         case 1: add(Asm.xor(rd, left, right))
@@ -103,7 +105,8 @@ private struct CallProgram {
             // By a register, to a jump that is gone around: auipc; addi; jalr.
             branch(0, 0, 0, to: words.count + 2)
             jumps.append((words.count, function))
-            add(0x6f, Part.scratch << 7 | 0x17, Asm.addi(Part.scratch, Part.scratch, -4), Asm.jalr(link(of: function), Part.scratch))
+            add(0x6f, Part.scratch << 7 | 0x17, Asm.addi(Part.scratch, Part.scratch, -4))
+            add(Asm.jalr(link(of: function), Part.scratch))
         } else {
             jumps.append((words.count, function))
             add(0x6f | link(of: function) << 7)
@@ -174,13 +177,14 @@ private struct CallProgram {
         case 3: add(Asm.sfence)
         case 4:
             // The same without a trap.
-            add(Asm.ld(Part.scratch, Part.tables, Int32(2 + random.below(Self.pageCount)) * 8), 2 << 12 | Part.handler << 7 | 0x37)
-            let load = words[words.count - 2]
-            add(Asm.xor(Part.scratch, Part.scratch, Part.handler), Asm.sd(Part.scratch, Part.tables, Int32(load >> 20)), Asm.sfence)
+            let entry = Int32(2 + random.below(Self.pageCount)) * 8
+            add(Asm.ld(Part.scratch, Part.tables, entry), 2 << 12 | Part.handler << 7 | 0x37)
+            add(Asm.xor(Part.scratch, Part.scratch, Part.handler), Asm.sd(Part.scratch, Part.tables, entry), Asm.sfence)
         default:
             // Access to user pages: another translation mode, or none.
             add(0x40 << 12 | Part.scratch << 7 | 0x37, Asm.csrrc(0, 0x100, Part.scratch))
-            add(Asm.i(0x13, 7, Part.scratch, Part.sum, 1), Asm.slli(Part.scratch, Part.scratch, 18), Asm.csrrs(0, 0x100, Part.scratch))
+            add(Asm.i(0x13, 7, Part.scratch, Part.sum, 1), Asm.slli(Part.scratch, Part.scratch, 18))
+            add(Asm.csrrs(0, 0x100, Part.scratch))
         }
     }
 
@@ -225,7 +229,8 @@ private struct CallProgram {
     ) throws -> (Outcome, EngineStatistics)? {
         var random = SplitMix(seed: seed)
         let program = CallProgram(isUser: isUser, &random)
-        let machine = try BareMachine(policy, isDeterministic: counts, regions: regions, looksAtRangesInBlocks: isUser && seed % 2 == 0)
+        let machine = try BareMachine(
+            policy, isDeterministic: counts, regions: regions, looksAtRangesInBlocks: isUser && seed % 2 == 0)
         let root = machine.newTable(), own = isUser ? Self.leaf | Self.isUser : Self.leaf
         for address in [0x8000_0000, Self.handler, Self.prologue] { machine.map(root: root, address, to: address, Self.leaf) }
         for page in 0 ..< UInt64(CallProgram.pageCount) {
@@ -247,8 +252,8 @@ private struct CallProgram {
         let hart = machine.processor.harts[0]
         let memory = stride(from: 0x8001_0000, to: 0x8001_4000, by: 8).reduce(0 as UInt64) { $0 &* 31 &+ machine.word($1) }
         let result = Outcome(
-            registers: (0 ..< 64).map { hart[$0] } + [hart.programCounter], floatControl: RISCVState(hart.cpu.state).fcsr, memory: memory,
-            instructions: counts ? hart.cpu.instructionsExecuted : 0)
+            registers: (0 ..< 64).map { hart[$0] } + [hart.programCounter], floatControl: RISCVState(hart.cpu.state).fcsr,
+            memory: memory, instructions: counts ? hart.cpu.instructionsExecuted : 0)
         return (result, hart.cpu.engine.statistics)
     }
 
@@ -256,8 +261,8 @@ private struct CallProgram {
     private func write(_ machine: BareMachine, _ root: UInt64, _ isUser: Bool, _ random: inout SplitMix) {
         let values: [(UInt32, UInt64)] = [
             (Part.bases[0], Self.data), (Part.bases[1], Self.data + 0x1000), (Part.bases[2], Self.data + 0x2000),
-            (Part.bases[3], Self.data + 0x3000), (Part.sp, Self.data + 0x5000), (Part.code, Self.start), (Part.counter, Self.iterations),
-            (Part.tables, Self.data + 0x10_0000),
+            (Part.bases[3], Self.data + 0x3000), (Part.sp, Self.data + 0x5000), (Part.code, Self.start),
+            (Part.counter, Self.iterations), (Part.tables, Self.data + 0x10_0000),
         ]
         // stvec, sepc, sstatus: floats, and the mode to return to; satp at the end.
         let controls: [(UInt32, UInt64)] = [
@@ -297,7 +302,8 @@ private struct CallProgram {
         #expect(reference.registers[Int(Part.counter)] == 0, "it runs to its end")
         for policy in [ExecutionPolicy.block, .region, .auto] {
             let other = try outcome(seed, isUser: isUser, policy)
-            #expect(other?.0 == reference, "seed \(seed), \(policy.rawValue): \(other?.0.differences(from: reference) ?? "no end")")
+            let difference = other?.0.differences(from: reference) ?? "no end"
+            #expect(other?.0 == reference, "seed \(seed), \(policy.rawValue): \(difference)")
         }
         for regions in [BareMachine.RegionChoice.atOnce, .inBackground] {
             let other = try outcome(seed, isUser: isUser, .region, regions: regions)
@@ -314,7 +320,8 @@ private struct CallProgram {
         }
         for policy in [ExecutionPolicy.block, .region, .auto] {
             let other = try outcome(seed, isUser: isUser, policy, counts: true)
-            #expect(other?.0 == reference, "seed \(seed), \(policy.rawValue): \(other?.0.differences(from: reference) ?? "no end")")
+            let difference = other?.0.differences(from: reference) ?? "no end"
+            #expect(other?.0 == reference, "seed \(seed), \(policy.rawValue): \(difference)")
         }
         let other = try outcome(seed, isUser: isUser, .region, counts: true, regions: .atOnce)
         #expect(other?.0 == reference, "seed \(seed), regions at once")

@@ -101,7 +101,8 @@ extension Engine {
                     blocks[place].add(
                         SuperblockProfile.Event(
                             kind: site.kind, address: site.address, target: site.target, count: count, polls: site.polls,
-                            isInside: site.targetBlock >= 0, targetCalls: site.targetBlock >= 0 ? translation.plan[site.targetBlock].calls : [],
+                            isInside: site.targetBlock >= 0,
+                            targetCalls: site.targetBlock >= 0 ? translation.plan[site.targetBlock].calls : [],
                             unlinked: site.link >= 0 && !isLinked ? count : 0))
                 }
                 profile.add(

@@ -59,7 +59,8 @@ package struct TranslationProfile: Sendable {
     package var instructionCount: Int { superblocks.reduce(0) { $0 + $1.instructionCount } }
     /// How often it was entered from outside.
     package var entries: UInt64 {
-        let inside = superblocks.flatMap(\.events).filter { $0.isInside && $0.target == address && $0.targetCalls.isEmpty }.reduce(0 as UInt64) { $0 &+ $1.count }
+        let inside = superblocks.flatMap(\.events).filter { $0.isInside && $0.target == address && $0.targetCalls.isEmpty }
+            .reduce(0 as UInt64) { $0 &+ $1.count }
         return (superblocks.first?.executions ?? 0) &- min(inside, superblocks.first?.executions ?? 0)
     }
 }

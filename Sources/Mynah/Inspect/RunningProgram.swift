@@ -34,7 +34,8 @@ package final class RunningProgram {
         let blocks = translation.superblocks.map { block in
             HotBlock(
                 address: block.address, calls: block.calls, instructionCount: block.instructionCount,
-                iterations: translation.plan.first { $0.address == block.address && $0.calls == block.calls }?.iterations ?? 1, executions: block.executions,
+                iterations: translation.plan.first { $0.address == block.address && $0.calls == block.calls }?.iterations ?? 1,
+                executions: block.executions,
                 instructionsExecuted: block.instructionsExecuted, instructionsInVectors: block.instructionsInVectors,
                 events: block.events.map {
                     HotEvent(

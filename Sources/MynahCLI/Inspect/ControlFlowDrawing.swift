@@ -169,7 +169,8 @@ struct ControlFlowGraph {
                     lines: [
                         name(block.address) ?? hexadecimal(block.address), "\(hexadecimal(block.address)) · \(block.instructionCount) insns\(unrolled)",
                         "\(spaced(block.executions)) × · \(share(block.instructionsExecuted, translation.instructionsExecuted))",
-                    ] + block.calls.suffix(1).map { "called before \(name($0) ?? hexadecimal($0))" }, heat: most > 0 ? Double(block.instructionsExecuted) / Double(most) : 0))
+                    ] + block.calls.suffix(1).map { "called before \(name($0) ?? hexadecimal($0))" },
+                    heat: most > 0 ? Double(block.instructionsExecuted) / Double(most) : 0))
         }
         addEntry()
         for (source, block) in translation.blocks.enumerated() {
