@@ -139,6 +139,7 @@ import Testing
         let change: Change = {
             $0.policy = .region
             $0.samplePeriod = 16
+            $0.longestSamplePeriods = 32
             $0.regionSamples = 2
         }
         for _ in 0 ..< 3 { run(folder, pairs(outer: 60, inner: 3), saving: true, change: change) }
