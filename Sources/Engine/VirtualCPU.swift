@@ -257,6 +257,7 @@ package final class VirtualCPU {
             case .cacheMiss:
                 pc = programCounter.pointee
                 pendingLink = -1
+                if header.pointee.interrupt_pending != 0 { return nil }
                 if isMachine {
                     guard case .page(let number) = admit(pc) else { continue }
                     page = number

@@ -215,6 +215,8 @@ extension Translator {
         // Emitted behind `fill`; the cache refers to it by address.
         _ = cold(.lookup, payload: number, back: isCall ? back : nil, counter: makeCounter(.cacheMiss))
         caches.append(InlineCache(address: currentAddress, target: 0, hit: 0, miss: 0, lookup: 0))
+        // A hit may close a loop then.
+        if followedBackwards, !isCall { asm.jcc(poll(), fill) }
         caches[number].target = asm.executableAddress(atOffset: asm.alignedMovabs(.rcx, InlineCache.noTarget))
         asm.cmp(.quad, .rax, .rcx)
         caches[number].miss = asm.executableAddress(atOffset: asm.patchableConditionalJump(.ne, fill))
