@@ -22,11 +22,14 @@ struct RegionBlock {
     var loopEnds: [UInt64] = []
     /// See `SuperblockPlan.calls`.
     var calls: [UInt64] = []
+    /// See `SuperblockPlan.cases`.
+    var cases: [UInt64] = []
     /// Positions of the superblocks that it transfers to.
     var successors: [Int] = []
 
     var plan: SuperblockPlan {
-        SuperblockPlan(address: function.entry, iterations: iterations, weight: weight, loopEnds: loopEnds, calls: calls)
+        SuperblockPlan(
+            address: function.entry, iterations: iterations, weight: weight, loopEnds: loopEnds, calls: calls, cases: cases)
     }
 }
 
@@ -43,6 +46,9 @@ struct Region {
 
     /// Superblocks and guest instructions of a callee with its own callees, at most; calls within each other.
     static let calleeBlocks = 16, calleeInstructions = 240, nestedCalls = 4
+
+    /// Targets of an indirect jump that make a region one with many; superblocks and guest instructions that it may have more.
+    static let manyCases = 3, blocksOfCases = 88, instructionsOfCases = 2800
 
     /// Iterations of a loop of one superblock that are laid out one behind the other, and guest instructions in them, at most; more in front
     /// of vectors that search.
@@ -103,18 +109,25 @@ struct Region {
         return result
     }
 
+    /// The superblocks that lead to one of `ends` without passing through the header, and these.
+    private static func body(of header: Int, _ ends: [Int], _ predecessors: [[Int]]) -> Set<Int> {
+        var body = Set(ends).union([header]), rest = ends.filter { $0 != header }
+        while let next = rest.popLast() {
+            for index in predecessors[next] where body.insert(index).inserted { rest.append(index) }
+        }
+        return body
+    }
+
     /// Weights by the depth of natural loops: the bodies of the transfers that go back in the order of the code.
     private mutating func weigh() {
-        var depth = [Int](repeating: 0, count: blocks.count)
+        var depth = [Int](repeating: 0, count: blocks.count), predecessors = [[Int]](repeating: [], count: blocks.count)
+        for index in blocks.indices {
+            for successor in Set(blocks[index].successors) { predecessors[successor].append(index) }
+        }
         for header in blocks.indices {
-            let backward = blocks.indices.filter { $0 >= header && blocks[$0].successors.contains(header) }
+            let backward = predecessors[header].filter { $0 >= header }
             guard !backward.isEmpty else { continue }
-            var body = Set(backward).union([header])
-            for end in backward where end != header {
-                let leads = reaching(end, without: header)
-                for index in blocks.indices where leads[index] { body.insert(index) }
-            }
-            for index in body { depth[index] += 1 }
+            for index in Region.body(of: header, backward, predecessors) { depth[index] += 1 }
         }
         for index in blocks.indices {
             blocks[index].weight = (0 ..< min(depth[index], Region.deepest)).reduce(1) { weight, _ in weight * Region.iterations }

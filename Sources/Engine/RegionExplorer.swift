@@ -23,6 +23,10 @@ struct RegionExplorer {
     private(set) var blocks: [RegionBlock] = []
     private var places: [Place: Int] = [:]
     private var budget: Budget
+    /// The region has a jump with many targets, for which it may be larger.
+    private var isLarge = false
+    /// Targets that indirect jumps are followed to; known once there is such a jump.
+    private var leadingBack: Set<UInt64>?
     /// Something was left out for lack of budget; of the callee, while there is one.
     private(set) var isCut = false
     /// Where the callees start that the superblocks are in.
@@ -62,6 +66,7 @@ struct RegionExplorer {
             else { continue }
             if let successor = visit(target, in: calls, isAside: isAside) { blocks[number].successors.append(successor) }
         }
+        if function.jumps { followJump(of: number) }
         if followsCalls, let back = function.returnAddress {
             let isFollowed = function.callee.map { profile.contains($0) && follow($0, returningTo: back, from: number) } ?? false
             if !isFollowed, let behind = visit(back, in: calls) { blocks[number].successors.append(behind) }
@@ -93,6 +98,28 @@ struct RegionExplorer {
         return RegionBlock(
             function: function, vectors: vectors, lifted: lifted, iterations: limits.iterations,
             loopEnds: lifted.goesBy.isEmpty ? [] : limits.loopEnds, calls: calls)
+    }
+
+    // MARK: Jumps
+
+    /// Takes in where the indirect jump that ends the superblock was seen to go, as far as that leads back. Jumps of callees are
+    /// left: mostly they lead into libraries.
+    private mutating func followJump(of number: Int) {
+        let block = blocks[number]
+        guard block.calls.isEmpty else { return }
+        let known = maker.jumpTargets(of: BlockKey(address: block.function.entry, mode: key.mode, page: key.page))
+        if leadingBack == nil, !known.isEmpty { leadingBack = maker.blocksLeadingBack(to: key) }
+        let targets = known.filter { leadingBack!.contains($0) }
+        if targets.count >= Region.manyCases, !isLarge {
+            isLarge = true
+            budget.blocks += Region.blocksOfCases
+            budget.instructions += Region.instructionsOfCases
+        }
+        for target in targets {
+            guard let successor = visit(target, in: []) else { continue }
+            blocks[number].successors.append(successor)
+            blocks[number].cases.append(target)
+        }
     }
 
     // MARK: Calls
@@ -147,6 +174,12 @@ extension Function {
             default: return nil
             }
         }
+    }
+
+    /// It ends with an indirect jump.
+    fileprivate var jumps: Bool {
+        let last = instructions[count - 1]
+        return last.opcode == .exitIndirect && last.hint == .none
     }
 
     /// Where the call that ends the superblock returns to.

@@ -38,7 +38,7 @@ extension Translator {
     /// Loops must notice interrupts: every jump backwards polls, and every transfer behind a jump backwards that the translation
     /// followed. Calls need not: a loop of calls alone overflows the return stack, which polls (`CodeStubs.callInterrupted`), and what
     /// comes back from a call goes on behind it.
-    private func polls(_ target: UInt64) -> Bool { followedBackwards || target <= currentAddress }
+    func polls(_ target: UInt64) -> Bool { followedBackwards || target <= currentAddress }
 
     /// Where the superblock of this region that starts at the address, in the same calls, does; nil for what is outside.
     func inside(_ target: UInt64) -> Label? {
@@ -190,9 +190,13 @@ extension Translator {
         }
         if i.hint == .return, frame != 0, follow(returnOf: i) { return }
         let kind: CounterSite.Kind = i.hint == .return ? .return : i.hint == .call ? .indirectCall : .jump
-        emitCount(makeCounter(kind))
         let mask = targetMask(i)
         let target = use(mask.map { function.instructions[$0].a } ?? i.a)
+        if i.hint == .none {
+            caches.append(InlineCache(address: currentAddress))
+            if isRegion { emitCases(target, of: caches.count - 1) }
+        }
+        emitCount(makeCounter(kind))
         if target != .rax { asm.mov(.quad, .rax, target) }
         // A return that is predicted is to an even address: where it is equal, there was no bit 0 to clear.
         if mask != nil, i.hint != .return || frame != 0 { asm.and(.quad, .rax, imm: ~1) }
@@ -202,21 +206,23 @@ extension Translator {
         switch i.hint {
         case .return: asm.ret()
         case .call:
-            emitInlineCache(isCall: back != nil)
+            caches.append(InlineCache(address: currentAddress))
+            emitInlineCache(caches.count - 1, isCall: back != nil)
             if let back { landReturn(back, into: behind) }
-        case .none: emitInlineCache(isCall: false)
+        case .none: emitInlineCache(caches.count - 1, isCall: false)
         }
     }
 
-    /// To the guest address in rax, which mostly is what it was before.
-    private func emitInlineCache(isCall: Bool) {
-        let number = caches.count, back = asm.makeLabel()
+    /// To the guest address in rax, which mostly is what it was before. Jumps that poll, or miss, count down to the next sample.
+    private func emitInlineCache(_ number: Int, isCall: Bool) {
+        let back = asm.makeLabel(), polls = followedBackwards && !isCall, isSampled = isSampling && !isCall && !polls
         let fill = cold(.fillCache, payload: number, counter: makeCounter(.cacheFill))
         // Emitted behind `fill`; the cache refers to it by address.
-        _ = cold(.lookup, payload: number, back: isCall ? back : nil, counter: makeCounter(.cacheMiss))
-        caches.append(InlineCache(address: currentAddress, target: 0, hit: 0, miss: 0, lookup: 0))
+        _ = cold(
+            isSampled ? .sampledLookup : .lookup, payload: number, back: isSampled ? fill : isCall ? back : nil,
+            counter: makeCounter(.cacheMiss))
         // A hit may close a loop then.
-        if followedBackwards, !isCall { asm.jcc(poll(), fill) }
+        if polls { asm.jcc(poll(), fill) }
         caches[number].target = asm.executableAddress(atOffset: asm.alignedMovabs(.rcx, InlineCache.noTarget))
         asm.cmp(.quad, .rax, .rcx)
         caches[number].miss = asm.executableAddress(atOffset: asm.patchableConditionalJump(.ne, fill))
@@ -262,7 +268,7 @@ extension Translator {
             let stub = coldStubs[index]
             currentBlock = stub.block
             asm.bind(stub.label)
-            if case .lookup = stub.kind { caches[stub.payload].lookup = asm.executableAddress }
+            if stub.kind.isLookup { caches[stub.payload].lookup = asm.executableAddress }
             emitCount(stub.counter)
             switch stub.kind {
             case .softMiss: noteUndone(stub.undone)
@@ -293,6 +299,13 @@ extension Translator {
                 asm.and(.quad, .rax, imm: ~1)
                 emitRestoration()
                 CodeStubs.emitInlineLookup(&asm, miss: stubs.indirectMiss)
+            case .jumpAway:
+                let target = Register(rawValue: stub.register).unsafelyUnwrapped
+                if target != .rax { asm.mov(.quad, .rax, target) }
+                asm.and(.quad, .rax, imm: ~1)
+                emitRestoration()
+                emitFrames()
+                asm.jmp(to: stubs.indirectMiss)
             case .pollAndGo:
                 asm.jcc(poll(inside: true).inverted, stub.back.unsafelyUnwrapped)
                 emitRestoration()
@@ -325,6 +338,10 @@ extension Translator {
                 emitExitJump(stub.payload)
             case .pageMiss(let address): emitPageMiss(address)
             case .budget(let entry): emitBudgetExit(entry)
+            case .sampledLookup:
+                asm.sub(.long, RegisterMap.header(\.ticks), imm: 1)
+                asm.jcc(.s, stub.back.unsafelyUnwrapped)
+                CodeStubs.emitInlineLookup(&asm, miss: stubs.indirectMiss)
             case .lookup:
                 if let back = stub.back {
                     asm.call(to: stubs.lookup)

@@ -20,6 +20,8 @@ struct ColdStub {
         case interrupt
         /// A return to `register` came to another place than behind the call that the region follows.
         case returnElsewhere
+        /// An indirect jump to `register` leaves for an interrupt.
+        case jumpAway
         /// Poll for interrupts, then leave through link `payload`.
         case pollAndExit
         /// Poll for interrupts, then go on at `back`; leaves through link `payload` for an interrupt.
@@ -36,7 +38,9 @@ struct ColdStub {
         case saveFlags
         /// The inline cache `payload` missed its target: through the hash look-up; a call then comes back to `back`.
         case lookup
-        /// The inline cache `payload` has no target yet.
+        /// The same of a jump, which counts down to the next sample: at `back`.
+        case sampledLookup
+        /// The inline cache `payload` has no target yet, or where it is leading to is to be known.
         case fillCache
         /// The look-up of the address in `register`, with the entry in `register2`, missed; back. 1 for a write, and twice the size.
         case softMiss(Int)
@@ -50,6 +54,13 @@ struct ColdStub {
         case budget(UInt64)
         /// The processor does not see the page of this guest address as the translation does.
         case pageMiss(UInt64)
+
+        var isLookup: Bool {
+            switch self {
+            case .lookup, .sampledLookup: true
+            default: false
+            }
+        }
 
         /// It comes from a place where the state may have to be settled.
         var leavesSuperblock: Bool {
@@ -121,6 +132,8 @@ package final class Translator {
     var entryFrames: [Int] = []
     /// Calls that the region follows, by the addresses they return to, outermost first. The first are none.
     var frames: [[UInt64]] = [[]]
+    /// For each superblock where its indirect jump was seen to go, the likeliest first.
+    var entryCases: [[UInt64]] = []
     var isRegion = false
     private var vectorLoops: [Function?] = []
     var vectorLoopCount = 0
@@ -217,6 +230,7 @@ package final class Translator {
         vectorLoops = []
         frames = [[]]
         entryFrames = [0]
+        entryCases = [[]]
         return emit([function], [1], writable, executable, capacity)
     }
 
@@ -225,14 +239,16 @@ package final class Translator {
     /// - Parameter vectors: for superblocks that are loops, the same as a loop of vectors, which is tried first.
     /// - Parameter calls: for each superblock the calls that it is in, by the addresses they return to, outermost first: calls,
     ///   and returns to those addresses, go to superblocks of the region then.
+    /// - Parameter cases: for each superblock where its indirect jump was seen to go, the likeliest first.
     package func translate(
-        _ functions: [Function], weights: [Int], vectors: [Function?] = [], calls: [[UInt64]] = [],
+        _ functions: [Function], weights: [Int], vectors: [Function?] = [], calls: [[UInt64]] = [], cases: [[UInt64]] = [],
         writable: UnsafeMutableRawPointer, executable: UInt64, capacity: Int
     ) -> Translation? {
         isRegion = true
         vectorLoops = vectors
         frames = [[]]
         entryFrames = functions.indices.map { $0 < calls.count ? frameNumber(calls[$0]) : 0 }
+        entryCases = functions.indices.map { $0 < cases.count ? cases[$0] : [] }
         return emit(functions, weights, writable, executable, capacity)
     }
 

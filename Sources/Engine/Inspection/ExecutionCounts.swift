@@ -12,6 +12,8 @@ package struct SuperblockPlan: Equatable, Sendable {
     package var loopEnds: [UInt64] = []
     /// The calls that it is in, which the region follows, by the addresses they return to; outermost first.
     package var calls: [UInt64] = []
+    /// Where its indirect jump goes in the region, the likeliest first.
+    package var cases: [UInt64] = []
 }
 
 /// The engine's record of what is counted; there is none unless that was asked for.

@@ -71,7 +71,8 @@ final class CacheUnitBuilder {
             caches.append(
                 StoredCache(
                     address: distance(cache.address), target: offset(cache.target), hit: offset(cache.hit),
-                    miss: offset(cache.miss), lookup: offset(cache.lookup)))
+                    miss: offset(cache.miss), lookup: offset(cache.lookup),
+                    firstCase: UInt32(cache.cases.lowerBound), caseCount: UInt32(cache.cases.count)))
         }
         let firstPosition = positions.count, firstRange = ranges.count, firstHome = homes.count
         EncodedPositions.append(translation.positions, of: key.address, to: &positions)

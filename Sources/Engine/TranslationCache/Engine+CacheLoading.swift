@@ -163,7 +163,7 @@ extension Engine {
             links.append(
                 LinkSite(
                     field: link.field == StoredLink.noField ? 0 : start + UInt64(link.field), stub: start + UInt64(link.stub),
-                    target: base &+ UInt64(bitPattern: link.target), kind: link.kind == LinkKind.call.rawValue ? .call : .jump,
+                    target: base &+ UInt64(bitPattern: link.target), kind: LinkKind(rawValue: link.kind) ?? .jump,
                     isBackward: link.isBackward != 0))
             links[links.count - 1].isReentry = link.isReentry != 0
             linkedTo.append(-1)
@@ -173,7 +173,8 @@ extension Engine {
             caches.append(
                 InlineCache(
                     address: base &+ UInt64(bitPattern: cache.address), target: start + UInt64(cache.target),
-                    hit: start + UInt64(cache.hit), miss: start + UInt64(cache.miss), lookup: start + UInt64(cache.lookup)))
+                    hit: start + UInt64(cache.hit), miss: start + UInt64(cache.miss), lookup: start + UInt64(cache.lookup),
+                    cases: Int32(cache.firstCase) ..< Int32(cache.firstCase + cache.caseCount)))
         }
         for range in unit.ranges {
             let lower = base &+ UInt64(bitPattern: range.start)
