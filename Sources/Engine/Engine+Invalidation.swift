@@ -47,11 +47,18 @@ extension Engine {
         if uncounted[key] == index { uncounted[key] = nil }
         samples[key] = nil
         refusedRegions.remove(key)
+        jumps.forget(key)
         for link in takeIncoming(of: index) {
             patch(links[link].field, toJumpTo: links[link].stub)
             linkedTo[link] = -1
         }
-        for cache in blocks[index].incomingCaches { setTarget(of: caches[cache], InlineCache.noTarget) }
+        for link in blocks[index].firstLink ..< blocks[index].firstLink + blocks[index].linkCount where links[link].isReentry {
+            if linkedTo[link] < 0 { patch(links[link].field, toJumpTo: links[link].stub) }
+        }
+        for cache in blocks[index].incomingCaches {
+            setTarget(of: caches[cache], InlineCache.noTarget)
+            caches[cache].filled = 0
+        }
         blocks[index].incomingCaches = []
         for cpu in cpus {
             let entry = cpu.tableEntry(key.address)
@@ -77,6 +84,7 @@ extension Engine {
         uncounted.removeAll(keepingCapacity: true)
         refusedRegions.removeAll(keepingCapacity: true)
         samples.removeAll(keepingCapacity: true)
+        jumps.removeAll()
         blocksOfPage.removeAll()
         codeRanges.removeAll(keepingCapacity: true)
         links.removeAll(keepingCapacity: true)

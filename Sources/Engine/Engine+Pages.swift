@@ -67,6 +67,9 @@ extension Engine {
     /// A page of memory that has translations, named by its host address, is written to. Called by whoever writes, also from within
     /// translated code.
     package func invalidatePage(host: UInt64) {
+        // The guest's flags may be live, and tables that grow compute with floats.
+        let control = mynah_get_mxcsr()
+        defer { mynah_set_mxcsr(control) }
         while pthread_mutex_trylock(lock) != 0 {
             // Whoever empties the cache waits for this CPU to leave it, and drops everything.
             if isFlushing { return }

@@ -23,7 +23,7 @@ extension Engine {
                 entries[place] = 0
                 probe(key, replaced, place)
             }
-            guard count >= 2 * step, let counting = blockOfKey[key] else { return true }
+            guard count >= 2 * step, let counting = blockOfKey[key], !isYoung(key) else { return true }
             samples[key] = nil
             let iterations = step * configuration.samplePeriod / max(1, Int(entries[place]))
             // A single sample tells nothing.
@@ -110,9 +110,16 @@ extension Engine {
         blocks[index].isRegion = true
         keepRegionForCache(index, region, maker.source)
         noteCounted(index, plan: region.plan, by: maker.translator)
-        if blocks[replaced].isRegion { counters.cacheRegionsRenewed += 1 } else { replacedBlocks[key] = replaced }
+        if !blocks[replaced].isRegion {
+            replacedBlocks[key] = replaced
+        } else if blocks[replaced].isStored {
+            counters.cacheRegionsRenewed += 1
+        } else {
+            counters.regionsRenewed += 1
+        }
         uncounted[key] = nil
         takeOver(from: replaced, index)
+        noteCases(of: index, region.translation.caches)
         counters.regions += 1
         counters.vectorLoops += region.translation.vectorLoopCount
         counters.regionInstructions += region.instructionCount

@@ -109,6 +109,8 @@ package final class Engine: @unchecked Sendable {
     var uncounted: [BlockKey: Int] = [:]
     /// Samples of transfers back to an address.
     var samples: [BlockKey: Int] = [:]
+    /// And of indirect jumps.
+    var jumps = JumpProfiles()
     /// What translations do, when that is counted.
     var counts: ExecutionCounts?
     private let perfMap: PerfMap?
@@ -267,7 +269,7 @@ package final class Engine: @unchecked Sendable {
     }
 
     /// The translation that an executable address is in. Holds the lock.
-    private func blockIndex(ofHost address: UInt64) -> Int {
+    func blockIndex(ofHost address: UInt64) -> Int {
         var low = 0, high = blocks.count
         while low < high {
             let middle = (low + high) / 2
@@ -364,22 +366,27 @@ package final class Engine: @unchecked Sendable {
     }
 
     /// Lets the inline cache lead to the code of its first target.
-    func fill(cache number: Int, _ address: UInt64, _ mode: TranslationMode, page: UInt32 = 0, secondPage: UInt32 = 0, _ generation: Int) {
+    /// - Returns: false when it has had one.
+    func fill(
+        cache number: Int, _ address: UInt64, _ mode: TranslationMode, page: UInt32 = 0, secondPage: UInt32 = 0, _ generation: Int
+    ) -> Bool {
         locked {
             guard generation == counters.flushes, let index = blockOfKey[BlockKey(address: address, mode: mode, page: page, secondPage: secondPage)]
-            else { return }
+            else { return true }
             let cache = caches[number]
             // Two CPUs may miss at once, with different targets.
-            if cache.isUsed { return }
+            if cache.isUsed { return false }
             caches[number].isUsed = true
             // A hit does not poll for interrupts: only forwards, so that no loop consists of hits.
             if address > cache.address {
                 patch(cache.hit, toJumpTo: blocks[index].entry)
                 setTarget(of: cache, address)
+                caches[number].filled = address
                 blocks[index].incomingCaches.append(number)
                 counters.cachesFilled += 1
             }
             patch(cache.miss, toJumpTo: cache.lookup)
+            return true
         }
     }
 

@@ -9,6 +9,8 @@ package struct EngineStatistics: Sendable {
     /// Of the translations, regions; and the guest instructions in them.
     package var regions = 0
     package var regionInstructions = 0
+    /// Regions that took the place of others, as indirect jumps went elsewhere, too.
+    package var regionsRenewed = 0
     /// Translations of which only how often they are entered is wanted, before a region takes their place.
     package var probes = 0
     /// Loops in regions that are executed as vectors.

@@ -1,7 +1,8 @@
 // Which superblocks make a region: the hot loop around an address, with the loops inside of it.
 //
 // Followed are the ways that block translations were seen to take: a link that was never patched is a cold exit. Of what is
-// reached so, the superblocks stay that lead back to the start.
+// reached so, the superblocks stay that lead back to the start. Callees that are small enough to be had whole are part of it, once
+// for each call that leads to them.
 
 import Guest
 import Host
@@ -19,22 +20,35 @@ struct RegionBlock {
     var iterations = 1
     /// See `LiftLimits.loopEnds`.
     var loopEnds: [UInt64] = []
+    /// See `SuperblockPlan.calls`.
+    var calls: [UInt64] = []
+    /// See `SuperblockPlan.cases`.
+    var cases: [UInt64] = []
     /// Positions of the superblocks that it transfers to.
     var successors: [Int] = []
+
+    var plan: SuperblockPlan {
+        SuperblockPlan(
+            address: function.entry, iterations: iterations, weight: weight, loopEnds: loopEnds, calls: calls, cases: cases)
+    }
 }
 
 struct Region {
     /// In the order of the code; the first is the entry.
     private(set) var blocks: [RegionBlock] = []
     var instructionCount: Int { blocks.reduce(0) { $0 + $1.lifted.instructionCount } }
-    var plan: [SuperblockPlan] {
-        blocks.map { SuperblockPlan(address: $0.function.entry, iterations: $0.iterations, weight: $0.weight, loopEnds: $0.loopEnds) }
-    }
+    var plan: [SuperblockPlan] { blocks.map(\.plan) }
     var ranges: [Range<UInt64>] { blocks.flatMap(\.lifted.ranges) }
 
     /// Executions of a loop's body per execution of what is around it, for `weight`.
     private static let iterations = 8
     private static let deepest = 5
+
+    /// Superblocks and guest instructions of a callee with its own callees, at most; calls within each other.
+    static let calleeBlocks = 16, calleeInstructions = 240, nestedCalls = 4
+
+    /// Targets of an indirect jump that make a region one with many; superblocks and guest instructions that it may have more.
+    static let manyCases = 3, blocksOfCases = 88, instructionsOfCases = 2800
 
     /// Iterations of a loop of one superblock that are laid out one behind the other, and guest instructions in them, at most; more in front
     /// of vectors that search.
@@ -42,68 +56,24 @@ struct Region {
 
     /// The loop that starts at `key`; nil when nothing leads back there.
     init?(around key: BlockKey, by maker: RegionTranslator) {
-        explore(key, maker)
-        keepLoop()
+        if explore(key, maker, followsCalls: true) {
+            // Calls took room that the loop itself may need. Without them there may be no loop.
+            let loops = !blocks.isEmpty
+            _ = explore(key, maker, followsCalls: false)
+            if loops && blocks.isEmpty { _ = explore(key, maker, followsCalls: true) }
+        }
         guard !blocks.isEmpty else { return nil }
         weigh()
     }
 
-    // MARK: Exploring
-
-    private mutating func explore(_ key: BlockKey, _ maker: RegionTranslator) {
-        var places: [UInt64: Int] = [:], count = 0
-        // Depth first, the way that ends a superblock before those that leave it: it falls through then.
-        func visit(_ address: UInt64, isAside: Bool = false) -> Int? {
-            if let known = places[address] { return known }
-            guard places.count < maker.configuration.regionBlocks, count < maker.configuration.regionInstructions,
-                (address ^ key.address) >> 12 == 0 || key.page == 0,
-                let profile = maker.profile(of: BlockKey(address: address, mode: key.mode, page: key.page)) ?? (isAside ? [] : nil)
-            else { return nil }
-            let place = places.count
-            places[address] = place
-            let function = maker.function(place)
-            var limits = maker.configuration.limits
-            limits.loopEnds = Array(profile)
-            var lifted = maker.lift(address, key.mode, limits, into: function)
-            var vectors = maker.vectorLoop(of: function, place)
-            if vectors == nil, !lifted.goesBy.isEmpty {
-                // Which way the loop mostly goes is not known: only as vectors it is worth leaving the other out.
-                limits.loopEnds = []
-                lifted = maker.lift(address, key.mode, limits, into: function)
-                vectors = maker.vectorLoop(of: function, place)
-            }
-            if Region.targets(of: function).contains(address) {
-                // One poll for several iterations, which the optimiser sees as one.
-                let before = vectors.flatMap { LoopVectorizer.iterations(before: $0) }
-                limits.instructions = Region.unrolledInstructionsOfSearch
-                let most = before == nil ? Region.unrolledInstructions : Region.unrolledInstructionsOfSearch
-                limits.iterations = min(before ?? Region.unrolledIterations, most / lifted.instructionCount)
-                if limits.iterations > 1 { lifted = maker.lift(address, key.mode, limits, into: function) }
-            }
-            if maker.isa.softMemory != nil { maker.optimizer.groupAccesses(function) }
-            count += lifted.instructionCount
-            blocks.append(RegionBlock(function: function, vectors: vectors, lifted: lifted, iterations: limits.iterations, loopEnds: lifted.goesBy.isEmpty ? [] : limits.loopEnds))
-            for target in Region.targets(of: function).reversed() {
-                // What the block translation went through on its way back to the start, and the region goes by.
-                let isAside = lifted.goesBy.contains(target)
-                guard target == address || profile.contains(target) || isAside || (profile.isEmpty && places[target] != nil) else { continue }
-                if let successor = visit(target, isAside: isAside) { blocks[place].successors.append(successor) }
-            }
-            return place
-        }
-        _ = visit(key.address)
-    }
-
-    /// Where a superblock transfers to directly, without a call.
-    static func targets(of function: Function) -> [UInt64] {
-        (0 ..< function.count).compactMap { index in
-            let instruction = function.instructions[index]
-            switch instruction.opcode {
-            case .exitIf: return UInt64(bitPattern: instruction.immediate)
-            case .exit where instruction.hint == .none: return UInt64(bitPattern: instruction.immediate)
-            default: return nil
-            }
-        }
+    /// Fills `blocks`.
+    /// - Returns: whether something was left out for lack of room.
+    private mutating func explore(_ key: BlockKey, _ maker: RegionTranslator, followsCalls: Bool) -> Bool {
+        var explorer = RegionExplorer(key, maker, followsCalls: followsCalls)
+        _ = explorer.visit(key.address, in: [])
+        blocks = explorer.blocks
+        keepLoop()
+        return explorer.isCut
     }
 
     // MARK: Shaping
@@ -139,18 +109,25 @@ struct Region {
         return result
     }
 
+    /// The superblocks that lead to one of `ends` without passing through the header, and these.
+    private static func body(of header: Int, _ ends: [Int], _ predecessors: [[Int]]) -> Set<Int> {
+        var body = Set(ends).union([header]), rest = ends.filter { $0 != header }
+        while let next = rest.popLast() {
+            for index in predecessors[next] where body.insert(index).inserted { rest.append(index) }
+        }
+        return body
+    }
+
     /// Weights by the depth of natural loops: the bodies of the transfers that go back in the order of the code.
     private mutating func weigh() {
-        var depth = [Int](repeating: 0, count: blocks.count)
+        var depth = [Int](repeating: 0, count: blocks.count), predecessors = [[Int]](repeating: [], count: blocks.count)
+        for index in blocks.indices {
+            for successor in Set(blocks[index].successors) { predecessors[successor].append(index) }
+        }
         for header in blocks.indices {
-            let backward = blocks.indices.filter { $0 >= header && blocks[$0].successors.contains(header) }
+            let backward = predecessors[header].filter { $0 >= header }
             guard !backward.isEmpty else { continue }
-            var body = Set(backward).union([header])
-            for end in backward where end != header {
-                let leads = reaching(end, without: header)
-                for index in blocks.indices where leads[index] { body.insert(index) }
-            }
-            for index in body { depth[index] += 1 }
+            for index in Region.body(of: header, backward, predecessors) { depth[index] += 1 }
         }
         for index in blocks.indices {
             blocks[index].weight = (0 ..< min(depth[index], Region.deepest)).reduce(1) { weight, _ in weight * Region.iterations }

@@ -26,6 +26,10 @@ struct NewRegion {
 protocol RegionContext: AnyObject {
     /// The ways that a block translation was seen to take; nil when there is none. See `Engine.profile`.
     func profile(of key: BlockKey) -> Set<UInt64>?
+    /// Where it was seen to jump. See `Engine.jumpTargets`.
+    func jumpTargets(of key: BlockKey) -> [UInt64]
+    /// Where the loops are that start there. See `Engine.blocksLeadingBack`.
+    func blocksLeadingBack(to key: BlockKey) -> Set<UInt64>
     /// There is still a place for the region.
     var isWanted: Bool { get }
 }
@@ -87,6 +91,8 @@ final class RegionTranslator {
     }
 
     func profile(of key: BlockKey) -> Set<UInt64>? { context.profile(of: key) }
+    func jumpTargets(of key: BlockKey) -> [UInt64] { context.jumpTargets(of: key) }
+    func blocksLeadingBack(to key: BlockKey) -> Set<UInt64> { context.blocksLeadingBack(to: key) }
 
     /// The loop around the address as a region; nil when there is none, or it has no code. Its code is good until the next one is made.
     func translate(_ key: BlockKey) -> NewRegion? {
@@ -101,8 +107,9 @@ final class RegionTranslator {
         translator.secondCodePage = 0
         translator.looksAtRanges = isa.hasRanges(key.mode)
         let translation = translator.translate(
-            region.blocks.map(\.function), weights: region.blocks.map(\.weight), vectors: region.blocks.map(\.vectors), writable: buffer,
-            executable: executable, capacity: RegionTranslator.bufferBytes)
+            region.blocks.map(\.function), weights: region.blocks.map(\.weight), vectors: region.blocks.map(\.vectors),
+            calls: region.plan.map(\.calls), cases: region.plan.map(\.cases), writable: buffer, executable: executable,
+            capacity: RegionTranslator.bufferBytes)
         guard let translation else { return nil }
         var result = NewRegion(
             key: key, ranges: region.ranges, instructionCount: region.instructionCount, plan: region.plan, translation: translation,

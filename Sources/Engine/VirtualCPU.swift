@@ -257,11 +257,14 @@ package final class VirtualCPU {
             case .cacheMiss:
                 pc = programCounter.pointee
                 pendingLink = -1
+                if header.pointee.interrupt_pending != 0 { return nil }
                 if isMachine {
                     guard case .page(let number) = admit(pc) else { continue }
                     page = number
                 }
-                if codeAddress(pc, -1) != nil { engine.fill(cache: payload, pc, mode, page: page, secondPage: secondPage, generation) }
+                guard codeAddress(pc, -1) != nil else { continue }
+                let isFirst = engine.fill(cache: payload, pc, mode, page: page, secondPage: secondPage, generation)
+                if !isFirst, header.pointee.ticks < 0 { takeSample(ofJump: payload, to: pc) }
             case .call:
                 programCounter.pointee = exitTarget
                 return nil
@@ -275,13 +278,21 @@ package final class VirtualCPU {
     }
 
     private func takeSample(_ target: UInt64) {
-        let shortest = engine.configuration.samplePeriod, longest = shortest * engine.configuration.longestSamplePeriods
         if isMachine {
             guard case .page(let number) = admit(target) else { return }
             page = number
         }
-        // Where everything is known already, ask less often.
-        samplePeriod = engine.sample(target, mode, page: page, secondPage: secondPage, executions) ? shortest : min(samplePeriod * 2, longest)
+        startPeriod(engine.sample(target, mode, page: page, secondPage: secondPage, executions))
+    }
+
+    private func takeSample(ofJump cache: Int, to target: UInt64) {
+        startPeriod(engine.sample(jump: cache, to: target, generation))
+    }
+
+    /// Where everything is known already, samples are taken less often.
+    private func startPeriod(_ areWanted: Bool) {
+        let shortest = engine.configuration.samplePeriod, longest = shortest * engine.configuration.longestSamplePeriods
+        samplePeriod = areWanted ? shortest : min(samplePeriod * 2, longest)
         header.pointee.ticks = Int32(samplePeriod - 1)
     }
 

@@ -166,10 +166,29 @@ struct SuperblockLifter {
     /// Whether the superblock may go on at the target of a direct jump; counts the jump when it may.
     mutating func follows(to target: UInt64) -> Bool {
         guard limits.followsJumps, !limits.singleStep, followedJumps < SuperblockLifter.followedJumpLimit,
-            !overlapsLifted(target, target &+ 2), fetcher.fetch(at: target) != nil
+            !overlapsLifted(target, target &+ 2), fetcher.fetch(at: target) != nil, target > pc || !leadsToCall(from: target)
         else { return false }
         followedJumps += 1
         return true
+    }
+
+    /// Instructions that `leadsToCall` looks at.
+    private static let wayToCall = 24
+
+    /// Whether the superblock would end with a call soon behind a jump back to `target`: then the jump ends it, so that the loop
+    /// that it closes has its start at the start of a superblock, and it is not the call that polls.
+    private mutating func leadsToCall(from target: UInt64) -> Bool {
+        var address = target
+        for _ in 0 ..< SuperblockLifter.wayToCall {
+            guard let bits = fetcher.fetch(at: address) else { return false }
+            let instruction = RISCVDecoder.decode(bits)
+            switch instruction.opcode {
+            case .jal, .jalr: return instruction.rd == 1 || instruction.rd == 5
+            case .ecall, .ebreak, .illegal, .fenceI: return false
+            default: address &+= UInt64(instruction.byteCount)
+            }
+        }
+        return false
     }
 
     /// Instructions in front of a jump back that `leadsBack` looks at.

@@ -70,6 +70,7 @@ public struct ProgramStatistics: Sendable {
         add("optimizeNanoseconds", "time optimising", blocks.optimize + regions.optimize, .nanoseconds)
         add("emitNanoseconds", "time emitting", blocks.emit + regions.emit, .nanoseconds)
         add("regions", "regions", UInt64(engine.regions))
+        add("regionsRenewed", "of these in place of others, as jumps went elsewhere, too", engine.regionsRenewed)
         add("vectorLoops", "loops as vectors", UInt64(engine.vectorLoops))
         add("probes", "translations that counted their entries", engine.probes)
         add("regionInstructions", "guest instructions in regions", UInt64(engine.regionInstructions))

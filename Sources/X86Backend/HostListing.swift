@@ -26,7 +26,9 @@ package struct HostListing {
     ) {
         let end = address &+ UInt64(code.count)
         var names: [UInt64: String] = [:]
-        for link in links where link.stub != 0 { names[link.stub] = "exit-" + String(link.target, radix: 16) }
+        for link in links where link.stub != 0 && link.kind != .compared {
+            names[link.stub] = "exit-" + String(link.target, radix: 16)
+        }
         for entry in entries { names[address &+ UInt64(entry.offset)] = "block-" + String(entry.address, radix: 16) }
         // Where else it goes, in the order of the code.
         let targets = Disassembler().instructions(code, at: address).compactMap(\.target)

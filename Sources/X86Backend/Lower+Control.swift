@@ -21,7 +21,8 @@ extension Translator {
         coldStubs.append(
             ColdStub(
                 kind: kind, label: label, back: back, payload: payload, register: first, register2: second, pending: pending,
-                deferred: kind.leavesSuperblock ? noteDeferred() : 0 ..< 0, undone: undone, counter: counter))
+                deferred: kind.leavesSuperblock ? noteDeferred() : 0 ..< 0, undone: undone, counter: counter,
+                block: currentBlock))
         return label
     }
 
@@ -37,19 +38,18 @@ extension Translator {
     /// Loops must notice interrupts: every jump backwards polls, and every transfer behind a jump backwards that the translation
     /// followed. Calls need not: a loop of calls alone overflows the return stack, which polls (`CodeStubs.callInterrupted`), and what
     /// comes back from a call goes on behind it.
-    private func polls(_ target: UInt64) -> Bool { followedBackwards || target <= currentAddress }
+    func polls(_ target: UInt64) -> Bool { followedBackwards || target <= currentAddress }
 
-    /// Where the superblock of this region that starts at the address does; nil for what is outside.
+    /// Where the superblock of this region that starts at the address, in the same calls, does; nil for what is outside.
     func inside(_ target: UInt64) -> Label? {
         if leavesOnReturn { return nil }
         if let backwardEntry, target == entries[currentBlock] { return backwardEntry }
-        for index in entries.indices where entries[index] == target { return entryLabels[index] }
-        return nil
+        return superblock(target, frame).map { entryLabels[$0] }
     }
 
     /// A poll, and the condition that says to come out. Where regions are made, it counts down to the next sample as well, but
     /// for transfers inside of a region.
-    private func poll(inside: Bool = false) -> X86.Condition {
+    func poll(inside: Bool = false) -> X86.Condition {
         if isSampling && !(inside && isRegion) {
             asm.sub(.long, RegisterMap.header(\.ticks), imm: 1)
             return .s
@@ -83,7 +83,7 @@ extension Translator {
         } else if polls(target) {
             let link = makeLink(target, .jump)
             asm.jcc(condition, cold(.pollAndExit, payload: link, undone: undone, counter: makeCounter(.transfer, target, link: link, polls: true)))
-        } else if !displaced.isEmpty || !isSettled || counting != nil || undone != 0 {
+        } else if leavesThroughStub || !isSettled || counting != nil || undone != 0 {
             let link = makeLink(target, .jump)
             asm.jcc(condition, cold(.restoreAndExit, payload: link, undone: undone, counter: makeCounter(.transfer, target, link: link)))
         } else {
@@ -108,25 +108,30 @@ extension Translator {
         if let label = inside(target) { return jump(to: target, at: label, isLast) }
         let link = makeLink(target, .jump)
         emitCount(makeCounter(.transfer, target, link: link, polls: polls(target)))
-        let stub = cold(displaced.isEmpty ? .exit : .restoreAndExit, payload: link)
+        let stub = cold(leavesThroughStub ? .restoreAndExit : .exit, payload: link)
         if polls(target) {
             links[link].isBackward = true
             asm.jcc(poll(), stub)
         }
-        if displaced.isEmpty {
-            links[link].field = asm.executableAddress(atOffset: asm.patchableJump(stub))
-        } else {
+        if leavesThroughStub {
             asm.jmp(stub)
+        } else {
+            links[link].field = asm.executableAddress(atOffset: asm.patchableJump(stub))
         }
     }
+
+    /// Whoever leaves has something to do first.
+    private var leavesThroughStub: Bool { !displaced.isEmpty || frame != 0 }
 
     /// A jump inside of the region, or nothing where the target follows.
     private func jump(to target: UInt64, at label: Label, _ isLast: Bool) {
         emitCount(makeCounter(.transfer, target, polls: polls(target)))
-        let follows = isLast && currentBlock + 1 < entries.count && entries[currentBlock + 1] == target
-        if polls(target) {
-            // Only an interrupt or a sample leaves through the link: it is never patched.
-            let stub = cold(displaced.isEmpty ? .exit : .restoreAndExit, payload: makeLink(target, .jump))
+        jump(to: target, at: label, polls: polls(target), follows: isLast && superblock(target, frame) == currentBlock + 1)
+    }
+
+    func jump(to target: UInt64, at label: Label, polls: Bool, follows: Bool) {
+        if polls {
+            let stub = cold(.interrupt, payload: makeLink(target, .jump))
             let condition = poll(inside: true)
             if follows { return asm.jcc(condition, stub) }
             asm.jcc(condition.inverted, label)
@@ -140,25 +145,29 @@ extension Translator {
         record(.observe)
         let target = UInt64(bitPattern: i.immediate)
         guard i.hint == .call, !i.b.isNone, let back = guestAddress(i.b) else { return jumpOut(to: target) }
+        if follow(callOf: target, back) { return }
         emitRestoration()
+        let behind = behindCall(back)
+        if behind == nil { emitFrames(to: target) }
         let link = makeLink(target, .call)
         emitCount(makeCounter(.call, target, link: link, polls: followedBackwards))
         let stub = cold(.exit, payload: link)
         if followedBackwards { asm.jcc(poll(), stub) }
         links[link].field = asm.executableAddress(atOffset: asm.patchableCall(stub))
-        landReturn(back)
+        landReturn(back, into: behind)
     }
 
     /// Where a return comes to that the host predicted, with its target in rax: whether it is this one is checked here. `CodeStubs`
     /// knows the form of the check.
-    private func landReturn(_ address: Int64) {
+    /// - Parameter superblock: where the region goes on, which made the call.
+    func landReturn(_ address: Int64, into superblock: Int? = nil, isCounted: Bool = true) {
         if let short = Int32(exactly: address), !function.isMovable {
             asm.cmp(.quad, .rax, imm: short)
         } else {
             if function.isMovable { loadGuestAddress(.rcx, UInt64(bitPattern: address)) } else { asm.movabs(.rcx, UInt64(bitPattern: address)) }
             asm.cmp(.quad, .rax, .rcx)
         }
-        if let counter = makeCounter(.returnMiss) {
+        if isCounted, let counter = makeCounter(.returnMiss) {
             asm.jcc(.ne, cold(.returnMiss, counter: counter))
         } else {
             asm.jcc(.ne, to: stubs.returnMiss)
@@ -167,6 +176,7 @@ extension Translator {
         // By then the address may be that of other code.
         links[link].isChecked = softBuffer != nil
         let stub = cold(.exit, payload: link)
+        if let superblock { return reenter(superblock, link) }
         links[link].field = asm.executableAddress(atOffset: asm.patchableJump(stub))
     }
 
@@ -178,31 +188,41 @@ extension Translator {
             isTied = isTied || function.isMovable
             return jumpOut(to: UInt64(bitPattern: target))
         }
+        if i.hint == .return, frame != 0, follow(returnOf: i) { return }
         let kind: CounterSite.Kind = i.hint == .return ? .return : i.hint == .call ? .indirectCall : .jump
-        emitCount(makeCounter(kind))
         let mask = targetMask(i)
         let target = use(mask.map { function.instructions[$0].a } ?? i.a)
+        if i.hint == .none {
+            caches.append(InlineCache(address: currentAddress))
+            if isRegion { emitCases(target, of: caches.count - 1) }
+        }
+        emitCount(makeCounter(kind))
         if target != .rax { asm.mov(.quad, .rax, target) }
         // A return that is predicted is to an even address: where it is equal, there was no bit 0 to clear.
-        if mask != nil, i.hint != .return { asm.and(.quad, .rax, imm: ~1) }
+        if mask != nil, i.hint != .return || frame != 0 { asm.and(.quad, .rax, imm: ~1) }
         emitRestoration()
+        let back = i.hint == .call ? guestAddress(i.b) : nil, behind = back.flatMap { behindCall($0) }
+        if behind == nil { emitFrames() }
         switch i.hint {
         case .return: asm.ret()
         case .call:
-            let back = guestAddress(i.b)
-            emitInlineCache(isCall: back != nil)
-            if let back { landReturn(back) }
-        case .none: emitInlineCache(isCall: false)
+            caches.append(InlineCache(address: currentAddress))
+            emitInlineCache(caches.count - 1, isCall: back != nil)
+            if let back { landReturn(back, into: behind) }
+        case .none: emitInlineCache(caches.count - 1, isCall: false)
         }
     }
 
-    /// To the guest address in rax, which mostly is what it was before.
-    private func emitInlineCache(isCall: Bool) {
-        let number = caches.count, back = asm.makeLabel()
+    /// To the guest address in rax, which mostly is what it was before. Jumps that poll, or miss, count down to the next sample.
+    private func emitInlineCache(_ number: Int, isCall: Bool) {
+        let back = asm.makeLabel(), polls = followedBackwards && !isCall, isSampled = isSampling && !isCall && !polls
         let fill = cold(.fillCache, payload: number, counter: makeCounter(.cacheFill))
         // Emitted behind `fill`; the cache refers to it by address.
-        _ = cold(.lookup, payload: number, back: isCall ? back : nil, counter: makeCounter(.cacheMiss))
-        caches.append(InlineCache(address: currentAddress, target: 0, hit: 0, miss: 0, lookup: 0))
+        _ = cold(
+            isSampled ? .sampledLookup : .lookup, payload: number, back: isSampled ? fill : isCall ? back : nil,
+            counter: makeCounter(.cacheMiss))
+        // A hit may close a loop then.
+        if polls { asm.jcc(poll(), fill) }
         caches[number].target = asm.executableAddress(atOffset: asm.alignedMovabs(.rcx, InlineCache.noTarget))
         asm.cmp(.quad, .rax, .rcx)
         caches[number].miss = asm.executableAddress(atOffset: asm.patchableConditionalJump(.ne, fill))
@@ -246,8 +266,9 @@ extension Translator {
         var index = 0
         while index < coldStubs.count {
             let stub = coldStubs[index]
+            currentBlock = stub.block
             asm.bind(stub.label)
-            if case .lookup = stub.kind { caches[stub.payload].lookup = asm.executableAddress }
+            if stub.kind.isLookup { caches[stub.payload].lookup = asm.executableAddress }
             emitCount(stub.counter)
             switch stub.kind {
             case .softMiss: noteUndone(stub.undone)
@@ -267,13 +288,24 @@ extension Translator {
             case .exit: emitExitStub(stub.payload)
             case .restoreAndExit:
                 emitRestoration()
-                // Inside, only interrupts come here.
-                if inside(links[stub.payload].target) != nil {
-                    emitExitStub(stub.payload)
-                } else {
-                    let exit = cold(.exit, payload: stub.payload)
-                    links[stub.payload].field = asm.executableAddress(atOffset: asm.patchableJump(exit))
-                }
+                emitFrames(to: links[stub.payload].target)
+                emitExitJump(stub.payload)
+            case .interrupt:
+                emitRestoration()
+                emitExitStub(stub.payload)
+            case .returnElsewhere:
+                let target = Register(rawValue: stub.register).unsafelyUnwrapped
+                if target != .rax { asm.mov(.quad, .rax, target) }
+                asm.and(.quad, .rax, imm: ~1)
+                emitRestoration()
+                CodeStubs.emitInlineLookup(&asm, miss: stubs.indirectMiss)
+            case .jumpAway:
+                let target = Register(rawValue: stub.register).unsafelyUnwrapped
+                if target != .rax { asm.mov(.quad, .rax, target) }
+                asm.and(.quad, .rax, imm: ~1)
+                emitRestoration()
+                emitFrames()
+                asm.jmp(to: stubs.indirectMiss)
             case .pollAndGo:
                 asm.jcc(poll(inside: true).inverted, stub.back.unsafelyUnwrapped)
                 emitRestoration()
@@ -283,6 +315,7 @@ extension Translator {
                 let exit = cold(.exit, payload: stub.payload)
                 asm.jcc(poll(), exit)
                 links[stub.payload].isBackward = true
+                emitFrames(to: links[stub.payload].target)
                 links[stub.payload].field = asm.executableAddress(atOffset: asm.patchableJump(exit))
             case .returnMiss: asm.jmp(to: stubs.returnMiss)
             case .canonicalNaN(let width):
@@ -301,10 +334,14 @@ extension Translator {
             case .rangeMiss(let miss): emitRangeMiss(stub, miss)
             case .split:
                 emitRestoration()
-                let exit = cold(.exit, payload: stub.payload)
-                links[stub.payload].field = asm.executableAddress(atOffset: asm.patchableJump(exit))
+                emitFrames(to: links[stub.payload].target)
+                emitExitJump(stub.payload)
             case .pageMiss(let address): emitPageMiss(address)
             case .budget(let entry): emitBudgetExit(entry)
+            case .sampledLookup:
+                asm.sub(.long, RegisterMap.header(\.ticks), imm: 1)
+                asm.jcc(.s, stub.back.unsafelyUnwrapped)
+                CodeStubs.emitInlineLookup(&asm, miss: stubs.indirectMiss)
             case .lookup:
                 if let back = stub.back {
                     asm.call(to: stubs.lookup)
@@ -315,6 +352,11 @@ extension Translator {
             }
             index += 1
         }
+    }
+
+    private func emitExitJump(_ link: Int) {
+        let exit = cold(.exit, payload: link)
+        links[link].field = asm.executableAddress(atOffset: asm.patchableJump(exit))
     }
 
     private func emitExitStub(_ link: Int) {

@@ -5,6 +5,8 @@ package enum LinkKind: UInt8, Sendable {
     case jump
     /// rel32 of a call that pushes a predicted return.
     case call
+    /// None: a target that an indirect jump of the region is compared with.
+    case compared
 }
 
 /// A direct transfer out of a translation, which the engine may patch to go straight to its target.
@@ -21,6 +23,8 @@ package struct LinkSite: Sendable {
     package var isChecked = false
     /// To a translation that looks each access up by itself.
     package var isSplit = false
+    /// Behind a call, on in the region that made it, as long as that is valid: then to `stub`, and as other links.
+    package var isReentry = false
 
     package init(field: UInt64, stub: UInt64, target: UInt64, kind: LinkKind, isBackward: Bool = false, isChecked: Bool = false) {
         self.field = field
@@ -44,16 +48,26 @@ package struct InlineCache: Sendable {
     package var miss: UInt64
     /// Where a miss goes once there is a target.
     package var lookup: UInt64
+    /// In front of it the region compares with targets that are superblocks of its own: of these links, which are never patched,
+    /// counted from the translation's first.
+    package var cases: Range<Int32>
     /// It has, or had, a target: it never gets another, since CPUs may be between comparing with the first and jumping.
     package var isUsed = false
+    /// That target, as long as the code there is valid.
+    package var filled: UInt64 = 0
+    /// Samples of it that were taken.
+    package var samples: Int32 = 0
     package static let noTarget: UInt64 = 1
 
-    package init(address: UInt64, target: UInt64, hit: UInt64, miss: UInt64, lookup: UInt64) {
+    package init(
+        address: UInt64, target: UInt64 = 0, hit: UInt64 = 0, miss: UInt64 = 0, lookup: UInt64 = 0, cases: Range<Int32> = 0 ..< 0
+    ) {
         self.address = address
         self.target = target
         self.hit = hit
         self.miss = miss
         self.lookup = lookup
+        self.cases = cases
     }
 }
 

@@ -39,6 +39,9 @@ package struct CounterSite: Sendable {
     package var superblock: UInt64
     package var address: UInt64
     package var target: UInt64
+    /// The superblocks' positions in the translation; of what leads out of it, `targetBlock` is negative.
+    package var block: Int
+    package var targetBlock: Int
     /// Guest instructions executed by then since the start of the superblock; of `vectors`, in each group of iterations.
     package var instructions: Int
     /// The link in the engine's table that the way out goes through; negative for none.
@@ -67,13 +70,16 @@ extension Translator {
     /// - Parameters:
     ///   - address: the guest instruction, when it is not the one being emitted.
     ///   - instructions: guest instructions executed by then, when they are not those emitted.
+    ///   - block: position of the superblock that a transfer inside of the translation leads to, when that is in other calls.
     func makeCounter(
-        _ kind: CounterSite.Kind, _ target: UInt64 = 0, link: Int = -1, polls: Bool = false, address: UInt64? = nil, instructions: Int? = nil
+        _ kind: CounterSite.Kind, _ target: UInt64 = 0, link: Int = -1, polls: Bool = false, address: UInt64? = nil,
+        instructions: Int? = nil, into block: Int? = nil
     ) -> Int32? {
         guard var words = counting, words.next < words.end else { return nil }
         counterSites.append(
             CounterSite(
                 kind: kind, superblock: entries[currentBlock], address: address ?? positions.last?.address ?? entries[currentBlock], target: target,
+                block: currentBlock, targetBlock: kind == .transfer && link < 0 ? block ?? superblock(target, frame) ?? -1 : -1,
                 instructions: instructions ?? positions.count - blockPosition, link: link < 0 ? -1 : firstLink + link, polls: polls, offset: words.next))
         words.next += 8
         counting = words

@@ -18,7 +18,7 @@ extension Translator {
 
     /// Whether a side exit may be as likely as not: writes are not deferred across it, as catching up would cost more than it saves.
     /// Those of a region are unlikely, or inside of it.
-    func isLikelyTaken(_ exit: Instruction) -> Bool { !isRegion || entries.contains(UInt64(bitPattern: exit.immediate)) }
+    func isLikelyTaken(_ exit: Instruction) -> Bool { !isRegion || inside(UInt64(bitPattern: exit.immediate)) != nil }
 
     /// Decides whether the write at `index` is deferred, which the write at `next` follows without anybody else who needs the state.
     func deferWrite(_ index: Int, until next: Int32) {

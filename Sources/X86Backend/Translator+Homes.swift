@@ -15,19 +15,22 @@ struct DisplacedHome {
 }
 
 extension Translator {
-    /// Sets `homes` and `displaced` for uses of slots counted as `weights`.
-    func chooseHomes(_ weights: [Int]) {
+    /// Moves that a call out of the region, and its return, cost for each home that is not the usual one.
+    private static let movesOfCall = 4
+
+    /// Sets `homes` and `displaced` for uses of slots counted as `weights`, and as many calls out of the region that come back.
+    func chooseHomes(_ weights: [Int], calls: Int = 0) {
         displaced.removeAll(keepingCapacity: true)
         homes = map.home
-        exchange(weights, map.integerHomes.map(\.slot), isVector: false)
-        exchange(weights, map.floatHomes.map(\.slot), isVector: true)
+        exchange(weights, map.integerHomes.map(\.slot), isVector: false, cost: calls * Translator.movesOfCall)
+        exchange(weights, map.floatHomes.map(\.slot), isVector: true, cost: calls * Translator.movesOfCall)
     }
 
-    private func exchange(_ weights: [Int], _ owners: [Int], isVector: Bool) {
+    private func exchange(_ weights: [Int], _ owners: [Int], isVector: Bool, cost: Int) {
         var owners = owners.sorted { weights[$0] > weights[$1] }
         let others = weights.indices.filter { homes[$0] == RegisterMap.none && map.slots[$0].type.isFloat == isVector && weights[$0] > 1 }
         for slot in others.sorted(by: { weights[$0] > weights[$1] }) {
-            guard let owner = owners.last, weights[owner] < weights[slot] else { return }
+            guard let owner = owners.last, weights[owner] + cost < weights[slot] else { return }
             owners.removeLast()
             displaced.append(DisplacedHome(owner: owner, used: slot, register: homes[owner], isVector: isVector))
             homes[slot] = homes[owner]

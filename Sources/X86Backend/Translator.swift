@@ -14,8 +14,14 @@ struct ColdStub {
         case go
         /// Leaves through link `payload`.
         case exit
-        /// Puts displaced homes back, then leaves through link `payload`.
+        /// Puts displaced homes back and makes the calls that the superblock is in, then leaves through link `payload`.
         case restoreAndExit
+        /// Puts displaced homes back, then leaves through link `payload`, which stays unlinked: an interrupt, or a sample.
+        case interrupt
+        /// A return to `register` came to another place than behind the call that the region follows.
+        case returnElsewhere
+        /// An indirect jump to `register` leaves for an interrupt.
+        case jumpAway
         /// Poll for interrupts, then leave through link `payload`.
         case pollAndExit
         /// Poll for interrupts, then go on at `back`; leaves through link `payload` for an interrupt.
@@ -32,7 +38,9 @@ struct ColdStub {
         case saveFlags
         /// The inline cache `payload` missed its target: through the hash look-up; a call then comes back to `back`.
         case lookup
-        /// The inline cache `payload` has no target yet.
+        /// The same of a jump, which counts down to the next sample: at `back`.
+        case sampledLookup
+        /// The inline cache `payload` has no target yet, or where it is leading to is to be known.
         case fillCache
         /// The look-up of the address in `register`, with the entry in `register2`, missed; back. 1 for a write, and twice the size.
         case softMiss(Int)
@@ -47,10 +55,17 @@ struct ColdStub {
         /// The processor does not see the page of this guest address as the translation does.
         case pageMiss(UInt64)
 
+        var isLookup: Bool {
+            switch self {
+            case .lookup, .sampledLookup: true
+            default: false
+            }
+        }
+
         /// It comes from a place where the state may have to be settled.
         var leavesSuperblock: Bool {
             switch self {
-            case .go, .exit, .restoreAndExit, .pollAndGo, .pollAndExit, .split: true
+            case .go, .exit, .restoreAndExit, .interrupt, .pollAndGo, .pollAndExit, .split: true
             default: false
             }
         }
@@ -70,6 +85,8 @@ struct ColdStub {
     var undone: Int32 = 0
     /// Counts how often it is run; see `Translator+Counting`.
     var counter: Int32?
+    /// Position in `entries` of the superblock that it belongs to, of those that leave it.
+    var block = 0
 }
 
 package final class Translator {
@@ -111,6 +128,12 @@ package final class Translator {
     /// Guest addresses at which the superblocks of the region start, in the order of the code, and where they do.
     var entries: [UInt64] = []
     var entryLabels: [Label] = []
+    /// For each of them, the calls that it is in: a number of `frames`.
+    var entryFrames: [Int] = []
+    /// Calls that the region follows, by the addresses they return to, outermost first. The first are none.
+    var frames: [[UInt64]] = [[]]
+    /// For each superblock where its indirect jump was seen to go, the likeliest first.
+    var entryCases: [[UInt64]] = []
     var isRegion = false
     private var vectorLoops: [Function?] = []
     var vectorLoopCount = 0
@@ -205,19 +228,34 @@ package final class Translator {
     ) -> Translation? {
         isRegion = false
         vectorLoops = []
+        frames = [[]]
+        entryFrames = [0]
+        entryCases = [[]]
         return emit([function], [1], writable, executable, capacity)
     }
 
     /// Emits a region: superblocks that are entered at the first and transfer to each other.
     /// - Parameter weights: how often each is expected to run, in proportion.
     /// - Parameter vectors: for superblocks that are loops, the same as a loop of vectors, which is tried first.
+    /// - Parameter calls: for each superblock the calls that it is in, by the addresses they return to, outermost first: calls,
+    ///   and returns to those addresses, go to superblocks of the region then.
+    /// - Parameter cases: for each superblock where its indirect jump was seen to go, the likeliest first.
     package func translate(
-        _ functions: [Function], weights: [Int], vectors: [Function?] = [], writable: UnsafeMutableRawPointer, executable: UInt64,
-        capacity: Int
+        _ functions: [Function], weights: [Int], vectors: [Function?] = [], calls: [[UInt64]] = [], cases: [[UInt64]] = [],
+        writable: UnsafeMutableRawPointer, executable: UInt64, capacity: Int
     ) -> Translation? {
         isRegion = true
         vectorLoops = vectors
+        frames = [[]]
+        entryFrames = functions.indices.map { $0 < calls.count ? frameNumber(calls[$0]) : 0 }
+        entryCases = functions.indices.map { $0 < cases.count ? cases[$0] : [] }
         return emit(functions, weights, writable, executable, capacity)
+    }
+
+    private func frameNumber(_ calls: [UInt64]) -> Int {
+        if let known = frames.firstIndex(of: calls) { return known }
+        frames.append(calls)
+        return frames.count - 1
     }
 
     private static let cacheLine = 64
@@ -227,6 +265,10 @@ package final class Translator {
     ) -> Translation? {
         begin()
         asm.start(writable: writable, executable: executable, capacity: capacity)
+        for function in functions {
+            entries.append(function.entry)
+            entryLabels.append(asm.makeLabel())
+        }
         chooseHomes(functions, weights)
         if let softBuffer, codePage != 0 { emitPageCheck(codePage, at: functions[0].entry, softBuffer) }
         let innerEntry = asm.executableAddress
@@ -236,10 +278,6 @@ package final class Translator {
         if let executionsOffset { asm.add(.long, RegisterMap.state(executionsOffset), imm: 1) }
         let loopEntry = asm.executableAddress
         emitDisplacement()
-        for function in functions {
-            entries.append(function.entry)
-            entryLabels.append(asm.makeLabel())
-        }
         for block in functions.indices {
             currentBlock = block
             // Where a loop starts inside of a cache line made it up to a tenth slower or faster.
@@ -276,9 +314,12 @@ package final class Translator {
             displaced.removeAll(keepingCapacity: true)
             return
         }
-        var uses = [Int](repeating: 0, count: map.slots.count)
-        for (function, weight) in zip(functions, weights) { Translator.count(function, weight: weight, into: &uses) }
-        chooseHomes(uses)
+        var uses = [Int](repeating: 0, count: map.slots.count), calls = 0
+        for block in functions.indices {
+            Translator.count(functions[block], weight: weights[block], into: &uses)
+            if callsOut(functions[block], block) { calls += weights[block] }
+        }
+        chooseHomes(uses, calls: calls)
     }
 
     private func loopsToItself(_ function: Function) -> Bool {

@@ -165,6 +165,7 @@ extension Translator {
             return asm.jmp(label)
         }
         emitRestoration()
+        emitFrames(to: target)
         let link = makeLink(target, .jump)
         emitCount(makeCounter(.transfer, target, link: link, address: counted.exitAddress, instructions: behind))
         let stub = cold(.exit, payload: link)

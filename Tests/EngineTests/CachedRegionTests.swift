@@ -46,8 +46,10 @@ import Testing
                 #expect(actual == expected, "\(name), \(kind.rawValue) \(seed): \(actual.differences(from: expected))")
             }
             let loaded = reader.engine.statistics.cacheRegions - before
-            // Straight code has no loops, and code that changes leaves nothing to keep.
-            if kind != .straight && kind != .changing { #expect(loaded > 40, "\(name), \(kind.rawValue): \(loaded)") }
+            // Straight code has no loops, code that changes leaves little to keep, and faults end most calls early.
+            if kind == .straight || kind == .changing { continue }
+            let leavesLittle = [.callChanges, .callFaults, .switchChanges].contains(kind)
+            #expect(loaded > (leavesLittle ? 8 : 40), "\(name), \(kind.rawValue): \(loaded)")
         }
     }
 
@@ -117,12 +119,10 @@ import Testing
     private func pairs(outer: UInt64, inner: UInt64) -> GuestProgram {
         var list = ItemList()
         for _ in 0 ..< 12 {
-            // Regions do not follow jumps through registers: there is none of the outer loop.
             list.words(Encode.addi(21, 25, 0))
-            list.address(12, of: list.here + 2)
             let top = list.here
-            list.words(Encode.jr(12))
-            list.words(Encode.addi(20, 24, 0))
+            // csrwi frm, 0: leaves to the interpreter, so that there is no region of the outer loop.
+            list.words(Encode.immediate(0x73, 5, 0, 0, 2), Encode.addi(20, 24, 0))
             let loop = list.here
             list.words(Encode.addi(23, 23, 1), Encode.addi(20, 20, -1))
             list.branch(1, 20, 0, to: loop)
@@ -138,8 +138,8 @@ import Testing
         let change: Change = {
             $0.policy = .region
             $0.samplePeriod = 16
-            $0.regionSamples = 2
             $0.longestSamplePeriods = 32
+            $0.regionSamples = 2
         }
         for _ in 0 ..< 3 { run(folder, pairs(outer: 60, inner: 3), saving: true, change: change) }
         let short = run(folder, pairs(outer: 60, inner: 3), change: change)

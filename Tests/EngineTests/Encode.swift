@@ -67,6 +67,10 @@ struct ItemList {
     /// Bytes that are not executed.
     mutating func gap(_ byteCount: Int) { items.append(ProgramItem(content: .padding(byteCount: byteCount))) }
 
+    /// `jal ra` to an item, or to where `land(call:)` says.
+    mutating func call(_ target: Int) { items.append(ProgramItem(content: .jump(0x6f | 1 << 7, target: target))) }
+    mutating func land(call item: Int) { items[item].content = .jump(0x6f | 1 << 7, target: items.count) }
+
     mutating func address(_ register: UInt32, of target: Int) {
         items.append(ProgramItem(content: .address(register: register, target: target)))
     }

@@ -4,10 +4,11 @@
 import GuestRISCV
 
 enum ProgramKind: String, CaseIterable {
-    case straight, loops, changing, faulting, vectors, vectorFaults, searches, searchFaults
+    case straight, loops, changing, faulting, vectors, vectorFaults, searches, searchFaults, calls, callChanges, callFaults
+    case switches, switchChanges, switchFaults
 
     /// Mostly ends with a fault, for which the evaluator has no handler.
-    var mayFault: Bool { [.faulting, .vectorFaults, .searchFaults].contains(self) }
+    var mayFault: Bool { [.faulting, .vectorFaults, .searchFaults, .callFaults, .switchFaults].contains(self) }
     private var isOneLoop: Bool { [.vectors, .vectorFaults, .searches, .searchFaults].contains(self) }
 
     func program(seed: UInt64) -> GuestProgram {
@@ -28,10 +29,23 @@ enum ProgramKind: String, CaseIterable {
         case .searches, .searchFaults:
             var maker = SearchMaker(leavesMemory: self == .searchFaults)
             program.items = maker.make(&random)
+        case .calls, .callChanges, .callFaults:
+            let special: CallMaker.Special = self == .callChanges ? .changesCode : self == .callFaults ? .leavesMemory : .none
+            var maker = CallMaker(instructions: instructions, special: special, &random)
+            program.items = maker.make(&random)
+            program.modifiesCode = self == .callChanges
+        case .switches, .switchChanges, .switchFaults:
+            let special: SwitchMaker.Special =
+                self == .switchChanges ? .changesCode : self == .switchFaults ? .leavesMemory : .none
+            var maker = SwitchMaker(instructions: instructions, special: special, &random)
+            program.items = maker.make(&random)
+            program.modifiesCode = self == .switchChanges
         }
         program.words = (0 ..< 32).map { _ in random.integer() } + (0 ..< 32).map { _ in random.float() }
         program.words[0] = 0
         program.words[Int(PointerRegister.fuel)] = isOneLoop ? UInt64(2 + random.below(2)) : UInt64(20 + random.below(30))
+        if [.calls, .callChanges, .callFaults].contains(self) { program.words[Int(PointerRegister.fuel)] += 60 }
+        if [.switches, .switchChanges, .switchFaults].contains(self) { program.words[Int(PointerRegister.fuel)] += 200 }
         program.roundingMode = UInt32(random.chance(oneIn: 2) ? 0 : random.below(random.chance(oneIn: 8) ? 5 : 4))
         return program
     }

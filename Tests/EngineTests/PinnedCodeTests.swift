@@ -6,6 +6,7 @@
 //     features none            (the processor has all that Mynah uses, by default)
 //     vectors                  (loops of vectors are made, of 16 bytes)
 //     cold 10020               (an address that the loop was never seen to go to)
+//     jumps 10020 10000 10024  (where an indirect jump was seen to go, the likeliest first)
 //     guest                    (from 0x10000 on: encodings; what stands behind them is written by the test)
 //     host                     (written by the test)
 //
@@ -54,6 +55,7 @@ private struct PinnedCase {
     var features = PinnedCase.allFeatures
     var hasVectors = false
     var cold: Set<UInt64> = []
+    var jumps: [UInt64: [UInt64]] = [:]
     var code: [UInt8] = []
     var host = ""
 
@@ -101,6 +103,10 @@ private struct PinnedCase {
                 let address = try #require(UInt64(word, radix: 16), "'\(word)' is no address")
                 cold.insert(address)
             }
+        case "jumps":
+            let addresses = try words.dropFirst().map { try #require(UInt64($0, radix: 16), "'\($0)' is no address") }
+            try #require(addresses.count > 1)
+            jumps[addresses[0]] = Array(addresses.dropFirst())
         default: Issue.record("no setting '\(words[0])'")
         }
     }
@@ -138,14 +144,14 @@ private struct PinnedTranslation {
         return lines
     }
 
-    func host(isRegion: Bool, cold: Set<UInt64>) throws -> String {
+    func host(of pinned: PinnedCase) throws -> String {
         let key = BlockKey(address: PinnedMemory.start, mode: TranslationMode(rawValue: 0))
         var plan = [SuperblockPlan(address: key.address)]
-        if isRegion {
-            warm(key, cold)
+        if pinned.isRegion {
+            warm(key, pinned)
             plan = try #require(Region(around: key, by: engine.regions), "no loop leads back to the start").plan
         }
-        let detail = try #require(engine.detail(of: plan, key.mode, isRegion: isRegion))
+        let detail = try #require(engine.detail(of: plan, key.mode, isRegion: pinned.isRegion))
         var text = detail.displaced.isEmpty ? "" : "  homes " + detail.displaced.joined(separator: ", ") + "\n"
         func add(_ lines: [HostLine]) {
             for line in lines { text += (line.isLabel ? "  " : "      ") + line.text + "\n" }
@@ -166,15 +172,22 @@ private struct PinnedTranslation {
     }
 
     /// Translates everything that the start leads to, and links it, as running it would.
-    private func warm(_ key: BlockKey, _ cold: Set<UInt64>) {
+    private func warm(_ key: BlockKey, _ pinned: PinnedCase) {
         guard engine.blockOfKey[key] == nil, let index = engine.translate(key, engine.configuration.limits) else { return }
-        let block = engine.blocks[index]
+        let block = engine.blocks[index], cache = engine.caches.last
         for link in block.firstLink ..< block.firstLink + block.linkCount {
             let target = BlockKey(address: engine.links[link].target, mode: key.mode)
-            guard memory.codeWindow(at: GuestAddress(target.address)) != nil, !cold.contains(target.address) else { continue }
-            warm(target, cold)
+            guard memory.codeWindow(at: GuestAddress(target.address)) != nil, !pinned.cold.contains(target.address)
+            else { continue }
+            warm(target, pinned)
             if let known = engine.blockOfKey[target] { engine.connect(link, to: known) }
         }
+        guard let jump = cache, jump.hit >= block.entry, let targets = pinned.jumps[jump.address] else { return }
+        for (place, target) in targets.enumerated() {
+            let site = BlockKey(address: jump.address, mode: key.mode)
+            for _ in place ..< targets.count { engine.jumps.note(site, in: key, to: target) }
+        }
+        for target in targets { warm(BlockKey(address: target, mode: key.mode), pinned) }
     }
 }
 
@@ -188,7 +201,7 @@ private struct PinnedTranslation {
         let pinned = try PinnedCase(String(contentsOf: url, encoding: .utf8))
         #expect(!pinned.comments.isEmpty, "a case says what it shows")
         let translation = try PinnedTranslation(pinned)
-        let host = try translation.host(isRegion: pinned.isRegion, cold: pinned.cold)
+        let host = try translation.host(of: pinned)
         #expect(!host.contains(".byte"), "\(name): the disassembler lacks a form that the assembler has:\n\(host)")
         if updatesGoldens {
             try pinned.text(guest: translation.guest, host: host).write(to: url, atomically: true, encoding: .utf8)

@@ -134,6 +134,12 @@ enum Asm {
     static func scD(_ rd: UInt32, _ rs2: UInt32, _ rs1: UInt32) -> UInt32 {
         0x18 << 24 | rs2 << 20 | rs1 << 15 | 3 << 12 | rd << 7 | 0x2f
     }
+    /// The distance in bytes.
+    static func jal(_ rd: UInt32, _ distance: Int32) -> UInt32 {
+        let bits = UInt32(bitPattern: distance)
+        let high = (bits >> 20 & 1) << 31 | (bits >> 1 & 1023) << 21
+        return high | (bits >> 11 & 1) << 20 | (bits >> 12 & 255) << 12 | rd << 7 | 0x6f
+    }
     /// Function 0 eq, 1 ne; the distance in bytes.
     static func branch(_ function: UInt32, _ rs1: UInt32, _ rs2: UInt32, _ distance: Int32) -> UInt32 {
         let bits = UInt32(bitPattern: distance)

@@ -21,6 +21,8 @@ final class BackgroundTranslation: @unchecked Sendable {
         var page: CodePage?
         /// Samples that found it hot.
         var samples = 0
+        /// If no region can be made of it now, none ever can.
+        var isProven = true
     }
 
     enum Answer {
@@ -84,11 +86,11 @@ final class BackgroundTranslation: @unchecked Sendable {
         return current?.key == key
     }
 
-    func request(_ key: BlockKey, counting: Int, _ engine: Engine) -> Answer {
+    func request(_ key: BlockKey, counting: Int, isProven: Bool = true, _ engine: Engine) -> Answer {
         guard queue.count < BackgroundTranslation.queueLimit else { return .refused }
         startThread()
         if isUnavailable { return .unavailable }
-        var request = Request(key: key, counting: counting, generation: engine.generation)
+        var request = Request(key: key, counting: counting, generation: engine.generation, isProven: isProven)
         if key.page != 0 {
             guard let window = engine.memory.codeWindow(at: GuestAddress(key.address)), let page = CodePage(key.address, in: window) else {
                 return .refused
@@ -256,7 +258,7 @@ final class BackgroundTranslation: @unchecked Sendable {
             if isOutdated || !isGood(request, engine) {
                 throwAway(request, engine)
             } else if region == nil || !engine.install(&region!, by: maker, replacing: request.counting) {
-                engine.refuse(request.key, request.counting)
+                if request.isProven { engine.refuse(request.key, request.counting) }
             }
             engine.counters.backgroundStages += maker.takeStages()
             current = nil
@@ -299,12 +301,16 @@ final class BackgroundTranslation: @unchecked Sendable {
 }
 
 extension BackgroundTranslation: RegionContext {
-    func profile(of key: BlockKey) -> Set<UInt64>? {
+    func profile(of key: BlockKey) -> Set<UInt64>? { whileGood { $0.profile(of: key) } }
+    func jumpTargets(of key: BlockKey) -> [UInt64] { whileGood { $0.jumpTargets(of: key) } ?? [] }
+    func blocksLeadingBack(to key: BlockKey) -> Set<UInt64> { whileGood { $0.blocksLeadingBack(to: key) } ?? [] }
+
+    /// What the engine says; nil when numbers of blocks and links may be those of other ones.
+    private func whileGood<Result>(_ ask: (Engine) -> Result?) -> Result? {
         locked {
             pause()
-            // Numbers of blocks and links may be those of other ones.
             guard !isOutdated, let engine, current?.generation == engine.generation else { return nil }
-            return engine.profile(of: key)
+            return ask(engine)
         }
     }
 

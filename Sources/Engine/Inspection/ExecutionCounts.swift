@@ -10,6 +10,10 @@ package struct SuperblockPlan: Equatable, Sendable {
     package var weight = 1
     /// See `LiftLimits.loopEnds`.
     package var loopEnds: [UInt64] = []
+    /// The calls that it is in, which the region follows, by the addresses they return to; outermost first.
+    package var calls: [UInt64] = []
+    /// Where its indirect jump goes in the region, the likeliest first.
+    package var cases: [UInt64] = []
 }
 
 /// The engine's record of what is counted; there is none unless that was asked for.
@@ -78,11 +82,13 @@ extension Engine {
             var profile = ExecutionProfile()
             for translation in counts.translations {
                 var blocks = translation.plan.indices.map { index in
-                    SuperblockProfile(address: translation.plan[index].address, instructionCount: translation.instructionCounts[index])
+                    SuperblockProfile(
+                        address: translation.plan[index].address, calls: translation.plan[index].calls,
+                        instructionCount: translation.instructionCounts[index])
                 }
                 for site in counts.sites[translation.sites] {
                     let count = words[(Int(site.offset) - start) / 8]
-                    guard let place = blocks.firstIndex(where: { $0.address == site.superblock }) else { continue }
+                    let place = site.block
                     if site.kind == .superblock {
                         blocks[place].executions &+= count
                         continue
@@ -97,7 +103,9 @@ extension Engine {
                     blocks[place].add(
                         SuperblockProfile.Event(
                             kind: site.kind, address: site.address, target: site.target, count: count, polls: site.polls,
-                            isInside: site.kind == .transfer && site.link < 0, unlinked: site.link >= 0 && !isLinked ? count : 0))
+                            isInside: site.targetBlock >= 0,
+                            targetCalls: site.targetBlock >= 0 ? translation.plan[site.targetBlock].calls : [],
+                            unlinked: site.link >= 0 && !isLinked ? count : 0))
                 }
                 profile.add(
                     TranslationProfile(

@@ -14,10 +14,14 @@ package struct SuperblockProfile: Sendable {
         package var polls: Bool
         /// A transfer to another superblock of the same translation.
         package var isInside: Bool
+        /// The calls that the other superblock is in.
+        package var targetCalls: [UInt64] = []
         /// Of the count, what came to the dispatcher, as the target has no translation to jump to.
         package var unlinked: UInt64
     }
     package var address: UInt64
+    /// See `SuperblockPlan.calls`.
+    package var calls: [UInt64] = []
     package var instructionCount: Int
     package var executions: UInt64 = 0
     package var instructionsExecuted: UInt64 = 0
@@ -29,6 +33,7 @@ package struct SuperblockProfile: Sendable {
     mutating func add(_ event: Event) {
         let known = events.firstIndex {
             $0.kind == event.kind && $0.address == event.address && $0.target == event.target && $0.isInside == event.isInside
+                && $0.targetCalls == event.targetCalls
         }
         guard let known else { return events.append(event) }
         events[known].count &+= event.count
@@ -54,7 +59,8 @@ package struct TranslationProfile: Sendable {
     package var instructionCount: Int { superblocks.reduce(0) { $0 + $1.instructionCount } }
     /// How often it was entered from outside.
     package var entries: UInt64 {
-        let inside = superblocks.flatMap(\.events).filter { $0.isInside && $0.target == address }.reduce(0 as UInt64) { $0 &+ $1.count }
+        let inside = superblocks.flatMap(\.events).filter { $0.isInside && $0.target == address && $0.targetCalls.isEmpty }
+            .reduce(0 as UInt64) { $0 &+ $1.count }
         return (superblocks.first?.executions ?? 0) &- min(inside, superblocks.first?.executions ?? 0)
     }
 }
@@ -88,9 +94,11 @@ package struct ExecutionProfile: Sendable {
         }
         var sum = translation
         for old in translations[index].superblocks {
-            guard let same = sum.superblocks.firstIndex(where: { $0.address == old.address }) else {
+            guard let same = sum.superblocks.firstIndex(where: { $0.address == old.address && $0.calls == old.calls }) else {
                 sum.superblocks.append(old)
-                sum.plan.append(translations[index].plan.first { $0.address == old.address } ?? SuperblockPlan(address: old.address))
+                sum.plan.append(
+                    translations[index].plan.first { $0.address == old.address && $0.calls == old.calls }
+                        ?? SuperblockPlan(address: old.address, calls: old.calls))
                 continue
             }
             sum.superblocks[same].executions &+= old.executions

@@ -66,7 +66,8 @@ extension Engine {
             let writable = code.writable + start, executable = code.executable + UInt64(start), capacity = code.byteCount - start
             let translation = isRegion
                 ? translator.translate(
-                    functions, weights: plan.map(\.weight), vectors: vectors, writable: writable, executable: executable, capacity: capacity)
+                    functions, weights: plan.map(\.weight), vectors: vectors, calls: plan.map(\.calls), cases: plan.map(\.cases),
+                    writable: writable, executable: executable, capacity: capacity)
                 : translator.translate(functions[0], writable: writable, executable: executable, capacity: capacity)
             guard let translation else { return nil }
             let bytes = Array(UnsafeRawBufferPointer(start: writable, count: translation.byteCount))

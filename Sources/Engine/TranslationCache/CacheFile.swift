@@ -198,9 +198,9 @@ struct CacheUnit {
             }
         }
         for cache in caches {
-            guard fits(cache.target, 8, code), cache.target & 7 == 0, isPatchable(cache.hit), isPatchable(cache.miss), cache.lookup < code else {
-                return false
-            }
+            guard fits(cache.target, 8, code), cache.target & 7 == 0, isPatchable(cache.hit), isPatchable(cache.miss),
+                cache.lookup < code, fits(cache.firstCase, cache.caseCount, header.linkCount)
+            else { return false }
         }
         var proved: UInt64 = 0
         for proof in proofs { proved += UInt64(proof.byteCount) }

@@ -13,7 +13,7 @@ import X86Backend
 
 /// The head of a file.
 struct CacheFileHeader {
-    static let magic: UInt64 = 0x6568_6361_6368_796d, version: UInt32 = 2
+    static let magic: UInt64 = 0x6568_6361_6368_796d, version: UInt32 = 4
 
     var magic = CacheFileHeader.magic
     var version = CacheFileHeader.version
@@ -135,7 +135,8 @@ struct StoredLink {
     var isBackward: UInt8
     /// It was patched to go to its target.
     var isTaken: UInt8
-    var unused: UInt8 = 0
+    /// See `LinkSite.isReentry`.
+    var isReentry: UInt8 = 0
     /// The block that it belongs to.
     var block: UInt32
 }
@@ -146,6 +147,9 @@ struct StoredCache {
     var hit: UInt32
     var miss: UInt32
     var lookup: UInt32
+    /// See `InlineCache.cases`.
+    var firstCase: UInt32
+    var caseCount: UInt32
 }
 
 struct StoredRange {

@@ -64,13 +64,15 @@ final class CacheUnitBuilder {
             links.append(
                 StoredLink(
                     target: distance(link.target), field: link.field == 0 ? StoredLink.noField : offset(link.field),
-                    stub: offset(link.stub), kind: link.kind.rawValue, isBackward: link.isBackward ? 1 : 0, isTaken: 0, block: block))
+                    stub: offset(link.stub), kind: link.kind.rawValue, isBackward: link.isBackward ? 1 : 0, isTaken: 0,
+                    isReentry: link.isReentry ? 1 : 0, block: block))
         }
         for cache in translation.caches {
             caches.append(
                 StoredCache(
                     address: distance(cache.address), target: offset(cache.target), hit: offset(cache.hit),
-                    miss: offset(cache.miss), lookup: offset(cache.lookup)))
+                    miss: offset(cache.miss), lookup: offset(cache.lookup),
+                    firstCase: UInt32(cache.cases.lowerBound), caseCount: UInt32(cache.cases.count)))
         }
         let firstPosition = positions.count, firstRange = ranges.count, firstHome = homes.count
         EncodedPositions.append(translation.positions, of: key.address, to: &positions)

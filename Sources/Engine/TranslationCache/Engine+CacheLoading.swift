@@ -163,8 +163,9 @@ extension Engine {
             links.append(
                 LinkSite(
                     field: link.field == StoredLink.noField ? 0 : start + UInt64(link.field), stub: start + UInt64(link.stub),
-                    target: base &+ UInt64(bitPattern: link.target), kind: link.kind == LinkKind.call.rawValue ? .call : .jump,
+                    target: base &+ UInt64(bitPattern: link.target), kind: LinkKind(rawValue: link.kind) ?? .jump,
                     isBackward: link.isBackward != 0))
+            links[links.count - 1].isReentry = link.isReentry != 0
             linkedTo.append(-1)
             nextIncoming.append(-1)
         }
@@ -172,7 +173,8 @@ extension Engine {
             caches.append(
                 InlineCache(
                     address: base &+ UInt64(bitPattern: cache.address), target: start + UInt64(cache.target),
-                    hit: start + UInt64(cache.hit), miss: start + UInt64(cache.miss), lookup: start + UInt64(cache.lookup)))
+                    hit: start + UInt64(cache.hit), miss: start + UInt64(cache.miss), lookup: start + UInt64(cache.lookup),
+                    cases: Int32(cache.firstCase) ..< Int32(cache.firstCase + cache.caseCount)))
         }
         for range in unit.ranges {
             let lower = base &+ UInt64(bitPattern: range.start)
@@ -214,7 +216,7 @@ extension Engine {
     /// Ways that an earlier run took are open from the start, as far as what they lead to is here.
     func connectTaken(_ unit: CacheUnit, _ firstLink: Int) {
         let stored = unit.links, owners = unit.blocks
-        for number in stored.indices where stored[number].isTaken != 0 {
+        for number in stored.indices where stored[number].isTaken != 0 && stored[number].isReentry == 0 {
             let link = firstLink + number, mode = TranslationMode(rawValue: owners[Int(stored[number].block)].mode)
             if let target = blockOfKey[BlockKey(address: links[link].target, mode: mode)] { connect(link, to: target) }
         }

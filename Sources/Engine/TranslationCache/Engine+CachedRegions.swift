@@ -27,6 +27,7 @@ extension Engine {
         blocks.append(block(unit.blocks[0], key, of: unit, places))
         blocks[index].isRegion = true
         noteStored(index)
+        noteCases(of: index, caches.suffix(unit.caches.count))
         replacedBlocks[key] = replaced
         takeOver(from: replaced, index)
         store.noteLoaded(key, loop, revision: unit.blocks[0].revision)
@@ -60,7 +61,7 @@ extension Engine {
     /// Block translations in a region are not executed, and so are not seen to take ways that the region leaves by: has those
     /// of their links that go where links of the region go lead there, too.
     /// - Returns: whether there were any.
-    private func openWays(out index: Int) -> Bool {
+    func openWays(out index: Int) -> Bool {
         let region = blocks[index], ranges = codeRanges[region.ranges]
         var taken: [UInt64: Int] = [:]
         for link in region.firstLink ..< region.firstLink + region.linkCount where linkedTo[link] >= 0 {

@@ -13,12 +13,16 @@ package struct HotEvent: Equatable {
     package var polls = false
     /// To a superblock of the same translation.
     package var isInside = false
+    /// The calls that the other superblock is in, as in `HotBlock`.
+    package var targetCalls: [UInt64] = []
     /// Of the count, what came out to the dispatcher.
     package var unlinked: UInt64 = 0
 }
 
 package struct HotBlock {
     package var address: UInt64
+    /// The calls that it is in, of those that the region follows, by the addresses that they return to; outermost first.
+    package var calls: [UInt64] = []
     /// Guest instructions, those of all iterations that it holds.
     package var instructionCount: Int
     /// Iterations that are laid out one behind the other.

@@ -33,13 +33,14 @@ package final class RunningProgram {
     private static func hot(_ translation: TranslationProfile, number: Int) -> HotTranslation {
         let blocks = translation.superblocks.map { block in
             HotBlock(
-                address: block.address, instructionCount: block.instructionCount,
-                iterations: translation.plan.first { $0.address == block.address }?.iterations ?? 1, executions: block.executions,
+                address: block.address, calls: block.calls, instructionCount: block.instructionCount,
+                iterations: translation.plan.first { $0.address == block.address && $0.calls == block.calls }?.iterations ?? 1,
+                executions: block.executions,
                 instructionsExecuted: block.instructionsExecuted, instructionsInVectors: block.instructionsInVectors,
                 events: block.events.map {
                     HotEvent(
                         kind: HotEvent.Kind(rawValue: "\($0.kind)") ?? .transfer, address: $0.address, target: $0.target, count: $0.count,
-                        polls: $0.polls, isInside: $0.isInside, unlinked: $0.unlinked)
+                        polls: $0.polls, isInside: $0.isInside, targetCalls: $0.targetCalls, unlinked: $0.unlinked)
                 })
         }
         return HotTranslation(

@@ -160,21 +160,22 @@ struct ControlFlowGraph {
 
     mutating func build() {
         let most = translation.blocks.map(\.instructionsExecuted).max() ?? 0
-        var places: [UInt64: Int] = [:]
+        var places: [[UInt64]: Int] = [:]
         for block in translation.blocks {
-            places[block.address] = nodes.count
+            places[block.calls + [block.address]] = nodes.count
             let unrolled = block.iterations > 1 ? " · \(block.iterations) iterations" : ""
             nodes.append(
                 GraphNode(
                     lines: [
                         name(block.address) ?? hexadecimal(block.address), "\(hexadecimal(block.address)) · \(block.instructionCount) insns\(unrolled)",
                         "\(spaced(block.executions)) × · \(share(block.instructionsExecuted, translation.instructionsExecuted))",
-                    ], heat: most > 0 ? Double(block.instructionsExecuted) / Double(most) : 0))
+                    ] + block.calls.suffix(1).map { "called before \(name($0) ?? hexadecimal($0))" },
+                    heat: most > 0 ? Double(block.instructionsExecuted) / Double(most) : 0))
         }
         addEntry()
         for (source, block) in translation.blocks.enumerated() {
             for event in block.events where event.leaves && event.isInside {
-                guard let target = places[event.target] else { continue }
+                guard let target = places[event.targetCalls + [event.target]] else { continue }
                 add(source, target, event.count)
             }
         }

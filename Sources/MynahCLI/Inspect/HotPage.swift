@@ -86,7 +86,8 @@ extension HotReport {
     private func json(_ detail: HotDetail, _ stages: [TranslationStage]) -> JSONValue {
         let blocks = zip(detail.translation.blocks, detail.rows).map { block, rows -> JSONValue in
             .object([
-                ("address", string(block.address)), ("symbol", symbol(block.address)), ("executions", integer(block.executions)),
+                ("address", string(block.address)), ("symbol", symbol(block.address)), ("calls", .array(block.calls.map(string))),
+                ("executions", integer(block.executions)),
                 ("instructionsExecuted", integer(block.instructionsExecuted)), ("iterations", .integer(block.iterations)),
                 ("events", .array(block.events.map(json))), ("instructions", .array(rows.map { json($0, stages) })),
             ])

@@ -39,7 +39,8 @@ struct HotReport {
 
     func heading(_ block: HotBlock, _ translation: HotTranslation) -> String {
         let unrolled = block.iterations > 1 ? ", \(block.iterations) iterations" : ""
-        return "\(name(block.address)) (\(hexadecimal(block.address))): \(spaced(block.executions)) ×, "
+        let calls = block.calls.reversed().map { ", called before \(name($0))" }.joined()
+        return "\(name(block.address)) (\(hexadecimal(block.address))\(calls)): \(spaced(block.executions)) ×, "
             + "\(share(block.instructionsExecuted, translation.instructionsExecuted)) of the \(translation.isRegion ? "region" : "block")\(unrolled)"
     }
 
