@@ -165,6 +165,7 @@ package final class Engine: @unchecked Sendable {
         let translator = Translator(map: map, stubs: stubs, features: configuration.features)
         translator.softBuffer = isa.softMemory.map(Engine.softBuffer)
         translator.defersWrites = configuration.optimizations.contains(.deferredWrites)
+        translator.carriesFloats = configuration.optimizations.contains(.regionFloats)
         translator.isSampling = configuration.policy.makesRegions
         translator.countsInstructions = configuration.countsInstructions
         return translator

@@ -5,9 +5,10 @@ import GuestRISCV
 
 enum ProgramKind: String, CaseIterable {
     case straight, loops, changing, faulting, vectors, vectorFaults, searches, searchFaults, calls, callChanges, callFaults
+    case nests, nestFaults
 
     /// Mostly ends with a fault, for which the evaluator has no handler.
-    var mayFault: Bool { [.faulting, .vectorFaults, .searchFaults, .callFaults].contains(self) }
+    var mayFault: Bool { [.faulting, .vectorFaults, .searchFaults, .callFaults, .nestFaults].contains(self) }
     private var isOneLoop: Bool { [.vectors, .vectorFaults, .searches, .searchFaults].contains(self) }
 
     func program(seed: UInt64) -> GuestProgram {
@@ -33,6 +34,9 @@ enum ProgramKind: String, CaseIterable {
             var maker = CallMaker(instructions: instructions, special: special, &random)
             program.items = maker.make(&random)
             program.modifiesCode = self == .callChanges
+        case .nests, .nestFaults:
+            var maker = NestedLoopMaker(leavesMemory: self == .nestFaults)
+            program.items = maker.make(&random)
         }
         program.words = (0 ..< 32).map { _ in random.integer() } + (0 ..< 32).map { _ in random.float() }
         program.words[0] = 0
