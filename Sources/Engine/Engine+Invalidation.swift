@@ -46,6 +46,7 @@ extension Engine {
         if replacedBlocks[key] == index { replacedBlocks[key] = nil }
         if uncounted[key] == index { uncounted[key] = nil }
         samples[key] = nil
+        waysBack[key] = nil
         refusedRegions.remove(key)
         for link in takeIncoming(of: index) {
             patch(links[link].field, toJumpTo: links[link].stub)
@@ -80,6 +81,7 @@ extension Engine {
         uncounted.removeAll(keepingCapacity: true)
         refusedRegions.removeAll(keepingCapacity: true)
         samples.removeAll(keepingCapacity: true)
+        waysBack.removeAll(keepingCapacity: true)
         blocksOfPage.removeAll()
         codeRanges.removeAll(keepingCapacity: true)
         links.removeAll(keepingCapacity: true)

@@ -109,6 +109,8 @@ package final class Engine: @unchecked Sendable {
     var uncounted: [BlockKey: Int] = [:]
     /// Samples of transfers back to an address.
     var samples: [BlockKey: Int] = [:]
+    /// Where those came from: starts of block translations, and how many samples.
+    var waysBack: [BlockKey: [UInt64: Int]] = [:]
     /// What translations do, when that is counted.
     var counts: ExecutionCounts?
     private let perfMap: PerfMap?

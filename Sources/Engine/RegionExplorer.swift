@@ -76,8 +76,9 @@ struct RegionExplorer {
         var lifted = maker.lift(address, key.mode, limits, into: function)
         var vectors = maker.vectorLoop(of: function, number)
         if vectors == nil, !lifted.goesBy.isEmpty {
-            // Which way the loop mostly goes is not known: only as vectors it is worth leaving the other out.
-            limits.loopEnds = []
+            // Only as vectors it is worth leaving a way out that the loop may mostly go.
+            let wayBack = maker.wayBack(to: BlockKey(address: address, mode: key.mode, page: key.page))
+            limits.loopEnds = wayBack.map { [$0] } ?? []
             lifted = maker.lift(address, key.mode, limits, into: function)
             vectors = maker.vectorLoop(of: function, number)
         }

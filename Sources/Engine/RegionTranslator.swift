@@ -26,6 +26,8 @@ struct NewRegion {
 protocol RegionContext: AnyObject {
     /// The ways that a block translation was seen to take; nil when there is none. See `Engine.profile`.
     func profile(of key: BlockKey) -> Set<UInt64>?
+    /// The superblock that mostly leads back to the start of the loop. See `Engine.wayBack`.
+    func wayBack(to key: BlockKey) -> UInt64?
     /// There is still a place for the region.
     var isWanted: Bool { get }
 }
@@ -87,6 +89,7 @@ final class RegionTranslator {
     }
 
     func profile(of key: BlockKey) -> Set<UInt64>? { context.profile(of: key) }
+    func wayBack(to key: BlockKey) -> UInt64? { context.wayBack(to: key) }
 
     /// The loop around the address as a region; nil when there is none, or it has no code. Its code is good until the next one is made.
     func translate(_ key: BlockKey) -> NewRegion? {

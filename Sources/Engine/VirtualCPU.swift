@@ -249,7 +249,7 @@ package final class VirtualCPU {
                     programCounter.pointee = pc
                     return nil
                 }
-                if header.pointee.ticks < 0, engine.configuration.policy.makesRegions { takeSample(pc) }
+                if header.pointee.ticks < 0, engine.configuration.policy.makesRegions { takeSample(pc, payload) }
             case .indirectMiss:
                 pc = programCounter.pointee
                 pendingLink = -1
@@ -274,14 +274,15 @@ package final class VirtualCPU {
         }
     }
 
-    private func takeSample(_ target: UInt64) {
+    private func takeSample(_ target: UInt64, _ link: Int) {
         let shortest = engine.configuration.samplePeriod, longest = shortest * engine.configuration.longestSamplePeriods
         if isMachine {
             guard case .page(let number) = admit(target) else { return }
             page = number
         }
         // Where everything is known already, ask less often.
-        samplePeriod = engine.sample(target, mode, page: page, secondPage: secondPage, executions) ? shortest : min(samplePeriod * 2, longest)
+        let isWanted = engine.sample(target, mode, page: page, secondPage: secondPage, link: link, of: generation, executions)
+        samplePeriod = isWanted ? shortest : min(samplePeriod * 2, longest)
         header.pointee.ticks = Int32(samplePeriod - 1)
     }
 
