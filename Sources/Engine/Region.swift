@@ -44,8 +44,9 @@ struct Region {
     /// Superblocks and guest instructions of a callee with its own callees, at most; calls within each other.
     static let calleeBlocks = 16, calleeInstructions = 240, nestedCalls = 4
 
-    /// Iterations of a loop of one superblock that are laid out one behind the other, and guest instructions in them, at most; more in front
-    /// of vectors that search.
+    /// Iterations of a loop of one superblock that are laid out one behind the other, and guest instructions in them, at most; more
+    /// in front of vectors that search. Two iterations may have twice as many: in the first of them nothing is computed that the
+    /// second one overwrites. Longer code for more iterations made other loops slower.
     static let unrolledIterations = 8, unrolledInstructions = 64, unrolledInstructionsOfSearch = 128
 
     /// The loop that starts at `key`; nil when nothing leads back there.

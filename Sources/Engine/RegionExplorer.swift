@@ -87,7 +87,8 @@ struct RegionExplorer {
             let before = vectors.flatMap { LoopVectorizer.iterations(before: $0) }
             limits.instructions = Region.unrolledInstructionsOfSearch
             let most = before == nil ? Region.unrolledInstructions : Region.unrolledInstructionsOfSearch
-            limits.iterations = min(before ?? Region.unrolledIterations, most / lifted.instructionCount)
+            let fitting = max(most / lifted.instructionCount, before == nil && lifted.instructionCount <= most ? 2 : 1)
+            limits.iterations = min(before ?? Region.unrolledIterations, fitting)
             if limits.iterations > 1 { lifted = maker.lift(address, key.mode, limits, into: function) }
         }
         if maker.isa.softMemory != nil { maker.optimizer.groupAccesses(function) }
