@@ -46,6 +46,7 @@ extension Engine {
         if replacedBlocks[key] == index { replacedBlocks[key] = nil }
         if uncounted[key] == index { uncounted[key] = nil }
         samples[key] = nil
+        waysBack[key] = nil
         refusedRegions.remove(key)
         jumps.forget(key)
         for link in takeIncoming(of: index) {
@@ -85,6 +86,7 @@ extension Engine {
         refusedRegions.removeAll(keepingCapacity: true)
         samples.removeAll(keepingCapacity: true)
         jumps.removeAll()
+        waysBack.removeAll(keepingCapacity: true)
         blocksOfPage.removeAll()
         codeRanges.removeAll(keepingCapacity: true)
         links.removeAll(keepingCapacity: true)

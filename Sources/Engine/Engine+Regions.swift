@@ -7,13 +7,18 @@ import X86Backend
 extension Engine {
     /// One transfer back to the address, of many. When there have been several, the block there is made to count how often it is
     /// entered from elsewhere; several later that tells how often the loop iterates, and whether a region pays.
+    /// - Parameter link: what it went through, in `generation`.
     /// - Returns: whether more of them are wanted.
-    func sample(_ address: UInt64, _ mode: TranslationMode, page: UInt32, secondPage: UInt32, _ entries: UnsafeMutablePointer<Int32>) -> Bool {
+    func sample(
+        _ address: UInt64, _ mode: TranslationMode, page: UInt32, secondPage: UInt32, link: Int, of generation: Int,
+        _ entries: UnsafeMutablePointer<Int32>
+    ) -> Bool {
         let place = VirtualCPU.executionsPlace(address), step = configuration.regionSamples
         return locked {
             let key = BlockKey(address: address, mode: mode, page: page, secondPage: secondPage)
             guard let replaced = blockOfKey[key], !refusedRegions.contains(key) else { return false }
             if blocks[replaced].isRegion { return blocks[replaced].isStored && renewRegion(key, replaced) }
+            if generation == self.generation { noteWayBack(to: key, through: link) }
             if let background, background.isUnderWay(key) { return true }
             if samples[key] == nil, installCachedRegion(key, replacing: replaced) { return true }
             let count = (samples[key] ?? -patience(with: key)) + 1
@@ -40,6 +45,24 @@ extension Engine {
             }
             return true
         }
+    }
+
+    private func noteWayBack(to key: BlockKey, through link: Int) {
+        // Links are numbered in the order of the translations that they belong to.
+        var low = 0, high = blocks.count
+        while low < high {
+            let middle = (low + high) / 2
+            if blocks[middle].firstLink <= link { low = middle + 1 } else { high = middle }
+        }
+        guard low > 0 else { return }
+        let source = blocks[low - 1]
+        if source.firstLink ..< source.firstLink + source.linkCount ~= link { waysBack[key, default: [:]][source.key.address, default: 0] += 1 }
+    }
+
+    /// The superblock that mostly leads back to the start of a loop, when it is another one; nil when that is not known. Holds the lock.
+    func wayBack(to key: BlockKey) -> UInt64? {
+        guard let ways = waysBack[key], let most = ways.max(by: { $0.value < $1.value }), most.key != key.address else { return nil }
+        return most.value * 4 >= ways.values.reduce(0, +) * 3 ? most.key : nil
     }
 
     /// No region is made of the key, as long as its code is what it is. Holds the lock.

@@ -111,6 +111,8 @@ package final class Engine: @unchecked Sendable {
     var samples: [BlockKey: Int] = [:]
     /// And of indirect jumps.
     var jumps = JumpProfiles()
+    /// Where those came from: starts of block translations, and how many samples.
+    var waysBack: [BlockKey: [UInt64: Int]] = [:]
     /// What translations do, when that is counted.
     var counts: ExecutionCounts?
     private let perfMap: PerfMap?
@@ -167,6 +169,7 @@ package final class Engine: @unchecked Sendable {
         let translator = Translator(map: map, stubs: stubs, features: configuration.features)
         translator.softBuffer = isa.softMemory.map(Engine.softBuffer)
         translator.defersWrites = configuration.optimizations.contains(.deferredWrites)
+        translator.carriesFloats = configuration.optimizations.contains(.regionFloats)
         translator.isSampling = configuration.policy.makesRegions
         translator.countsInstructions = configuration.countsInstructions
         return translator

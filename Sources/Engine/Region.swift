@@ -50,8 +50,9 @@ struct Region {
     /// Targets of an indirect jump that make a region one with many; superblocks and guest instructions that it may have more.
     static let manyCases = 3, blocksOfCases = 88, instructionsOfCases = 2800
 
-    /// Iterations of a loop of one superblock that are laid out one behind the other, and guest instructions in them, at most; more in front
-    /// of vectors that search.
+    /// Iterations of a loop of one superblock that are laid out one behind the other, and guest instructions in them, at most; more
+    /// in front of vectors that search. Two iterations may have twice as many: in the first of them nothing is computed that the
+    /// second one overwrites. Longer code for more iterations made other loops slower.
     static let unrolledIterations = 8, unrolledInstructions = 64, unrolledInstructionsOfSearch = 128
 
     /// The loop that starts at `key`; nil when nothing leads back there.

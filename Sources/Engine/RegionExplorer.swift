@@ -81,8 +81,9 @@ struct RegionExplorer {
         var lifted = maker.lift(address, key.mode, limits, into: function)
         var vectors = maker.vectorLoop(of: function, number)
         if vectors == nil, !lifted.goesBy.isEmpty {
-            // Which way the loop mostly goes is not known: only as vectors it is worth leaving the other out.
-            limits.loopEnds = []
+            // Only as vectors it is worth leaving a way out that the loop may mostly go.
+            let wayBack = maker.wayBack(to: BlockKey(address: address, mode: key.mode, page: key.page))
+            limits.loopEnds = wayBack.map { [$0] } ?? []
             lifted = maker.lift(address, key.mode, limits, into: function)
             vectors = maker.vectorLoop(of: function, number)
         }
@@ -91,7 +92,8 @@ struct RegionExplorer {
             let before = vectors.flatMap { LoopVectorizer.iterations(before: $0) }
             limits.instructions = Region.unrolledInstructionsOfSearch
             let most = before == nil ? Region.unrolledInstructions : Region.unrolledInstructionsOfSearch
-            limits.iterations = min(before ?? Region.unrolledIterations, most / lifted.instructionCount)
+            let fitting = max(most / lifted.instructionCount, before == nil && lifted.instructionCount <= most ? 2 : 1)
+            limits.iterations = min(before ?? Region.unrolledIterations, fitting)
             if limits.iterations > 1 { lifted = maker.lift(address, key.mode, limits, into: function) }
         }
         if maker.isa.softMemory != nil { maker.optimizer.groupAccesses(function) }

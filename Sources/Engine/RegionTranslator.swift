@@ -30,6 +30,8 @@ protocol RegionContext: AnyObject {
     func jumpTargets(of key: BlockKey) -> [UInt64]
     /// Where the loops are that start there. See `Engine.blocksLeadingBack`.
     func blocksLeadingBack(to key: BlockKey) -> Set<UInt64>
+    /// The superblock that mostly leads back to the start of the loop. See `Engine.wayBack`.
+    func wayBack(to key: BlockKey) -> UInt64?
     /// There is still a place for the region.
     var isWanted: Bool { get }
 }
@@ -93,6 +95,7 @@ final class RegionTranslator {
     func profile(of key: BlockKey) -> Set<UInt64>? { context.profile(of: key) }
     func jumpTargets(of key: BlockKey) -> [UInt64] { context.jumpTargets(of: key) }
     func blocksLeadingBack(to key: BlockKey) -> Set<UInt64> { context.blocksLeadingBack(to: key) }
+    func wayBack(to key: BlockKey) -> UInt64? { context.wayBack(to: key) }
 
     /// The loop around the address as a region; nil when there is none, or it has no code. Its code is good until the next one is made.
     func translate(_ key: BlockKey) -> NewRegion? {

@@ -249,7 +249,7 @@ package final class VirtualCPU {
                     programCounter.pointee = pc
                     return nil
                 }
-                if header.pointee.ticks < 0, engine.configuration.policy.makesRegions { takeSample(pc) }
+                if header.pointee.ticks < 0, engine.configuration.policy.makesRegions { takeSample(pc, payload) }
             case .indirectMiss:
                 pc = programCounter.pointee
                 pendingLink = -1
@@ -277,12 +277,12 @@ package final class VirtualCPU {
         }
     }
 
-    private func takeSample(_ target: UInt64) {
+    private func takeSample(_ target: UInt64, _ link: Int) {
         if isMachine {
             guard case .page(let number) = admit(target) else { return }
             page = number
         }
-        startPeriod(engine.sample(target, mode, page: page, secondPage: secondPage, executions))
+        startPeriod(engine.sample(target, mode, page: page, secondPage: secondPage, link: link, of: generation, executions))
     }
 
     private func takeSample(ofJump cache: Int, to target: UInt64) {

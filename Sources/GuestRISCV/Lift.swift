@@ -192,9 +192,9 @@ struct SuperblockLifter {
     }
 
     /// Instructions in front of a jump back that `leadsBack` looks at.
-    private static let wayBack = 3
+    private static let wayBack = 12
 
-    /// Whether the code at `address` is the end of the loop that the superblock starts: little more than a jump back to there.
+    /// Whether the code at `address` is the end of the loop that the superblock starts: a few instructions and a jump back to there.
     mutating func leadsBack(from address: UInt64) -> Bool {
         guard limits.loopEnds.contains(address), !overlapsLifted(address, address &+ 2) else { return false }
         var address = address

@@ -22,9 +22,13 @@ package struct OptimizerOptions: OptionSet, Hashable, Sendable {
     package static let vectorLoops = OptimizerOptions(rawValue: 1 << 30)
     /// In machine mode only, behind all passes.
     package static let hostAddresses = OptimizerOptions(rawValue: 1 << 29)
-    private static let others = [("host-addresses", hostAddresses), ("deferred-writes", deferredWrites), ("vector-loops", vectorLoops)]
+    /// Of the back end: floats stay pending between superblocks of a region.
+    package static let regionFloats = OptimizerOptions(rawValue: 1 << 28)
+    private static let others = [
+        ("host-addresses", hostAddresses), ("deferred-writes", deferredWrites), ("vector-loops", vectorLoops), ("region-floats", regionFloats),
+    ]
 
-    package static let all = Pipeline.passes.reduce(into: [deferredWrites, vectorLoops, hostAddresses] as OptimizerOptions) { $0.formUnion($1.option) }
+    package static let all = Pipeline.passes.reduce(into: OptimizerOptions(others.map(\.1))) { $0.formUnion($1.option) }
 
     /// The set of the one optimisation called `name`, or nil when there is none.
     package init?(name: String) {

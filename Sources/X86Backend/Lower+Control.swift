@@ -15,13 +15,14 @@ extension Translator {
     }
 
     func cold(
-        _ kind: ColdStub.Kind, payload: Int = 0, back: Label? = nil, _ first: UInt8 = 0, _ second: UInt8 = 0, undone: Int32 = 0, counter: Int32? = nil
+        _ kind: ColdStub.Kind, payload: Int = 0, back: Label? = nil, _ first: UInt8 = 0, _ second: UInt8 = 0, undone: Int32 = 0,
+        counter: Int32? = nil, accepted: PendingFloats = PendingFloats()
     ) -> Label {
         let label = asm.makeLabel()
         coldStubs.append(
             ColdStub(
                 kind: kind, label: label, back: back, payload: payload, register: first, register2: second, pending: pending,
-                deferred: kind.leavesSuperblock ? noteDeferred() : 0 ..< 0, undone: undone, counter: counter,
+                accepted: accepted, deferred: kind.leavesSuperblock ? noteDeferred() : 0 ..< 0, undone: undone, counter: counter,
                 block: currentBlock))
         return label
     }
@@ -73,12 +74,13 @@ extension Translator {
         }
         let comparison = asm.offset, known = referenceCount, condition = emitCondition(i.a)
         if let label = inside(target) {
-            if polls(target) {
-                let link = makeLink(target, .jump)
-                asm.jcc(condition, cold(.pollAndGo, payload: link, back: label, undone: undone, counter: makeCounter(.transfer, target, polls: true)))
+            let polls = polls(target), counter = makeCounter(.transfer, target, polls: polls), accepted = accepted(at: target)
+            if !polls, isSettled(for: target), counter == nil, undone == 0 {
+                asm.jcc(condition, label)
             } else {
-                let counter = makeCounter(.transfer, target)
-                asm.jcc(condition, isSettled && counter == nil && undone == 0 ? label : cold(.go, back: label, undone: undone, counter: counter))
+                let link = polls ? makeLink(target, .jump) : 0
+                let kind: ColdStub.Kind = polls ? .pollAndGo : .go
+                asm.jcc(condition, cold(kind, payload: link, back: label, undone: undone, counter: counter, accepted: accepted))
             }
         } else if polls(target) {
             let link = makeLink(target, .jump)
@@ -106,6 +108,7 @@ extension Translator {
     /// - Parameter isLast: nothing of the superblock comes behind.
     private func jumpOut(to target: UInt64, isLast: Bool = true) {
         if let label = inside(target) { return jump(to: target, at: label, isLast) }
+        settleHere()
         let link = makeLink(target, .jump)
         emitCount(makeCounter(.transfer, target, link: link, polls: polls(target)))
         let stub = cold(leavesThroughStub ? .restoreAndExit : .exit, payload: link)
@@ -125,6 +128,7 @@ extension Translator {
 
     /// A jump inside of the region, or nothing where the target follows.
     private func jump(to target: UInt64, at label: Label, _ isLast: Bool) {
+        settleHere(but: accepted(at: target))
         emitCount(makeCounter(.transfer, target, polls: polls(target)))
         jump(to: target, at: label, polls: polls(target), follows: isLast && superblock(target, frame) == currentBlock + 1)
     }
@@ -145,6 +149,7 @@ extension Translator {
         record(.observe)
         let target = UInt64(bitPattern: i.immediate)
         guard i.hint == .call, !i.b.isNone, let back = guestAddress(i.b) else { return jumpOut(to: target) }
+        settleHere()
         if follow(callOf: target, back) { return }
         emitRestoration()
         let behind = behindCall(back)
@@ -188,6 +193,7 @@ extension Translator {
             isTied = isTied || function.isMovable
             return jumpOut(to: UInt64(bitPattern: target))
         }
+        settleHere()
         if i.hint == .return, frame != 0, follow(returnOf: i) { return }
         let kind: CounterSite.Kind = i.hint == .return ? .return : i.hint == .call ? .indirectCall : .jump
         let mask = targetMask(i)
@@ -237,6 +243,7 @@ extension Translator {
     func lowerTrap(_ i: Instruction) {
         record(.observe)
         emitCount(makeCounter(.trap))
+        settleHere()
         // A call of the system counts as executed, what else traps does not.
         let isAtInstruction = positions.count > blockPosition && currentAddress == UInt64(bitPattern: i.immediate)
         giveBack(undone(behind: !isAtInstruction || i.trapReason == .systemCall))
@@ -277,7 +284,7 @@ extension Translator {
             default: giveBack(stub.undone)
             }
             if stub.kind.leavesSuperblock {
-                settle(stub.pending)
+                settle(stub.pending.except(stub.accepted))
                 emitDeferredWrites(stub.deferred)
             }
             // What these lead to has nothing to settle any more.
@@ -308,6 +315,7 @@ extension Translator {
                 asm.jmp(to: stubs.indirectMiss)
             case .pollAndGo:
                 asm.jcc(poll(inside: true).inverted, stub.back.unsafelyUnwrapped)
+                settle(stub.pending.except(stub.pending.except(stub.accepted)))
                 emitRestoration()
                 emitExitStub(stub.payload)
             case .pollAndExit:

@@ -80,6 +80,8 @@ struct ColdStub {
     var temporary: UInt8 = 0
     /// Settled before the rest, by those that leave the superblock.
     var pending = PendingFloats()
+    /// What of it need not be settled where this goes to.
+    var accepted = PendingFloats()
     var deferred = 0 ..< 0
     /// Guest instructions that were counted and are not executed.
     var undone: Int32 = 0
@@ -135,7 +137,7 @@ package final class Translator {
     /// For each superblock where its indirect jump was seen to go, the likeliest first.
     var entryCases: [[UInt64]] = []
     var isRegion = false
-    private var vectorLoops: [Function?] = []
+    var vectorLoops: [Function?] = []
     var vectorLoopCount = 0
     /// Where the superblock that is emitted jumps back to, when that is not its start.
     var backwardEntry: Label?
@@ -174,6 +176,14 @@ package final class Translator {
     package private(set) var startsWithVectors: [Bool] = []
     /// What the vector homes lack at the instruction being emitted.
     var pending = PendingFloats()
+    /// Floats may stay pending from one superblock of a region to the next.
+    package var carriesFloats = true
+    /// By superblock of the region, what is pending where it starts; empty when nothing is.
+    var regionFloats: [PendingFloats] = []
+    /// How often each superblock is expected to run, in proportion.
+    var weights: [Int] = []
+    /// Homes, a bit each, that the superblock's last transfer lets be pending.
+    var expectedPending: UInt16 = 0
     /// For each slot the `observation` that its next write came before, and that write; see `analyseWrite`.
     var overwrittenAt: [Int32]
     var overwrittenBy: [Int32]
@@ -278,6 +288,7 @@ package final class Translator {
         if let executionsOffset { asm.add(.long, RegisterMap.state(executionsOffset), imm: 1) }
         let loopEntry = asm.executableAddress
         emitDisplacement()
+        chooseRegionFloats(functions, weights)
         for block in functions.indices {
             currentBlock = block
             // Where a loop starts inside of a cache line made it up to a tenth slower or faster.
@@ -330,6 +341,7 @@ package final class Translator {
     private func emit(_ function: Function) {
         precondition(function.blocks.count == 1, "a superblock is one block")
         prepare(function)
+        pending = pendingAtEntry(currentBlock)
         analyse()
         let instructions = function.instructions
         for index in 0 ..< function.count {
@@ -422,6 +434,7 @@ package final class Translator {
         }
         observation &+= 1
         takenBehind = .max
+        expectPending()
         for index in stride(from: function.count - 1, through: 0, by: -1) {
             let instruction = instructions[index]
             if values[index].needsUpperHalf { spreadUpperHalf(index) }
@@ -431,6 +444,7 @@ package final class Translator {
             case .interpretOne: observation &+= 1
             case .exitIf:
                 deferComparison(instruction.a, user: index)
+                expectPending(at: instruction)
                 if isLikelyTaken(instruction) { takenBehind = Int32(index) }
             case .select: deferComparison(instruction.a, user: index)
             case .exitIndirect:

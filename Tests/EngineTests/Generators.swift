@@ -5,10 +5,12 @@ import GuestRISCV
 
 enum ProgramKind: String, CaseIterable {
     case straight, loops, changing, faulting, vectors, vectorFaults, searches, searchFaults, calls, callChanges, callFaults
-    case switches, switchChanges, switchFaults
+    case switches, switchChanges, switchFaults, nests, nestFaults
 
     /// Mostly ends with a fault, for which the evaluator has no handler.
-    var mayFault: Bool { [.faulting, .vectorFaults, .searchFaults, .callFaults, .switchFaults].contains(self) }
+    var mayFault: Bool {
+        [.faulting, .vectorFaults, .searchFaults, .callFaults, .switchFaults, .nestFaults].contains(self)
+    }
     private var isOneLoop: Bool { [.vectors, .vectorFaults, .searches, .searchFaults].contains(self) }
 
     func program(seed: UInt64) -> GuestProgram {
@@ -40,6 +42,9 @@ enum ProgramKind: String, CaseIterable {
             var maker = SwitchMaker(instructions: instructions, special: special, &random)
             program.items = maker.make(&random)
             program.modifiesCode = self == .switchChanges
+        case .nests, .nestFaults:
+            var maker = NestedLoopMaker(leavesMemory: self == .nestFaults)
+            program.items = maker.make(&random)
         }
         program.words = (0 ..< 32).map { _ in random.integer() } + (0 ..< 32).map { _ in random.float() }
         program.words[0] = 0

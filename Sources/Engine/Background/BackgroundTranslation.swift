@@ -314,6 +314,14 @@ extension BackgroundTranslation: RegionContext {
         }
     }
 
+    func wayBack(to key: BlockKey) -> UInt64? {
+        locked {
+            pause()
+            guard !isOutdated, let engine, current?.generation == engine.generation else { return nil }
+            return engine.wayBack(to: key)
+        }
+    }
+
     var isWanted: Bool {
         locked {
             pause()
