@@ -26,11 +26,13 @@ struct RegionExplorer {
     /// The region has a jump with many targets, for which it may be larger.
     private var isLarge = false
     /// Targets that indirect jumps are followed to; known once there is such a jump.
-    private var leadingBack: Set<UInt64>?
+    private var casesLeadingBack: Set<UInt64>?
     /// Something was left out for lack of budget; of the callee, while there is one.
     private(set) var isCut = false
     /// Where the callees start that the superblocks are in.
     private var callees: [UInt64] = []
+    /// Where superblocks start that may lead back to the start of the region.
+    private let leadingBack: Set<UInt64>
     /// Callees that did not fit, and into what: none is looked at again for hardly more.
     private var refused: [UInt64: Budget] = [:]
 
@@ -39,6 +41,30 @@ struct RegionExplorer {
         self.maker = maker
         self.followsCalls = followsCalls
         budget = Budget(blocks: maker.configuration.regionBlocks, instructions: maker.configuration.regionInstructions)
+        leadingBack = RegionExplorer.leadingBack(to: key, maker)
+    }
+
+    /// Block translations that are looked at, nearest first.
+    private static let searchedBlocks = 256
+
+    /// Looked up before anything is lifted, which is what costs: most of what code with calls leads to does not lead back.
+    private static func leadingBack(to key: BlockKey, _ maker: RegionTranslator) -> Set<UInt64> {
+        var found: Set<UInt64> = [key.address], queue = [key.address], origins: [UInt64: [UInt64]] = [:], position = 0
+        while position < queue.count, position < searchedBlocks {
+            let address = queue[position]
+            position += 1
+            let place = BlockKey(address: address, mode: key.mode, page: key.page)
+            guard let profile = maker.profile(of: place) else { continue }
+            for target in profile.sorted() + maker.jumpTargets(of: place) where (target ^ key.address) >> 12 == 0 || key.page == 0 {
+                origins[target, default: []].append(address)
+                if found.insert(target).inserted { queue.append(target) }
+            }
+        }
+        var result: Set<UInt64> = [key.address], next = [key.address]
+        while let address = next.popLast() {
+            for origin in origins[address] ?? [] where result.insert(origin).inserted { next.append(origin) }
+        }
+        return result
     }
 
     /// The position of the superblock at an address, in calls; nil when it is not part of the region.
@@ -46,7 +72,7 @@ struct RegionExplorer {
     mutating func visit(_ address: UInt64, in calls: [UInt64], isAside: Bool = false) -> Int? {
         let place = Place(address: address, calls: calls)
         if let known = places[place] { return known }
-        guard (address ^ key.address) >> 12 == 0 || key.page == 0,
+        guard !calls.isEmpty || isAside || leadingBack.contains(address), (address ^ key.address) >> 12 == 0 || key.page == 0,
             let profile = maker.profile(of: BlockKey(address: address, mode: key.mode, page: key.page)) ?? (isAside ? [] : nil)
         else { return nil }
         guard budget.blocks > 0, budget.instructions > 0 else {
@@ -67,7 +93,7 @@ struct RegionExplorer {
             if let successor = visit(target, in: calls, isAside: isAside) { blocks[number].successors.append(successor) }
         }
         if function.jumps { followJump(of: number) }
-        if followsCalls, let back = function.returnAddress {
+        if followsCalls, let back = function.returnAddress, !calls.isEmpty || leadingBack.contains(back) {
             let isFollowed = function.callee.map { profile.contains($0) && follow($0, returningTo: back, from: number) } ?? false
             if !isFollowed, let behind = visit(back, in: calls) { blocks[number].successors.append(behind) }
         }
@@ -110,8 +136,8 @@ struct RegionExplorer {
         let block = blocks[number]
         guard block.calls.isEmpty else { return }
         let known = maker.jumpTargets(of: BlockKey(address: block.function.entry, mode: key.mode, page: key.page))
-        if leadingBack == nil, !known.isEmpty { leadingBack = maker.blocksLeadingBack(to: key) }
-        let targets = known.filter { leadingBack!.contains($0) }
+        if casesLeadingBack == nil, !known.isEmpty { casesLeadingBack = maker.blocksLeadingBack(to: key) }
+        let targets = known.filter { casesLeadingBack!.contains($0) }
         if targets.count >= Region.manyCases, !isLarge {
             isLarge = true
             budget.blocks += Region.blocksOfCases
