@@ -161,6 +161,10 @@ struct RegionExplorer {
         if let tried = refused[callee], limit.blocks < 2 * tried.blocks, limit.instructions < 2 * tried.instructions {
             return false
         }
+        if isTooLarge(callee, for: limit) {
+            refused[callee] = limit
+            return false
+        }
         let before = self
         budget = limit
         isCut = false
@@ -188,6 +192,20 @@ struct RegionExplorer {
             for block in returns { blocks[block].successors.append(behind) }
         }
         return true
+    }
+
+    /// What block translations know of a callee's size, before any of it is lifted.
+    private func isTooLarge(_ callee: UInt64, for limit: Budget) -> Bool {
+        var found: Set<UInt64> = [callee], rest = [callee], count = 0
+        while let address = rest.popLast() {
+            guard let profile = maker.profile(of: BlockKey(address: address, mode: key.mode, page: key.page)) else { continue }
+            count += 1
+            if count > limit.blocks { return true }
+            for target in profile where key.page == 0 || (target ^ key.address) >> 12 == 0 {
+                if found.insert(target).inserted { rest.append(target) }
+            }
+        }
+        return false
     }
 }
 
