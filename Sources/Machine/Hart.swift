@@ -229,6 +229,12 @@ package final class Hart {
     /// `wfi` in a deterministic run, where nobody sleeps.
     var isWaiting = false
 
+    /// It has something to do, in a deterministic run: it is started, or about to be, and waits for nothing that has not come.
+    var isAwake: Bool {
+        let (isStarting, phase) = monitor.locked { (pendingStart != nil, currentPhase) }
+        return isStarting || (phase != .stopped && (!isWaiting || core.hasWakeup))
+    }
+
     func prepareThread() {
         mynah_prepare_thread()
         mynah_set_current_cpu(cpu.header)

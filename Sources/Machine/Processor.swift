@@ -164,7 +164,8 @@ package final class Processor: HartClock {
             let isBusy = isTurnBusy
             turn = (0, nil)
             isTurnBusy = false
-            if isBusy { continue }
+            // One that went to sleep in its turn may have been woken since, by those whose turns came later.
+            if isBusy || harts.contains(where: \.isAwake) { continue }
             if let next = timers.nextDeadline {
                 let now = time()
                 if next > now { skippedTicks &+= next &- now }
