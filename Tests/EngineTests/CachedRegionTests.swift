@@ -55,16 +55,6 @@ import Testing
 
     // MARK: One loop
 
-    /// Two loops, one in the other, and behind them a third.
-    private func sample(outer: Int32 = 12) -> GuestProgram {
-        var list = nestedLoops(outer: outer)
-        list.words(Encode.addi(20, 0, 40))
-        let loop = list.here
-        list.words(Encode.add(14, 14, 20), Encode.addi(20, 20, -1))
-        list.branch(1, 20, 0, to: loop)
-        return list.program()
-    }
-
     /// Runs a program from the folder; expects that it does what the interpreter does.
     @discardableResult
     private func run(
@@ -72,7 +62,7 @@ import Testing
         comment: String = "", change: @escaping Change = regions(), location: SourceLocation = #_sourceLocation
     ) -> EngineStatistics {
         arena.inode = 1
-        let start = start ?? sample(), reference = EngineExecutor("interpreter", arena) { $0.policy = .interpreter }
+        let start = start ?? threeLoops(), reference = EngineExecutor("interpreter", arena) { $0.policy = .interpreter }
         let engine = folder.engine(arena, change)
         let expected = reference.run(start, arena), actual = engine.run(start, arena)
         #expect(actual == expected, "\(comment): \(actual.differences(from: expected))", sourceLocation: location)
@@ -253,7 +243,7 @@ import Testing
 
     /// Several CPUs take regions from the cache, and run in them, at the same time.
     @Test func cpusShareLoadedRegions() {
-        let folder = CacheFolder(), start = sample(outer: 800)
+        let folder = CacheFolder(), start = threeLoops(outer: 800)
         run(folder, start, saving: true)
         for _ in 0 ..< 20 {
             let arena = GuestArena()

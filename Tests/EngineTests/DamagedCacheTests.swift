@@ -6,16 +6,6 @@ import Testing
 @testable import Engine
 
 @Suite struct DamagedCacheTests {
-    /// Two loops, one in the other, and behind them a third.
-    private func sample() -> GuestProgram {
-        var list = nestedLoops(outer: 12)
-        list.words(Encode.addi(20, 0, 40))
-        let loop = list.here
-        list.words(Encode.add(14, 14, 20), Encode.addi(20, 20, -1))
-        list.branch(1, 20, 0, to: loop)
-        return list.program()
-    }
-
     /// Runs the sample from the folder; expects that it does what the interpreter does.
     /// - Returns: how many translations were taken from the file with that content, and from the other one.
     @discardableResult
@@ -27,7 +17,7 @@ import Testing
             $0.samplePeriod = 1
             $0.regionSamples = 1
         }
-        let expected = reference.run(sample(), arena), actual = engine.run(sample(), arena)
+        let expected = reference.run(threeLoops(), arena), actual = engine.run(threeLoops(), arena)
         #expect(actual == expected, "\(comment): \(actual.differences(from: expected))")
         if saving { engine.engine.saveTranslations() }
         let taken = (engine.engine.statistics.cacheHits, engine.engine.statistics.cacheRegions)

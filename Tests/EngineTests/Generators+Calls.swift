@@ -45,8 +45,8 @@ struct CallMaker {
         leave()
         add(.jump(0x6f, target: start))
         for function in 0 ..< functionCount { self.function(function, &random) }
-        for (item, function) in callSites { retarget(item, functionStarts[function]) }
-        for item in endJumps { retarget(item, items.count) }
+        for (item, function) in callSites { items.retarget(item, functionStarts[function]) }
+        for item in endJumps { items.retarget(item, items.count) }
         for (item, bits) in patches {
             let candidates = items.indices.filter(mayChange)
             guard !candidates.isEmpty else { continue }
@@ -60,25 +60,9 @@ struct CallMaker {
     private mutating func add(_ content: ProgramItem.Content) { items.append(ProgramItem(content: content)) }
     private mutating func word(_ bits: UInt32) { add(.plain(bits, byteCount: 4)) }
 
-    private mutating func retarget(_ item: Int, _ target: Int) {
-        switch items[item].content {
-        case .branch(let bits, _): items[item].content = .branch(bits, target: target)
-        case .jump(let bits, _): items[item].content = .jump(bits, target: target)
-        case .indirect(let scratch, let link, _): items[item].content = .indirect(scratch: scratch, link: link, target: target)
-        default: break
-        }
-    }
-
     /// - Parameter isWide: of four bytes.
     private mutating func computation(_ random: inout FuzzRandom, isWide: Bool = false) {
-        while true {
-            let (bits, row) = instructions.next(&random), instruction = RISCVDecoder.decode(bits)
-            if isWide, row.byteCount != 4 { continue }
-            // Mostly ends a superblock, and with it a region.
-            if instruction.opcode.accessesControlRegister, !random.chance(oneIn: 16) { continue }
-            if instruction.opcode.hasDestination, CallMaker.kept.contains(instruction.rd) { continue }
-            return add(.plain(bits, byteCount: Int(row.byteCount)))
-        }
+        add(instructions.computation(&random, keeping: CallMaker.kept, isWide: isWide))
     }
 
     private mutating func leave() {
@@ -166,7 +150,7 @@ struct CallMaker {
         let over = items.count
         add(.branch(0x63 | CallMaker.index << 15, target: 0))
         call(function, &random)
-        retarget(over, items.count)
+        items.retarget(over, items.count)
     }
 
     /// Jumps to one of several places, as a register says.
@@ -181,14 +165,14 @@ struct CallMaker {
         for _ in 0 ..< count { add(.jump(0x6f, target: 0)) }
         var ends: [Int] = []
         for place in 0 ..< count {
-            retarget(table + place, items.count)
+            items.retarget(table + place, items.count)
             for _ in 0 ..< random.below(3) { computation(&random) }
             if random.chance(oneIn: 2), place + 1 < count {
                 ends.append(items.count)
                 add(.jump(0x6f, target: 0))
             }
         }
-        for end in ends { retarget(end, items.count) }
+        for end in ends { items.retarget(end, items.count) }
     }
 
     /// Leaves all frames, once in a while.
@@ -198,7 +182,7 @@ struct CallMaker {
         add(.branch(0x63 | 1 << 12 | CallMaker.index << 15, target: 0))
         word(Encode.addi(CallMaker.stack, CallMaker.landingStack, 0))
         word(Encode.jr(random.chance(oneIn: 2) ? CallMaker.landing : moved(to: CallMaker.returnAddress)))
-        retarget(over, items.count)
+        items.retarget(over, items.count)
     }
 
     private mutating func moved(to register: UInt32) -> UInt32 {

@@ -41,7 +41,7 @@ struct SwitchMaker {
             enter = items.count
             add(.jump(0x6f, target: 0))
             table = addTable()
-            retarget(enter, items.count)
+            items.retarget(enter, items.count)
         }
         let head = items.count
         for _ in 0 ..< random.below(3) { computation(&random) }
@@ -49,7 +49,7 @@ struct SwitchMaker {
         if !isTableFirst, !isComputed { table = addTable() }
         if isComputed { table = items.count }
         for operation in 0 ..< count {
-            if !isComputed { retarget(table + operation, random.chance(oneIn: 8) ? head : items.count) }
+            if !isComputed { items.retarget(table + operation, random.chance(oneIn: 8) ? head : items.count) }
             if isComputed { equalOperation(head, &random) } else { self.operation(head, &random) }
         }
         add(.jump(0x6f, target: head))
@@ -57,8 +57,8 @@ struct SwitchMaker {
         for _ in 0 ..< 1 + random.below(3) { computation(&random) }
         word(Encode.jr(SwitchMaker.returnAddress))
         for item in tableLoads { items[item].content = .address(register: SwitchMaker.scratch, target: table) }
-        for item in calls { retarget(item, callee) }
-        for item in endJumps { retarget(item, items.count) }
+        for item in calls { items.retarget(item, callee) }
+        for item in endJumps { items.retarget(item, items.count) }
         for (item, bits) in patches {
             let candidates = items.indices.filter(mayChange)
             items[item].content =
@@ -72,23 +72,9 @@ struct SwitchMaker {
     private mutating func add(_ content: ProgramItem.Content) { items.append(ProgramItem(content: content)) }
     private mutating func word(_ bits: UInt32) { add(.plain(bits, byteCount: 4)) }
 
-    private mutating func retarget(_ item: Int, _ target: Int) {
-        switch items[item].content {
-        case .branch(let bits, _): items[item].content = .branch(bits, target: target)
-        case .jump(let bits, _): items[item].content = .jump(bits, target: target)
-        default: break
-        }
-    }
-
+    /// - Parameter isWide: of four bytes.
     private mutating func computation(_ random: inout FuzzRandom, isWide: Bool = false) {
-        while true {
-            let (bits, row) = instructions.next(&random), instruction = RISCVDecoder.decode(bits)
-            if isWide, row.byteCount != 4 { continue }
-            // Mostly ends a superblock.
-            if instruction.opcode.accessesControlRegister, !random.chance(oneIn: 16) { continue }
-            if instruction.opcode.hasDestination, SwitchMaker.kept.contains(instruction.rd) { continue }
-            return add(.plain(bits, byteCount: Int(row.byteCount)))
-        }
+        add(instructions.computation(&random, keeping: SwitchMaker.kept, isWide: isWide))
     }
 
     private mutating func addTable() -> Int {
@@ -157,7 +143,7 @@ struct SwitchMaker {
             let over = items.count
             add(.branch(branchBits(&random), target: 0))
             for _ in 0 ..< 1 + random.below(3) { computation(&random) }
-            retarget(over, items.count)
+            items.retarget(over, items.count)
         case 1:
             burn()
             add(.branch(branchBits(&random), target: start))

@@ -127,23 +127,14 @@ private struct ControlFlowMaker {
             // Returns through ra or t0, whichever calls of this depth set.
             add(.plain(0x67 | link(depth) << 15, byteCount: 4))
         }
-        for (item, function) in callSites { retarget(item, functionStarts[function - 1]) }
-        for item in endJumps { retarget(item, items.count) }
+        for (item, function) in callSites { items.retarget(item, functionStarts[function - 1]) }
+        for item in endJumps { items.retarget(item, items.count) }
         return items
     }
 
     private func link(_ depth: Int) -> UInt32 { [1, 1, 5, 7][depth] }
 
     private mutating func add(_ content: ProgramItem.Content) { items.append(ProgramItem(content: content)) }
-
-    private mutating func retarget(_ item: Int, _ target: Int) {
-        switch items[item].content {
-        case .branch(let bits, _): items[item].content = .branch(bits, target: target)
-        case .jump(let bits, _): items[item].content = .jump(bits, target: target)
-        case .indirect(let scratch, let link, _): items[item].content = .indirect(scratch: scratch, link: link, target: target)
-        default: break
-        }
-    }
 
     private mutating func computation(_ random: inout FuzzRandom, depth: Int) {
         while true {
@@ -199,7 +190,7 @@ private struct ControlFlowMaker {
         let branch = items.count
         add(.branch(branchBits(&random), target: 0))
         for _ in 0 ..< random.below(4) { computation(&random, depth: depth) }
-        retarget(branch, items.count)
+        items.retarget(branch, items.count)
     }
 
     /// A chain of floats, perhaps with a branch from its middle past its end.
@@ -256,5 +247,33 @@ private struct ControlFlowMaker {
         let near = candidates.filter { $0 >= start }
         add(.patch(target: random.pick(near.isEmpty || random.chance(oneIn: 3) ? candidates : near), bits: bits))
         if random.chance(oneIn: 2) { loop(to: start, &random) }
+    }
+}
+
+extension [ProgramItem] {
+    /// Lets a branch or jump lead to another item.
+    mutating func retarget(_ item: Int, _ target: Int) {
+        switch self[item].content {
+        case .branch(let bits, _): self[item].content = .branch(bits, target: target)
+        case .jump(let bits, _): self[item].content = .jump(bits, target: target)
+        case .indirect(let scratch, let link, _): self[item].content = .indirect(scratch: scratch, link: link, target: target)
+        default: break
+        }
+    }
+}
+
+extension RandomInstruction {
+    /// An item that computes something; seldom one that accesses control registers, which mostly ends a superblock and its region.
+    /// - Parameters:
+    ///   - kept: registers that it does not write.
+    ///   - isWide: of four bytes.
+    func computation(_ random: inout FuzzRandom, keeping kept: Set<UInt8>, isWide: Bool) -> ProgramItem.Content {
+        while true {
+            let (bits, row) = next(&random), instruction = RISCVDecoder.decode(bits)
+            if isWide, row.byteCount != 4 { continue }
+            if instruction.opcode.accessesControlRegister, !random.chance(oneIn: 16) { continue }
+            if instruction.opcode.hasDestination, kept.contains(instruction.rd) { continue }
+            return .plain(bits, byteCount: Int(row.byteCount))
+        }
     }
 }

@@ -101,6 +101,16 @@ func nestedLoops(outer iterations: Int32 = 12, _ body: (inout ItemList) -> Void 
     return list
 }
 
+/// Two loops, one in the other, and behind them a third.
+func threeLoops(outer: Int32 = 12) -> GuestProgram {
+    var list = nestedLoops(outer: outer)
+    list.words(Encode.addi(20, 0, 40))
+    let loop = list.here
+    list.words(Encode.add(14, 14, 20), Encode.addi(20, 20, -1))
+    list.branch(1, 20, 0, to: loop)
+    return list.program()
+}
+
 @Suite struct RegionTests {
     @Test func nestedLoopsBecomeRegions() {
         let executors = RegionExecutors()
