@@ -64,12 +64,14 @@ package final class VirtioBalloon: VirtioDevice, Snapshottable, @unchecked Senda
     /// Asks the guest for new statistics, which come a little later.
     /// - Returns: false when no driver can tell.
     package func refreshStatistics() -> Bool {
-        let mayAsk = monitor.locked { () -> Bool in
-            expectsStatistics = hasStatistics
-            return hasStatistics
+        guard monitor.locked({ hasStatistics }), let transport else { return false }
+        // The guest gets back the buffer with the ones that it sent last, and fills it anew. Only then there is an answer to wait
+        // for: what comes in the meantime is none.
+        let isAsked = transport.deliver(VirtioBalloon.statisticsQueue) { _ in
+            monitor.locked { expectsStatistics = true }
+            return 0
         }
-        // The guest gets back the buffer with the ones that it sent last, and fills it anew.
-        guard mayAsk, let transport, transport.deliver(VirtioBalloon.statisticsQueue, { _ in 0 }) else { return false }
+        guard isAsked else { return false }
         readStatistics()
         return true
     }
