@@ -35,6 +35,22 @@ func withMagnitude(_ value: Double) -> String {
     }
 }
 
+/// 1 234 567.
+func spaced(_ value: UInt64) -> String {
+    var digits = String(value), groups: [String] = []
+    while digits.count > 3 {
+        groups.insert(String(digits.suffix(3)), at: 0)
+        digits.removeLast(3)
+    }
+    return ([digits] + groups).joined(separator: "\u{2009}")
+}
+
+func share(_ part: UInt64, _ whole: UInt64) -> String {
+    guard whole > 0 else { return "–" }
+    let value = Double(part) / Double(whole) * 100
+    return value > 0 && value < 0.05 ? "<0.1 %" : fixed(value, value < 99.95 ? 1 : 0) + " %"
+}
+
 /// 6.91 s, 12.3 ms, 440 µs.
 func duration(_ seconds: Double) -> String {
     if seconds >= 1 { return threeDigits(seconds) + " s" }

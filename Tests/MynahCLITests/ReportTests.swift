@@ -93,7 +93,7 @@ import Testing
         let host = HostDescription(processor: "A <&> B", processorCount: 2, kernel: "6", date: "today")
         let svg = BenchChart(results: results(native: native), host: host).svg
         #expect(svg.hasPrefix("<svg") && svg.hasSuffix("</svg>\n"))
-        #expect(svg.contains("A &lt;&amp;> B"))
+        #expect(svg.contains("A &lt;&amp;&gt; B"))
         #expect(svg.contains("sieve"))
         #expect(!svg.contains("nan") && !svg.contains("inf"))
     }

@@ -52,14 +52,14 @@ struct BenchChart {
             }
         }
         let width = max(plot.left + plot.width + Self.labelRoom, 32 + Double(title.count) * 9)
-        return """
-            <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 \(fixed(width, 0)) \(fixed(bottom + 40, 0))" \
-            width="\(fixed(width, 0))" font-family="system-ui, sans-serif" font-size="12" role="img">
-            <title>\(Self.escaped(title))</title>
-            <rect width="100%" height="100%" fill="#ffffff"/>
-            \(body)</svg>
-
-            """
+        let content = element("title", [:], escaped(title))
+            + element("rect", ["width": "100%", "height": "100%", "fill": "#ffffff"]) + body
+        return element(
+            "svg",
+            [
+                "xmlns": "http://www.w3.org/2000/svg", "viewBox": "0 0 \(fixed(width, 0)) \(fixed(bottom + 40, 0))", "width": width,
+                "font-family": "system-ui, sans-serif", "font-size": 12, "role": "img",
+            ], "\n" + content)
     }
 
     private var title: String {
@@ -78,7 +78,7 @@ struct BenchChart {
         var x = 16.0
         for (index, executor) in bars.enumerated() {
             let label = executor.name == "qemu" ? "qemu-\(GuestImages.machine)" : "mynah, \(executor.name)"
-            text += "<rect x=\"\(fixed(x, 1))\" y=\"58\" width=\"12\" height=\"12\" fill=\"\(colour(index))\"/>\n"
+            text += element("rect", ["x": x, "y": 58, "width": 12, "height": 12, "fill": colour(index)])
             text += Self.text(x + 17, 68, label)
             x += 40 + Double(label.count) * 7
         }
@@ -144,10 +144,7 @@ struct BenchChart {
             let index = bars.firstIndex(of: executor) ?? 0
             let barY = y + Double(index) * Self.barHeight
             let start = min(plot.originX, plot.x(value)), width = max(1, abs(plot.x(value) - plot.originX))
-            text +=
-                "<rect x=\"\(fixed(start, 1))\" y=\"\(fixed(barY, 1))\" width=\"\(fixed(width, 1))\" "
-                    + "height=\"\(Self.barHeight - 2)\" "
-            text += "fill=\"\(colour(index))\"/>\n"
+            text += element("rect", ["x": start, "y": barY, "width": width, "height": Self.barHeight - 2, "fill": colour(index)])
             let label = results.native == nil ? duration(value) : threeDigits(value) + "×"
             text += Self.text(start + width + 4, barY + Self.barHeight - 3, label, size: 10, weight: weight)
         }
@@ -162,19 +159,14 @@ struct BenchChart {
     }
 
     private static func line(_ x1: Double, _ x2: Double, _ y1: Double, _ y2: Double, _ colour: String) -> String {
-        "<line x1=\"\(fixed(x1, 1))\" x2=\"\(fixed(x2, 1))\" y1=\"\(fixed(y1, 1))\" y2=\"\(fixed(y2, 1))\" "
-            + "stroke=\"\(colour)\"/>\n"
-    }
-
-    private static func escaped(_ text: String) -> String {
-        text.map { $0 == "<" ? "&lt;" : $0 == "&" ? "&amp;" : String($0) }.joined()
+        element("line", ["x1": x1, "x2": x2, "y1": y1, "y2": y2, "stroke": colour])
     }
 
     private static func text(
         _ x: Double, _ y: Double, _ text: String, size: Int = 12, colour: String = "#222222", anchor: String = "start",
         weight: String = "400"
     ) -> String {
-        "<text x=\"\(fixed(x, 1))\" y=\"\(fixed(y, 1))\" font-size=\"\(size)\" fill=\"\(colour)\" "
-            + "text-anchor=\"\(anchor)\" font-weight=\"\(weight)\">\(escaped(text))</text>\n"
+        element(
+            "text", ["x": x, "y": y, "font-size": size, "fill": colour, "text-anchor": anchor, "font-weight": weight], escaped(text))
     }
 }

@@ -19,7 +19,8 @@ struct HotReport {
 
     var summary: String {
         let end = seconds.map { "for \(fixed($0, $0.rounded() == $0 ? 0 : 1)) s" } ?? "to its end"
-        var text = "\(command), \(end): \(withMagnitude(Double(total))) guest instructions, \(share(program.translatedInstructions, total)) of them translated"
+        var text = "\(command), \(end): \(withMagnitude(Double(total))) guest instructions, "
+            + "\(share(program.translatedInstructions, total)) of them translated"
         if !program.isComplete { text += "; there was no room to count everything" }
         return text
     }
@@ -27,10 +28,13 @@ struct HotReport {
     /// Of a translation, what to know in a line.
     func heading(_ detail: HotDetail) -> String {
         let translation = detail.translation
-        return "\(translation.isRegion ? "region" : "block") \(name(translation.address)) at \(hexadecimal(translation.address)): "
-            + "\(share(translation.instructionsExecuted, total)) of all guest instructions, entered \(spaced(translation.entries)) ×, "
-            + "\(translation.instructionCount) guest instructions in \(translation.blocks.count) superblock\(translation.blocks.count == 1 ? "" : "s"), "
-            + "\(detail.hostByteCount) bytes of host code, \(fixed(detail.hostPerGuest, 2)) host instructions for each guest instruction"
+        let facts = [
+            "\(share(translation.instructionsExecuted, total)) of all guest instructions", "entered \(spaced(translation.entries)) ×",
+            translation.size, "\(detail.hostByteCount) bytes of host code",
+            "\(fixed(detail.hostPerGuest, 2)) host instructions for each guest instruction",
+        ]
+        let place = "\(translation.tier) \(name(translation.address)) at \(hexadecimal(translation.address))"
+        return "\(place): \(facts.joined(separator: ", "))"
     }
 
     func finding(_ finding: CostFinding) -> String {
@@ -41,7 +45,7 @@ struct HotReport {
         let unrolled = block.iterations > 1 ? ", \(block.iterations) iterations" : ""
         let calls = block.calls.reversed().map { ", called before \(name($0))" }.joined()
         return "\(name(block.address)) (\(hexadecimal(block.address))\(calls)): \(spaced(block.executions)) ×, "
-            + "\(share(block.instructionsExecuted, translation.instructionsExecuted)) of the \(translation.isRegion ? "region" : "block")\(unrolled)"
+            + "\(share(block.instructionsExecuted, translation.instructionsExecuted)) of the \(translation.tier)\(unrolled)"
     }
 
     /// Ways out of a superblock that were taken, and what else was counted.
@@ -84,7 +88,8 @@ struct HotReport {
                 text += columns(rows, stages, palette)
             }
             if stages.contains(.host), !detail.cold.isEmpty {
-                text += "\n" + palette.cyan("exits and slow paths") + "\n" + detail.cold.map { ($0.isLabel ? "  " : "      ") + $0.text + "\n" }.joined()
+                text += "\n" + palette.cyan("exits and slow paths") + "\n"
+                text += detail.cold.map { ($0.isLabel ? "  " : "      ") + $0.text + "\n" }.joined()
             }
         }
         return text
@@ -99,8 +104,8 @@ struct HotReport {
         for translation in listed {
             sum &+= translation.instructionsExecuted
             table.rows.append([
-                name(translation.address), hexadecimal(translation.address), (translation.isRegion ? "region" : "block") + (translation.isCurrent ? "" : ", replaced"),
-                spaced(translation.entries), withMagnitude(Double(translation.instructionsExecuted)), share(translation.instructionsExecuted, total), share(sum, total),
+                name(translation.address), hexadecimal(translation.address), translation.standing, spaced(translation.entries),
+                withMagnitude(Double(translation.instructionsExecuted)), share(translation.instructionsExecuted, total), share(sum, total),
             ])
         }
         return table.text
@@ -146,4 +151,11 @@ struct HotReport {
         case .host: return row.host.map { $0.isLabel ? $0.text : "  " + $0.text }
         }
     }
+}
+
+extension HotTranslation {
+    var tier: String { isRegion ? "region" : "block" }
+    /// With whether it still runs.
+    var standing: String { isCurrent ? tier : tier + ", replaced" }
+    var size: String { "\(instructionCount) guest instructions in \(blocks.count) superblock\(blocks.count == 1 ? "" : "s")" }
 }

@@ -66,24 +66,25 @@ struct InspectReport {
 
     /// A page that needs nothing else.
     var html: String {
-        var body = ""
-        for (number, view) in views.enumerated() {
-            body += "<h2>\(escaped(title(view)))</h2>\n<table><tr>\(stages.map { "<th>\($0.rawValue)</th>" }.joined())</tr>\n"
-            for row in view.rows.indices {
-                let cells = stages.map { stage in
-                    "<td class=\"\(stage.rawValue)\">\(lines(stage, view: number, row: row).map(escaped).joined(separator: "\n"))</td>"
-                }
-                body += "<tr>\(cells.joined())</tr>\n"
+        let heading = stages.map { element("th", [:], $0.rawValue) }.joined()
+        let body = views.indices.map { number in
+            let rows = views[number].rows.indices.map { row in
+                stages.map { stage in
+                    let lines = lines(stage, view: number, row: row).joined(separator: "\n")
+                    return element("td", ["class": stage.rawValue], escaped(lines))
+                }.joined()
             }
-            body += "</table>\n"
-        }
+            return element("h2", [:], escaped(title(views[number])))
+                + element("table", [:], ([heading] + rows).map { element("tr", [:], $0) }.joined())
+        }.joined()
         return """
             <!doctype html><html lang="en"><meta charset="utf-8"><title>\(escaped(program)) · mynah inspect</title>
             <style>
             body { font: 13px system-ui, sans-serif; margin: 1.5em; color: #222; background: #fff }
             h1 { font-size: 18px } h2 { font: 600 14px ui-monospace, monospace }
             table { border-collapse: collapse } th { text-align: left; color: #777; padding: 0 1em }
-            td { font: 12px/1.45 ui-monospace, monospace; white-space: pre; vertical-align: top; padding: 2px 1em; border-top: 1px solid #e4e4e4 }
+            td { font: 12px/1.45 ui-monospace, monospace; white-space: pre; vertical-align: top }
+            td { padding: 2px 1em; border-top: 1px solid #e4e4e4 }
             tr:hover td { background: #f2f6fb } .guest { color: #114a82 } .ir { color: #777 } .host { color: #20632a }
             @media (prefers-color-scheme: dark) { body { background: #15181c; color: #ddd } td { border-color: #333 }
             tr:hover td { background: #20262e } .guest { color: #8cc0f5 } .host { color: #8fd19a } }
