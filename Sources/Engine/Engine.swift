@@ -35,6 +35,8 @@ struct TranslatedBlock {
     var lastIncoming: Int32 = -1
     /// Inline caches of other blocks that are patched to jump here.
     var incomingCaches: [Int] = []
+    /// There may be an inline cache in it.
+    var mayHaveCache = true
     /// It came from the cache on disk: `positions` and `deferringCode` are places in the tables for those, and where its deferred
     /// writes start.
     var isStored = false
@@ -480,6 +482,7 @@ package final class Engine: @unchecked Sendable {
                 linkCount: translation.links.count,
                 positions: positions.count ..< positions.count + translation.positions.count, homes: translation.homes,
                 deferringCode: deferringCode.count ..< deferringCode.count + translation.deferringCode.count))
+        blocks[index].mayHaveCache = !translation.caches.isEmpty
         blockOfKey[key] = index
         positions += translation.positions
         for code in translation.deferringCode {

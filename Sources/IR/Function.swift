@@ -87,6 +87,17 @@
         return Value(index)
     }
 
+    /// Makes it the same as another function, with buffers of its own.
+    package func becomeCopy(of other: Function) {
+        reset(entry: other.entry)
+        while storage.pointee.capacity < other.count { grow() }
+        instructions.update(from: other.instructions, count: other.count)
+        storage.pointee.count = other.count
+        blocks = other.blocks
+        arguments = other.arguments
+        groupIterations = other.groupIterations
+    }
+
     /// Replaces the instructions of a function of one block.
     package func replaceBlock(with instructions: [Instruction]) {
         precondition(blocks.count == 1, "a function of one block")

@@ -301,24 +301,12 @@ final class BackgroundTranslation: @unchecked Sendable {
 }
 
 extension BackgroundTranslation: RegionContext {
-    func profile(of key: BlockKey) -> Set<UInt64>? { whileGood { $0.profile(of: key) } }
-    func jumpTargets(of key: BlockKey) -> [UInt64] { whileGood { $0.jumpTargets(of: key) } ?? [] }
-    func blocksLeadingBack(to key: BlockKey) -> Set<UInt64> { whileGood { $0.blocksLeadingBack(to: key) } ?? [] }
-
-    /// What the engine says; nil when numbers of blocks and links may be those of other ones.
-    private func whileGood<Result>(_ ask: (Engine) -> Result?) -> Result? {
+    func ask<Answer>(_ question: (Engine) -> Answer) -> Answer? {
         locked {
             pause()
+            // Numbers of blocks and links may be those of other ones.
             guard !isOutdated, let engine, current?.generation == engine.generation else { return nil }
-            return ask(engine)
-        }
-    }
-
-    func wayBack(to key: BlockKey) -> UInt64? {
-        locked {
-            pause()
-            guard !isOutdated, let engine, current?.generation == engine.generation else { return nil }
-            return engine.wayBack(to: key)
+            return question(engine)
         }
     }
 

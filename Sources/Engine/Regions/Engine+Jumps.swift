@@ -56,10 +56,10 @@ extension Engine {
         while next < rest.count, next < Engine.searchedBlocks {
             let place = BlockKey(address: rest[next], mode: key.mode, page: key.page)
             next += 1
-            guard let index = replacedBlocks[place] ?? blockOfKey[place] else { continue }
+            guard let index = profiledBlock(place) else { continue }
             let ways = blocks[index].firstLink ..< blocks[index].firstLink + blocks[index].linkCount
             let taken = ways.filter { linkedTo[$0] >= 0 && links[$0].kind == .jump }
-            let targets = taken.map { links[$0].target } + jumpTargets(of: place)
+            let targets = taken.map { links[$0].target } + jumpTargets(of: place, index)
             if ways.contains(where: { links[$0].kind == .call }) { calling.insert(place.address) }
             for target in targets where key.page == 0 || (target ^ key.address) >> 12 == 0 {
                 sources[target, default: []].append(place.address)
@@ -97,9 +97,9 @@ extension Engine {
     /// Whether there are too few samples of the jump at the end of the superblock to make a region that it is in.
     func isYoung(_ key: BlockKey) -> Bool { jumps.isYoung(key, samples: jumpSamples) }
 
-    /// Where the block translation at `key` was seen to jump, the likeliest first. Holds the lock.
-    func jumpTargets(of key: BlockKey) -> [UInt64] {
-        guard let index = replacedBlocks[key] ?? blockOfKey[key], let cache = cache(of: index) else { return [] }
+    /// Where the block translation `index`, which is at `key`, was seen to jump, the likeliest first. Holds the lock.
+    func jumpTargets(of key: BlockKey, _ index: Int) -> [UInt64] {
+        guard blocks[index].mayHaveCache, let cache = cache(of: index) else { return [] }
         let jump = BlockKey(address: cache.address, mode: key.mode, page: key.page)
         return jumps.targets(of: jump, in: key, likeliest: cache.filled == 0 ? nil : cache.filled)
     }

@@ -10,7 +10,9 @@ import IR
 import Optimizer
 
 struct RegionBlock {
-    let function: Function
+    /// Of the region's `SuperblockLifts`.
+    let lift: Int
+    var function: Function
     /// The same, several iterations at once.
     var vectors: Function?
     let lifted: LiftedCode
@@ -57,21 +59,24 @@ struct Region {
 
     /// The loop that starts at `key`; nil when nothing leads back there.
     init?(around key: BlockKey, by maker: RegionTranslator) {
-        if explore(key, maker, followsCalls: true) {
+        guard maker.ask({ maker.graph.read(around: key, $0) }) != nil else { return nil }
+        let lifts = SuperblockLifts(maker, key)
+        if explore(key, lifts, followsCalls: true) {
             // Calls took room that the loop itself may need. Without them there may be no loop.
-            let loops = !blocks.isEmpty
-            _ = explore(key, maker, followsCalls: false)
-            if loops && blocks.isEmpty { _ = explore(key, maker, followsCalls: true) }
+            let whole = blocks
+            _ = explore(key, lifts, followsCalls: false)
+            if blocks.isEmpty { blocks = whole }
         }
         guard !blocks.isEmpty else { return nil }
+        for index in blocks.indices { (blocks[index].function, blocks[index].vectors) = lifts.take(blocks[index].lift) }
         weigh()
     }
 
     /// Fills `blocks`.
     /// - Returns: whether something was left out for lack of room.
-    private mutating func explore(_ key: BlockKey, _ maker: RegionTranslator, followsCalls: Bool) -> Bool {
-        var explorer = RegionExplorer(key, maker, followsCalls: followsCalls)
-        _ = explorer.visit(key.address, in: [])
+    private mutating func explore(_ key: BlockKey, _ lifts: SuperblockLifts, followsCalls: Bool) -> Bool {
+        var explorer = RegionExplorer(key, lifts, followsCalls: followsCalls)
+        explorer.explore()
         blocks = explorer.blocks
         keepLoop()
         return explorer.isCut
@@ -136,17 +141,6 @@ struct Region {
     }
 }
 
-extension Engine {
-    /// The targets that the block translation at `key` was seen to go to; nil when there is none. Holds the lock.
-    func profile(of key: BlockKey) -> Set<UInt64>? {
-        guard let index = replacedBlocks[key] ?? blockOfKey[key] else { return nil }
-        let block = blocks[index]
-        var targets: Set<UInt64> = []
-        for link in block.firstLink ..< block.firstLink + block.linkCount where linkedTo[link] >= 0 { targets.insert(links[link].target) }
-        return targets
-    }
-}
-
 extension RegionTranslator {
     /// The loop that `function` is, of vectors; nil when there is none.
     func vectorLoop(of function: Function, _ place: Int) -> Function? {
@@ -162,15 +156,17 @@ extension RegionTranslator {
         return result
     }
 
-    /// Lifts and optimises a superblock.
+    /// Lifts a superblock.
     func lift(_ address: UInt64, _ mode: TranslationMode, _ limits: LiftLimits, into function: Function) -> LiftedCode {
         function.reset(entry: address)
         var builder = Builder(function: function, slotTypes: isa.slots.map(\.type)), limits = limits
         limits.predicates = !configuration.countsInstructions
-        let lifted = isa.lift(at: GuestAddress(address), mode: mode, source: source, limits: limits, into: &builder)
+        return isa.lift(at: GuestAddress(address), mode: mode, source: source, limits: limits, into: &builder)
+    }
+
+    func optimize(_ function: Function) {
         let start = Engine.nanoseconds()
         optimizer.optimize(function)
         stages.optimize += Engine.nanoseconds() - start
-        return lifted
     }
 }

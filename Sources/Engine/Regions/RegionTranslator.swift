@@ -22,22 +22,17 @@ struct NewRegion {
     var text = ""
 }
 
-/// What a region's translation asks while it is made.
+/// Who a region is made for.
 protocol RegionContext: AnyObject {
-    /// The ways that a block translation was seen to take; nil when there is none. See `Engine.profile`.
-    func profile(of key: BlockKey) -> Set<UInt64>?
-    /// Where it was seen to jump. See `Engine.jumpTargets`.
-    func jumpTargets(of key: BlockKey) -> [UInt64]
-    /// Where the loops are that start there. See `Engine.blocksLeadingBack`.
-    func blocksLeadingBack(to key: BlockKey) -> Set<UInt64>
-    /// The superblock that mostly leads back to the start of the loop. See `Engine.wayBack`.
-    func wayBack(to key: BlockKey) -> UInt64?
+    /// Has the question answered from the engine's tables, with its lock held; nil when what is being made is not wanted any more.
+    func ask<Answer>(_ question: (Engine) -> Answer) -> Answer?
     /// There is still a place for the region.
     var isWanted: Bool { get }
 }
 
 /// The engine itself, while its lock is held all the time.
 extension Engine: RegionContext {
+    func ask<Answer>(_ question: (Engine) -> Answer) -> Answer? { question(self) }
     var isWanted: Bool { true }
 }
 
@@ -55,6 +50,7 @@ final class RegionTranslator {
     // Kept from region to region, as their buffers are large.
     private var functions: [Function] = []
     private var vectorFunctions: [Function] = []
+    let graph = CodeGraph()
     // SAFETY: `bufferBytes`, aligned to `NewRegion.alignment`; the translator writes no further than it is told, and nobody else writes there.
     private let buffer: UnsafeMutableRawPointer
     private static let bufferBytes = 1 << 20
@@ -92,10 +88,8 @@ final class RegionTranslator {
         return stages
     }
 
-    func profile(of key: BlockKey) -> Set<UInt64>? { context.profile(of: key) }
-    func jumpTargets(of key: BlockKey) -> [UInt64] { context.jumpTargets(of: key) }
-    func blocksLeadingBack(to key: BlockKey) -> Set<UInt64> { context.blocksLeadingBack(to: key) }
-    func wayBack(to key: BlockKey) -> UInt64? { context.wayBack(to: key) }
+    /// See `RegionContext`.
+    func ask<Answer>(_ question: (Engine) -> Answer) -> Answer? { context.ask(question) }
 
     /// The loop around the address as a region; nil when there is none, or it has no code. Its code is good until the next one is made.
     func translate(_ key: BlockKey) -> NewRegion? {
