@@ -56,11 +56,10 @@ extension Engine {
         for link in blocks[index].firstLink ..< blocks[index].firstLink + blocks[index].linkCount where links[link].isReentry {
             if linkedTo[link] < 0 { patch(links[link].field, toJumpTo: links[link].stub) }
         }
-        for cache in blocks[index].incomingCaches {
+        for cache in takeIncomingCaches(of: index) {
             setTarget(of: caches[cache], InlineCache.noTarget)
             caches[cache].filled = 0
         }
-        blocks[index].incomingCaches = []
         for cpu in cpus {
             let entry = cpu.tableEntry(key.address)
             if entry.pointee.guest == key.address { entry.pointee.guest = JumpTableEntry.emptyGuest }
@@ -94,6 +93,7 @@ extension Engine {
         nextIncoming.removeAll(keepingCapacity: true)
         caches.removeAll(keepingCapacity: true)
         positions.removeAll(keepingCapacity: true)
+        homeLists.removeSubrange(1...)
         stored.removeAll()
         cache?.reset()
         deferringCode.removeAll(keepingCapacity: true)

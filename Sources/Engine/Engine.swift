@@ -12,46 +12,6 @@ import IR
 import Optimizer
 import X86Backend
 
-/// A translation that is in the cache.
-struct TranslatedBlock {
-    var key: BlockKey
-    var entry: UInt64
-    /// Where transfers enter that need not check the page.
-    var innerEntry: UInt64
-    /// Where transfers backwards enter.
-    var loopEntry: UInt64
-    var byteCount: Int
-    /// The guest code that it depends on, in the engine's table.
-    var ranges: Range<Int>
-    var firstLink: Int
-    var linkCount: Int
-    /// In the engine's table, which no block has buffers of its own beside: there are many blocks.
-    var positions: Range<Int>
-    var homes: [Home]
-    var deferringCode: Range<Int>
-    var isRegion = false
-    var isValid = true
-    /// The last of the links that are patched to jump here, -1 for none; `nextIncoming` has the others.
-    var lastIncoming: Int32 = -1
-    /// Inline caches of other blocks that are patched to jump here.
-    var incomingCaches: [Int] = []
-    /// There may be an inline cache in it.
-    var mayHaveCache = true
-    /// It came from the cache on disk: `positions` and `deferringCode` are places in the tables for those, and where its deferred
-    /// writes start.
-    var isStored = false
-    var firstStoredWrite = 0
-}
-
-struct BlockKey: Hashable {
-    var address: UInt64
-    var mode: TranslationMode
-    /// Machine mode: the number of the page of code, see `Engine+Pages`; 0 in user mode.
-    var page: UInt32 = 0
-    /// The same of the next page, when an instruction across the two is translated.
-    var secondPage: UInt32 = 0
-}
-
 /// A translation as the lockstep comparison runs it.
 struct UnlinkedTranslation {
     var entry: UInt64
@@ -87,8 +47,11 @@ package final class Engine: @unchecked Sendable {
     /// Of the links to the same block, the one before; see `TranslatedBlock.lastIncoming`.
     var nextIncoming: [Int32] = []
     var caches: [InlineCache] = []
-    var positions: [GuestPosition] = []
-    /// What faults ask for, of blocks that came from the cache on disk.
+    /// See `EncodedPositions`.
+    var positions: [UInt8] = []
+    /// What home registers hold in translations; the first is what they usually do.
+    var homeLists: [[Home]]
+    /// What faults ask for as well, of blocks that came from the cache on disk.
     var stored = StoredFaultTables()
     var deferringCode: [DeferringCode] = []
     var deferredWrites: [DeferredWrite] = []
@@ -140,6 +103,7 @@ package final class Engine: @unchecked Sendable {
             softMemory: softBuffer.map { SoftMemoryFunctions(buffer: $0, fillBuffer: UInt64(fill), fillRange: UInt64(fillRange)) })
         codeUsed = stubs.byteCount
         translator = Engine.makeTranslator(registerMap, stubs, configuration, isa)
+        homeLists = [translator.usualHomes]
         if configuration.countsExecutions {
             counts = ExecutionCounts()
             translator.counting = CountingWords(VirtualCPU.countingRange(isa))
@@ -186,7 +150,7 @@ package final class Engine: @unchecked Sendable {
         nextIncoming.reserveCapacity(count * 3)
         codeRanges.reserveCapacity(count * 2)
         caches.reserveCapacity(count / 4)
-        stored.positions.reserveCapacity(count * 40)
+        positions.reserveCapacity(count * 40)
         stored.deferredWrites.reserveCapacity(count)
         stored.deferringCode.reserveCapacity(count)
     }
@@ -327,7 +291,8 @@ package final class Engine: @unchecked Sendable {
             let known = limits == nil ? blockOfKey[key] : nil
             guard let index = known ?? translate(key, limits ?? configuration.limits) else { return nil }
             return UnlinkedTranslation(
-                entry: blocks[index].entry, generation: counters.flushes, positions: Array(positions[blocks[index].positions]))
+                entry: blocks[index].entry, generation: counters.flushes,
+                positions: EncodedPositions.all(in: positions[blocks[index].positions], of: address))
         }
     }
 
@@ -370,6 +335,17 @@ package final class Engine: @unchecked Sendable {
         return result
     }
 
+    /// The inline caches that lead to the block, which are none of its caches any more.
+    func takeIncomingCaches(of index: Int) -> [Int] {
+        var result: [Int] = [], cache = blocks[index].lastIncomingCache
+        while cache >= 0 {
+            result.append(Int(cache))
+            cache = caches[Int(cache)].nextIncoming
+        }
+        blocks[index].lastIncomingCache = -1
+        return result
+    }
+
     /// Lets the inline cache lead to the code of its first target.
     /// - Returns: false when it has had one.
     func fill(
@@ -387,7 +363,8 @@ package final class Engine: @unchecked Sendable {
                 patch(cache.hit, toJumpTo: blocks[index].entry)
                 setTarget(of: cache, address)
                 caches[number].filled = address
-                blocks[index].incomingCaches.append(number)
+                caches[number].nextIncoming = blocks[index].lastIncomingCache
+                blocks[index].lastIncomingCache = Int32(number)
                 counters.cachesFilled += 1
             }
             patch(cache.miss, toJumpTo: cache.lookup)
@@ -451,7 +428,7 @@ package final class Engine: @unchecked Sendable {
             let emitEnd = nanoseconds()
             let index = install(key, lifted.ranges, lifted.instructionCount, translation)
             if translator.executionsOffset == nil { keepForCache(index, lifted.ranges, lifted.instructionCount, translation, version) }
-            noteCounted(index, plan: [SuperblockPlan(address: key.address)], by: translator)
+            if counts != nil { noteCounted(index, translation, plan: [SuperblockPlan(address: key.address)], by: translator) }
             counters.blockStages.lift += liftEnd - start
             counters.blockStages.optimize += optimizeEnd - liftEnd
             counters.blockStages.emit += emitEnd - optimizeEnd
@@ -474,17 +451,16 @@ package final class Engine: @unchecked Sendable {
     func install(
         _ key: BlockKey, _ ranges: [Range<UInt64>], _ instructionCount: Int, _ translation: Translation
     ) -> Int {
-        let index = blocks.count
+        let index = blocks.count, firstPosition = positions.count
+        EncodedPositions.append(translation.positions, of: key.address, to: &positions)
         blocks.append(
             TranslatedBlock(
-                key: key, entry: translation.entry, innerEntry: translation.innerEntry, loopEntry: translation.loopEntry, byteCount: translation.byteCount,
-                ranges: codeRanges.count ..< codeRanges.count + ranges.count, firstLink: links.count,
-                linkCount: translation.links.count,
-                positions: positions.count ..< positions.count + translation.positions.count, homes: translation.homes,
-                deferringCode: deferringCode.count ..< deferringCode.count + translation.deferringCode.count))
-        blocks[index].mayHaveCache = !translation.caches.isEmpty
+                key: key, entry: translation.entry, innerEntry: translation.innerEntry, loopEntry: translation.loopEntry,
+                byteCount: translation.byteCount, ranges: codeRanges.count ..< codeRanges.count + ranges.count,
+                links: links.count ..< links.count + translation.links.count, positions: firstPosition ..< positions.count,
+                deferringCode: deferringCode.count ..< deferringCode.count + translation.deferringCode.count,
+                homeList: translation.hasUsualHomes ? 0 : homeList(of: translation.homes), mayHaveCache: !translation.caches.isEmpty))
         blockOfKey[key] = index
-        positions += translation.positions
         for code in translation.deferringCode {
             let first = deferredWrites.count
             deferringCode.append(
@@ -510,6 +486,12 @@ package final class Engine: @unchecked Sendable {
         counters.hostBytes += translation.byteCount
         perfMap?.add(translation.entry, translation.byteCount, key.address)
         return index
+    }
+
+    /// A number for what home registers hold in a translation.
+    func homeList(of homes: [Home]) -> Int {
+        homeLists.append(homes)
+        return homeLists.count - 1
     }
 
     /// The block depends on the range of guest code.
@@ -541,14 +523,11 @@ package final class Engine: @unchecked Sendable {
         lockedInCode {
             counters.faults += 1
             let block = blocks[blockIndex(ofHost: address)], offset = UInt32(truncatingIfNeeded: address - block.entry)
-            if block.isStored { return stored.position(block, upTo: offset) }
-            var result = GuestPosition(codeOffset: 0, address: block.key.address)
-            for position in positions[block.positions] {
-                if position.codeOffset > offset { break }
-                result = position
-            }
+            let position = EncodedPositions.last(in: positions[block.positions], of: block.key.address, upTo: offset)
+            let homes = homeLists[Int(block.homeList)]
+            if block.isStored { return (position, homes, stored.deferredWrites(of: block, at: offset)) }
             let code = deferringCode[block.deferringCode].first { $0.code.contains(offset) }
-            return (result, block.homes, deferredWrites[code?.writes ?? 0 ..< 0])
+            return (position, homes, deferredWrites[code?.writes ?? 0 ..< 0])
         }
     }
 

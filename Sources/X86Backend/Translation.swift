@@ -55,6 +55,8 @@ package struct InlineCache: Sendable {
     package var isUsed = false
     /// That target, as long as the code there is valid.
     package var filled: UInt64 = 0
+    /// Of the caches that lead to the same block, the one before; the engine's number, -1 for none.
+    package var nextIncoming: Int32 = -1
     /// Samples of it that were taken.
     package var samples: Int32 = 0
     package static let noTarget: UInt64 = 1

@@ -57,14 +57,14 @@ extension VirtualCPU {
 
 extension Engine {
     /// Records what the translation that the translator emitted last counts. Holds the lock.
-    func noteCounted(_ index: Int, plan: [SuperblockPlan], by translator: Translator) {
+    func noteCounted(_ index: Int, _ translation: Translation, plan: [SuperblockPlan], by translator: Translator) {
         guard counts != nil else { return }
-        let first = counts!.sites.count, starts = translator.firstPositions + [blocks[index].positions.count]
+        let first = counts!.sites.count, starts = translator.firstPositions + [translation.positions.count]
         counts!.sites += translator.counterSites
         counts!.translations.append(
             ExecutionCounts.Translation(
                 key: blocks[index].key, isRegion: blocks[index].isRegion, plan: plan, sites: first ..< counts!.sites.count,
-                homes: blocks[index].homes, instructionCounts: plan.indices.map { starts[$0 + 1] - starts[$0] - (translator.startsWithVectors[$0] ? 1 : 0) },
+                homes: translation.homes, instructionCounts: plan.indices.map { starts[$0 + 1] - starts[$0] - (translator.startsWithVectors[$0] ? 1 : 0) },
                 generation: counters.flushes, block: index))
     }
 

@@ -99,9 +99,11 @@ extension Engine {
     func takeOver(from replaced: Int, _ index: Int) {
         let entry = blocks[index].entry, address = blocks[index].key.address
         for link in takeIncoming(of: replaced) { direct(link, to: index) }
-        for cache in blocks[replaced].incomingCaches { patch(caches[cache].hit, toJumpTo: entry) }
-        blocks[index].incomingCaches = blocks[replaced].incomingCaches
-        blocks[replaced].incomingCaches = []
+        for cache in takeIncomingCaches(of: replaced) {
+            patch(caches[cache].hit, toJumpTo: entry)
+            caches[cache].nextIncoming = blocks[index].lastIncomingCache
+            blocks[index].lastIncomingCache = Int32(cache)
+        }
         for cpu in cpus {
             let place = cpu.tableEntry(address)
             if place.pointee.guest == address { place.pointee.host = entry }
@@ -132,7 +134,7 @@ extension Engine {
         let index = install(key, region.ranges, region.instructionCount, region.translation)
         blocks[index].isRegion = true
         keepRegionForCache(index, region, maker.source)
-        noteCounted(index, plan: region.plan, by: maker.translator)
+        noteCounted(index, region.translation, plan: region.plan, by: maker.translator)
         if !blocks[replaced].isRegion {
             replacedBlocks[key] = replaced
         } else if blocks[replaced].isStored {

@@ -1,7 +1,7 @@
 // Taking translations from the cache on disk: all that start in a page of guest code at once, when the first of them is wanted.
 //
-// They become blocks like those made here: with links, inline caches and guest ranges in the engine's tables. Only the guest
-// positions stay encoded until a fault asks for them.
+// They become blocks like those made here: with links, inline caches and guest ranges in the engine's tables. Only deferred
+// writes stay as they are there until a fault asks for them.
 
 import CHost
 import Glibc
@@ -151,9 +151,9 @@ extension Engine {
         let base = group.origin.base
         let start = code.executable + UInt64(codeUsed)
         let places = UnitPlaces(
-            code: start, firstLink: links.count, firstRange: codeRanges.count, firstPosition: stored.positions.count,
+            code: start, firstLink: links.count, firstRange: codeRanges.count, firstPosition: positions.count,
             firstDeferring: stored.deferringCode.count, firstWrite: stored.deferredWrites.count)
-        stored.positions.append(contentsOf: unit.positions)
+        positions.append(contentsOf: unit.positions)
         stored.deferringCode.append(contentsOf: unit.deferringCode)
         stored.deferredWrites.append(contentsOf: unit.deferredWrites)
         // SAFETY: `readyUnit` has seen that there is room.
@@ -189,15 +189,14 @@ extension Engine {
             start + Int(first) ..< start + Int(first + count)
         }
         let entry = places.code + UInt64(stored.code)
-        var result = TranslatedBlock(
+        return TranslatedBlock(
             key: key, entry: entry, innerEntry: entry, loopEntry: entry + UInt64(stored.loopEntry),
             byteCount: Int(stored.byteCount), ranges: range(stored.firstRange, stored.rangeCount, from: places.firstRange),
-            firstLink: places.firstLink + Int(stored.firstLink), linkCount: Int(stored.linkCount),
-            positions: range(stored.positions, stored.positionByteCount, from: places.firstPosition), homes: homes(of: stored, unit),
-            deferringCode: range(stored.firstDeferring, stored.deferringCount, from: places.firstDeferring))
-        result.isStored = true
-        result.firstStoredWrite = places.firstWrite + Int(stored.firstWrite)
-        return result
+            links: range(stored.firstLink, stored.linkCount, from: places.firstLink),
+            positions: range(stored.positions, stored.positionByteCount, from: places.firstPosition),
+            deferringCode: range(stored.firstDeferring, stored.deferringCount, from: places.firstDeferring),
+            homeList: homeList(of: stored, unit), mayHaveCache: true, isStored: true,
+            firstWrite: places.firstWrite + Int(stored.firstWrite))
     }
 
     /// The block is what runs at its key from now on, until its guest code changes.
@@ -206,11 +205,10 @@ extension Engine {
         for range in codeRanges[blocks[index].ranges] { note(range, of: index) }
     }
 
-    private func homes(of block: StoredBlock, _ unit: CacheUnit) -> [Home] {
-        if block.homeCount == 0 { return translator.usualHomes }
-        return unit.homes[Int(block.firstHome) ..< Int(block.firstHome + block.homeCount)].map {
-            Home(offset: $0.offset, register: $0.register & 15, isVector: $0.isVector != 0)
-        }
+    private func homeList(of block: StoredBlock, _ unit: CacheUnit) -> Int {
+        if block.homeCount == 0 { return 0 }
+        let homes = unit.homes[Int(block.firstHome) ..< Int(block.firstHome + block.homeCount)]
+        return homeList(of: homes.map { Home(offset: $0.offset, register: $0.register & 15, isVector: $0.isVector != 0) })
     }
 
     /// Ways that an earlier run took are open from the start, as far as what they lead to is here.
