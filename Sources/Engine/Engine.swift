@@ -394,16 +394,16 @@ package final class Engine: @unchecked Sendable {
         var limits = wantedLimits
         limits.crossesPage = key.secondPage != 0
         while true {
-            let start = nanoseconds(), version = memory.codeVersion
+            let start = time(), version = memory.codeVersion
             function.reset(entry: key.address)
             limits.predicates = !configuration.countsInstructions
             let lifted = isa.lift(at: GuestAddress(key.address), mode: key.mode, source: memory, limits: limits, into: &builder)
-            let liftEnd = nanoseconds()
+            let liftEnd = time()
             let liftedText = configuration.observer == nil ? "" : text(of: function)
             optimizer.optimize(function)
             if isa.softMemory != nil, !key.mode.isSplit { optimizer.groupAccesses(function) }
             if let pass = configuration.lastPass { optimizer.run(pass, function) }
-            let optimizeEnd = nanoseconds()
+            let optimizeEnd = time()
             if code.byteCount - codeUsed < Engine.reserve, codeUsed > stubs.byteCount {
                 flush()
                 // Whoever wrote to code meanwhile left it to the emptying to drop its translations: what was lifted may be old.
@@ -425,14 +425,14 @@ package final class Engine: @unchecked Sendable {
                 limits.instructions = max(1, limits.instructions / 4)
                 continue
             }
-            let emitEnd = nanoseconds()
+            let emitEnd = time()
             let index = install(key, lifted.ranges, lifted.instructionCount, translation)
             if translator.executionsOffset == nil { keepForCache(index, lifted.ranges, lifted.instructionCount, translation, version) }
             if counts != nil { noteCounted(index, translation, plan: [SuperblockPlan(address: key.address)], by: translator) }
             counters.blockStages.lift += liftEnd - start
             counters.blockStages.optimize += optimizeEnd - liftEnd
             counters.blockStages.emit += emitEnd - optimizeEnd
-            counters.blockStages.install += nanoseconds() - emitEnd
+            counters.blockStages.install += time() - emitEnd
             if configuration.observer != nil { report(key, liftedText, text(of: function), translation) }
             return index
         }
@@ -441,6 +441,10 @@ package final class Engine: @unchecked Sendable {
     func text(of function: Function) -> String { Printer(slotNames: isa.slots.map(\.name)).text(of: function) }
 
     func nanoseconds() -> UInt64 { Engine.nanoseconds() }
+
+    /// Nanoseconds where somebody wants to know them.
+    @inline(__always)
+    private func time() -> UInt64 { configuration.takesTimes ? Engine.nanoseconds() : 0 }
 
     static func nanoseconds() -> UInt64 {
         var time = timespec()

@@ -40,8 +40,9 @@ package struct EngineStatistics: Sendable {
     package var cacheNanoseconds: UInt64 = 0
     /// Translations written to the cache.
     package var cacheSaved = 0
-    /// Time in the interpreter on the way to code that is translated; measured where `EngineConfiguration.timesInterpreter`.
+    /// Time in the interpreter on the way to code that is translated; measured where `EngineConfiguration.takesTimes`.
     package var interpreterNanoseconds: UInt64 = 0
+    /// The same.
     package var blockStages = StageTimes()
     package var regionStages = StageTimes()
     /// Of regions that a thread of their own makes: nobody waits for that.

@@ -418,7 +418,7 @@ package final class VirtualCPU {
     }
 
     private func runInterpreter(_ body: @convention(c) (UnsafeMutableRawPointer?) -> Void) -> CPUExit? {
-        let start = engine.configuration.timesInterpreter ? engine.nanoseconds() : 0
+        let start = engine.configuration.takesTimes ? engine.nanoseconds() : 0
         defer { if start != 0 { interpreterNanoseconds += engine.nanoseconds() - start } }
         let hostControl = mynah_get_mxcsr()
         mynah_set_mxcsr(header.pointee.guest_mxcsr)

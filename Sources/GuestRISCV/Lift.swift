@@ -90,7 +90,7 @@ struct SuperblockLifter {
     }
 
     private var liftedCode: LiftedCode {
-        let ranges = earlierRanges + ranges.filter { !earlierRanges.contains($0) }
+        let ranges = earlierRanges.isEmpty ? ranges : earlierRanges + ranges.filter { !earlierRanges.contains($0) }
         return LiftedCode(ranges: ranges, instructionCount: instructionCount, goesBy: goesBy)
     }
 
@@ -128,13 +128,17 @@ struct SuperblockLifter {
         return end < next || overlapsLifted(next, end) ? nil : (first, last)
     }
 
-    /// The instructions from the next one up to `end`, when they are at most `count` that the superblock may take in.
-    mutating func instructions(upTo end: UInt64, atMost count: Int) -> [DecodedInstruction]? {
+    /// The instructions from the next one up to `end`, when they are at most `count` that the superblock may take in, all of a kind.
+    mutating func instructions(
+        upTo end: UInt64, atMost count: Int, where isWanted: (RISCVOpcode) -> Bool
+    ) -> [DecodedInstruction]? {
         var found: [DecodedInstruction] = [], address = next
         while address < end {
             guard found.count < count, !limits.singleStep, let bits = fetcher.fetch(at: address) else { return nil }
-            found.append(RISCVDecoder.decode(bits))
-            address &+= UInt64(found[found.count - 1].byteCount)
+            let instruction = RISCVDecoder.decode(bits)
+            guard isWanted(instruction.opcode) else { return nil }
+            found.append(instruction)
+            address &+= UInt64(instruction.byteCount)
         }
         guard address == end, instructionCount + found.count <= limits.instructions, !overlapsLifted(next, end) else { return nil }
         return found

@@ -10,11 +10,10 @@ extension SuperblockLifter {
     mutating func predicable(upTo target: UInt64) -> [DecodedInstruction]? {
         // Two bytes are the shortest instruction, four the longest.
         guard target &- next <= UInt64(SuperblockLifter.longest * 4), target > next,
-            let skipped = instructions(upTo: target, atMost: SuperblockLifter.longest),
-            skipped.allSatisfy({ $0.opcode.isCheapComputation })
+            let skipped = instructions(upTo: target, atMost: SuperblockLifter.longest, where: \.isCheapComputation)
         else { return nil }
-        let destinations = Set(skipped.map(\.rd)).subtracting([0])
-        return destinations.count == 1 || (destinations.count == 2 && skipped.count == 2) ? skipped : nil
+        let written = skipped.reduce(0 as UInt32) { $0 | 1 << UInt32($1.rd) } & ~1
+        return written.nonzeroBitCount == 1 || (written.nonzeroBitCount == 2 && skipped.count == 2) ? skipped : nil
     }
 
     /// Executes the instructions, and takes their results unless `condition` holds.

@@ -19,7 +19,10 @@ extension AddressSpace {
             codeVersion &+= 1
             return
         }
-        for part in list.parts(in: range) {
+        var index = list.firstIndex(endingAbove: range.lowerBound)
+        while index < list.regions.count, list.regions[index].start < range.upperBound {
+            let part = list.regions[index].clipped(to: range)
+            index += 1
             let pages = (part.start & ~(Self.pageBytes - 1))..<Self.roundedUp(part.end)
             if part.protection.contains(.write) { watch(pages, code: pages) }
             if part.isShared && part.source != 0 { watchAliases(of: part.clipped(to: range), code: pages) }

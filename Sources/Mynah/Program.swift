@@ -146,7 +146,7 @@ public enum Program {
         configuration.writesPerfMap = options.writesPerfMap
         configuration.translationCache = options.cacheDirectory.map { TranslationCacheOptions(directory: $0) }
         configuration.backgroundTranslation = options.translatesInBackground ?? HostProcessors.areSeveral
-        configuration.timesInterpreter = options.statistics != nil
+        configuration.takesTimes = options.statistics != nil
         if !options.dumps.isEmpty { configuration.observer = try TranslationDump(options).observer }
         return configuration
     }

@@ -236,13 +236,20 @@ package final class Translator {
     package func translate(
         _ function: Function, writable: UnsafeMutableRawPointer, executable: UInt64, capacity: Int
     ) -> Translation? {
-        isRegion = false
-        vectorLoops = []
-        frames = [[]]
-        entryFrames = [0]
-        entryCases = [[]]
-        return emit([function], [1], writable, executable, capacity)
+        if isRegion || single.isEmpty {
+            isRegion = false
+            vectorLoops = []
+            frames = [[]]
+            entryFrames = [0]
+            entryCases = [[]]
+        }
+        if single.first !== function { single = [function] }
+        return emit(single, Translator.weightOfSingle, writable, executable, capacity)
     }
+
+    /// The superblock of the last block translation, of which there are many in a row.
+    private var single: [Function] = []
+    private static let weightOfSingle = [1]
 
     /// Emits a region: superblocks that are entered at the first and transfer to each other.
     /// - Parameter weights: how often each is expected to run, in proportion.

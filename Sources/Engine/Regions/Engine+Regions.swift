@@ -48,11 +48,13 @@ extension Engine {
     }
 
     private func noteWayBack(to key: BlockKey, through link: Int) {
-        // Links are numbered in the order of the translations that they belong to.
-        var low = 0, high = blocks.count
+        // Links are numbered in the order of the translations that they belong to, and are nearly evenly spread over them.
+        var low = 0, high = blocks.count, guess = high * link / max(1, links.count), step = 1
         while low < high {
-            let middle = (low + high) / 2
-            if blocks[middle].firstLink <= link { low = middle + 1 } else { high = middle }
+            let isBehind = blocks[guess].firstLink <= link
+            if isBehind { low = guess + 1 } else { high = guess }
+            guess = step < high - low ? (isBehind ? guess + step : guess - step) : (low + high) / 2
+            step *= 2
         }
         guard low > 0 else { return }
         let source = blocks[low - 1]
