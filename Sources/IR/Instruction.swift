@@ -11,6 +11,9 @@
     /// An absent operand.
     @inlinable package static var none: Value { Value(UInt32.max) }
     @inlinable package var isNone: Bool { index == UInt32.max }
+    /// Its position in a table by values; -1 for an absent operand. Tables with an element there, which nobody looks at, need no
+    /// branch for each operand: those cannot be predicted.
+    @inlinable package var place: Int { Int(Int32(bitPattern: index)) }
 }
 
 @usableFromInline package struct Instruction: Equatable, Sendable {

@@ -6,7 +6,7 @@ import IR
 
 package let addressFolding = Pass(name: "address", option: .addressFolding) { function, context in
     context.countUses(function)
-    var folding = AddressFolding(function.instructions, function.count, context)
+    var folding = AddressFolding(function, context)
     folding.countAddressUses()
     for index in 0 ..< function.count { folding.visit(index) }
 }
@@ -20,10 +20,12 @@ private struct AddressFolding {
     let total: UnsafeMutablePointer<UInt32>
     /// Uses of each value that are not the base of a load or store.
     let otherUses: UnsafeMutablePointer<UInt32>
+    private let hasOneBlock: Bool
 
-    init(_ instructions: UnsafeMutablePointer<Instruction>, _ count: Int, _ context: PassContext) {
-        self.instructions = instructions
-        self.count = count
+    init(_ function: Function, _ context: PassContext) {
+        instructions = function.instructions
+        count = function.count
+        hasOneBlock = function.blocks.count == 1
         remaining = context.uses
         total = context.table
         otherUses = context.list
@@ -38,7 +40,7 @@ private struct AddressFolding {
     private func isAccess(_ opcode: Opcode) -> Bool { opcode == .load || opcode == .store }
 
     func visit(_ index: Int) {
-        let operandCount = instructions[index].opcode.operandCount
+        let operandCount = hasOneBlock ? 3 : instructions[index].opcode.operandCount
         if operandCount > 0 { release(instructions[index].a) }
         if operandCount > 1 { release(instructions[index].b) }
         if operandCount > 2 { release(instructions[index].c) }
@@ -50,7 +52,7 @@ private struct AddressFolding {
     }
 
     @inline(__always) private func release(_ value: Value) {
-        if !value.isNone { remaining[Int(value.index)] &-= 1 }
+        remaining[value.place] &-= 1
     }
 
     private func constant(_ value: Value) -> Int64? {

@@ -3,7 +3,7 @@
 import IR
 
 package let deadCode = Pass(name: "dead-code", option: .deadCode) { function, context in
-    let instructions = function.instructions, uses = context.uses
+    let instructions = function.instructions, uses = context.uses, columns = context.columns
     if function.blocks.count > 1 { return removeUnreachedValues(function, context) }
     // In a single block every use lies behind the definition: one walk back sees all users first.
     uses.update(repeating: 0, count: function.count)
@@ -11,14 +11,13 @@ package let deadCode = Pass(name: "dead-code", option: .deadCode) { function, co
     while index > 0 {
         index -= 1
         let instruction = instructions[index]
-        if uses[index] == 0 && instruction.opcode.effects.isDisjoint(with: .keeps) {
+        if uses[index] == 0 && columns.effects(of: instruction.opcode).isDisjoint(with: .keeps) {
             if instruction.opcode != .nop { instructions[index] = Instruction(.nop) }
             continue
         }
-        let count = instruction.opcode.operandCount
-        if count > 0, !instruction.a.isNone { uses[Int(instruction.a.index)] = 1 }
-        if count > 1, !instruction.b.isNone { uses[Int(instruction.b.index)] = 1 }
-        if count > 2, !instruction.c.isNone { uses[Int(instruction.c.index)] = 1 }
+        uses[instruction.a.place] = 1
+        uses[instruction.b.place] = 1
+        uses[instruction.c.place] = 1
     }
 }
 

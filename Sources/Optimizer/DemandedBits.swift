@@ -24,12 +24,14 @@ private struct DemandedBits {
     /// 1 for a value that is compared with zero: a back end tests such a mask without computing it.
     let tested: UnsafeMutablePointer<UInt32>
     var replaced = false
+    private let columns: OpcodeColumns
 
     init(_ instructions: UnsafeMutablePointer<Instruction>, _ context: PassContext) {
         self.instructions = instructions
         forward = context.forward
         demanded = context.demanded
         tested = context.list
+        columns = context.columns
     }
 
     /// The walk would come too late for a definition that is laid out behind one of its users.
@@ -43,7 +45,7 @@ private struct DemandedBits {
     }
 
     @inline(__always) func demand(_ value: Value, _ bits: UInt64) {
-        if !value.isNone { demanded[Int(value.index)] |= bits }
+        demanded[value.place] |= bits
     }
 
     @inline(__always) private func constant(_ value: Value) -> UInt64? {
@@ -78,12 +80,14 @@ private struct DemandedBits {
             demand(i.a, ~0)
             demand(i.b, ~0)
             demand(i.c, mask(UInt8(truncatingIfNeeded: i.access.bytes * 8)))
+        case .jump: return
+        // Its other operands are blocks.
+        case .branch: demand(i.a, ~0)
         default:
-            if bits == 0 && i.opcode.effects.isDisjoint(with: .keeps) { return }
-            let count = i.opcode.operandCount
-            if count > 0 { demand(i.a, ~0) }
-            if count > 1 { demand(i.b, ~0) }
-            if count > 2 { demand(i.c, ~0) }
+            if bits == 0 && columns.effects(of: i.opcode).isDisjoint(with: .keeps) { return }
+            demand(i.a, ~0)
+            demand(i.b, ~0)
+            demand(i.c, ~0)
         }
     }
 

@@ -47,17 +47,16 @@ struct Folder {
                 free(index)
                 continue
             }
-            let count = opcode.operandCount
-            if count == 0 { continue }
-            resolve(&instructions[index].a)
+            let count = hasOneBlock ? 3 : opcode.operandCount
+            if count > 0 { resolve(&instructions[index].a) }
             if count > 1 { resolve(&instructions[index].b) }
             if count > 2 { resolve(&instructions[index].c) }
-            simplify(index)
+            if !instructions[index].a.isNone { simplify(index) }
         }
     }
 
     @inline(__always) private func resolve(_ value: inout Value) {
-        if !value.isNone { value.index = forward[Int(value.index)] }
+        value.index = forward[value.place]
     }
 
     private mutating func simplify(_ index: Int) {

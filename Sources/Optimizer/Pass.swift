@@ -18,7 +18,8 @@ package struct Pass: Sendable {
 /// Scratch buffers, reused from function to function.
 package final class PassContext {
     // SAFETY: each buffer has `capacity` elements (`slotCapacity`, `tableCapacity` where said), and `prepare` makes `capacity` at
-    // least the function's instruction count before each pass runs; a pass that adds instructions uses none of them.
+    // least the function's instruction count before each pass runs; a pass that adds instructions uses none of them. `forward`,
+    // `uses` and `demanded` have one more, at -1: see `Value.place`.
     private(set) var capacity = 0
     /// For each instruction the value that replaces it: itself unless a pass said otherwise.
     private(set) var forward: UnsafeMutablePointer<UInt32>
@@ -34,6 +35,7 @@ package final class PassContext {
     /// What is known of each guest slot.
     let slots: UnsafeMutablePointer<SlotKnowledge>
     static let slotCapacity = 512
+    let columns = OpcodeColumns()
     /// Grows with every function, so that what `slots` says of earlier ones is recognised as old.
     var time: Int64 = 1
 
@@ -47,10 +49,10 @@ package final class PassContext {
     }
 
     package init() {
-        forward = .allocate(capacity: 1)
-        uses = .allocate(capacity: 1)
+        forward = .allocate(capacity: 1) + 1
+        uses = .allocate(capacity: 1) + 1
         list = .allocate(capacity: 1)
-        demanded = .allocate(capacity: 1)
+        demanded = .allocate(capacity: 1) + 1
         table = .allocate(capacity: 1)
         slots = .allocate(capacity: Self.slotCapacity)
         slots.initialize(repeating: SlotKnowledge(), count: Self.slotCapacity)
@@ -63,20 +65,23 @@ package final class PassContext {
     }
 
     private func release() {
-        forward.deallocate()
-        uses.deallocate()
+        (forward - 1).deallocate()
+        (uses - 1).deallocate()
         list.deallocate()
-        demanded.deallocate()
+        (demanded - 1).deallocate()
         table.deallocate()
     }
 
     private func grow(to count: Int) {
         release()
         capacity = count
-        forward = .allocate(capacity: count)
-        uses = .allocate(capacity: count)
+        forward = .allocate(capacity: count + 1) + 1
+        uses = .allocate(capacity: count + 1) + 1
         list = .allocate(capacity: count)
-        demanded = .allocate(capacity: count)
+        demanded = .allocate(capacity: count + 1) + 1
+        forward[-1] = Value.none.index
+        uses[-1] = 0
+        demanded[-1] = 0
         table = .allocate(capacity: count * 4)
     }
 
@@ -101,8 +106,17 @@ package final class PassContext {
     }
 
     func countUses(_ function: Function) {
-        let instructions = function.instructions
+        let instructions = function.instructions, uses = uses
         uses.update(repeating: 0, count: function.count)
+        if function.blocks.count == 1 {
+            // Absent operands count, too: see `Value.place`.
+            for index in 0 ..< function.count {
+                uses[instructions[index].a.place] &+= 1
+                uses[instructions[index].b.place] &+= 1
+                uses[instructions[index].c.place] &+= 1
+            }
+            return
+        }
         for index in 0 ..< function.count {
             let instruction = instructions[index]
             switch instruction.opcode.operandCount {
@@ -127,6 +141,14 @@ package final class PassContext {
     /// Replaces the operands of every instruction, and all arguments, by what `forward` says in the end.
     func forwardAll(_ function: Function) {
         let instructions = function.instructions, forward = forward
+        if function.blocks.count == 1 {
+            for index in 0 ..< function.count {
+                instructions[index].a = final(instructions[index].a, forward)
+                instructions[index].b = final(instructions[index].b, forward)
+                instructions[index].c = final(instructions[index].c, forward)
+            }
+            return
+        }
         for index in 0 ..< function.count {
             let operandCount = instructions[index].opcode.operandCount
             if operandCount > 0 { instructions[index].a = final(instructions[index].a, forward) }
@@ -137,9 +159,8 @@ package final class PassContext {
     }
 
     @inline(__always) private func final(_ value: Value, _ forward: UnsafeMutablePointer<UInt32>) -> Value {
-        if value.isNone { return value }
-        var index = value.index
-        while forward[Int(index)] != index { index = forward[Int(index)] }
-        return Value(index)
+        var value = value
+        while forward[value.place] != value.index { value = Value(forward[value.place]) }
+        return value
     }
 }

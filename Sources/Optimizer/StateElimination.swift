@@ -19,6 +19,7 @@ private struct StateElimination {
     let slots: UnsafeMutablePointer<PassContext.SlotKnowledge>
     var time: Int64
     var replacedReads = false
+    private let columns: OpcodeColumns
     /// Older knowledge of contents, and of removable writes, is void.
     private var contentsSince: Int64 = 0
     private var writesSince: Int64 = 0
@@ -27,6 +28,7 @@ private struct StateElimination {
         self.instructions = instructions
         forward = context.forward
         slots = context.slots
+        columns = context.columns
         time = context.time
     }
 
@@ -42,7 +44,7 @@ private struct StateElimination {
                 contentsSince = time
                 writesSince = time
             default:
-                if !instructions[index].opcode.effects.isDisjoint(with: .observesState) { writesSince = time }
+                if !columns.effects(of: instructions[index].opcode).isDisjoint(with: .observesState) { writesSince = time }
             }
         }
     }

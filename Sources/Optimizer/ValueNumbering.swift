@@ -8,7 +8,7 @@ import IR
 
 package let valueNumbering = Pass(name: "value-numbering", option: .valueNumbering) { function, context in
     context.resetForward(function.count)
-    var numbering = ValueNumbering(function.instructions, context)
+    var numbering = ValueNumbering(function, context)
     for block in function.blocks {
         context.resetTable(Int(block.end - block.start))
         numbering.tableMask = context.tableMask
@@ -29,11 +29,15 @@ private struct ValueNumbering {
     private var memoryBarrier = 0
     /// Flags raised before this instruction may have been cleared since.
     private var flagBarrier = 0
+    private let hasOneBlock: Bool
+    private let columns: OpcodeColumns
 
-    init(_ instructions: UnsafeMutablePointer<Instruction>, _ context: PassContext) {
-        self.instructions = instructions
+    init(_ function: Function, _ context: PassContext) {
+        instructions = function.instructions
+        hasOneBlock = function.blocks.count == 1
         forward = context.forward
         table = context.table
+        columns = context.columns
         stores = context.list
     }
 
@@ -43,7 +47,8 @@ private struct ValueNumbering {
         storeCount = 0
         for index in start ..< end {
             let opcode = instructions[index].opcode
-            let count = opcode.operandCount
+            // Of transfers between blocks, not all operands are values.
+            let count = hasOneBlock ? 3 : opcode.operandCount
             if count > 0 { resolve(&instructions[index].a) }
             if count > 1 { resolve(&instructions[index].b) }
             if count > 2 { resolve(&instructions[index].c) }
@@ -55,7 +60,7 @@ private struct ValueNumbering {
                 flagBarrier = index
                 clobberMemory(index)
             default:
-                let effects = opcode.effects
+                let effects = columns.effects(of: opcode)
                 if !effects.isDisjoint(with: .writesMemory) {
                     clobberMemory(index)
                 } else if effects.isDisjoint(with: [.terminal, .exits, .pinned]) {
@@ -66,7 +71,7 @@ private struct ValueNumbering {
     }
 
     @inline(__always) private func resolve(_ value: inout Value) {
-        if !value.isNone { value.index = forward[Int(value.index)] }
+        value.index = forward[value.place]
     }
 
     private mutating func clobberMemory(_ index: Int) {

@@ -100,9 +100,11 @@ package final class Translator {
     var displaced: [DisplacedHome] = []
     let stubs: CodeStubs
     let features: CPUFeatures
+    private let columns = OpcodeColumns()
     var asm = Assembler()
     var function: Function
-    // SAFETY: `values` has at least `function.count` elements from `prepare` on; indexed by value indices, which are below count.
+    // SAFETY: `values` has at least `function.count` elements from `prepare` on, and one at -1 (see `Value.place`); indexed by value
+    // indices, which are below count.
     var values: UnsafeMutablePointer<ValueState>
     private var valueCapacity = 4096
     /// Value whose content a slot has, or -1.
@@ -213,8 +215,7 @@ package final class Translator {
         self.stubs = stubs
         self.features = features
         function = Function(capacity: 1)
-        values = .allocate(capacity: valueCapacity)
-        values.initialize(repeating: ValueState(), count: valueCapacity)
+        values = Translator.makeValues(valueCapacity)
         slotHolder = Array(repeating: -1, count: map.slots.count)
         overwrittenAt = Array(repeating: 0, count: map.slots.count)
         overwrittenBy = Array(repeating: -1, count: map.slots.count)
@@ -222,8 +223,14 @@ package final class Translator {
     }
 
     deinit {
-        values.deallocate()
+        (values - 1).deallocate()
         asm.deallocate()
+    }
+
+    private static func makeValues(_ count: Int) -> UnsafeMutablePointer<ValueState> {
+        let values = UnsafeMutablePointer<ValueState>.allocate(capacity: count + 1)
+        values.initialize(repeating: ValueState(), count: count + 1)
+        return values + 1
     }
 
     /// Number of the first link of the next translation in the engine's table: exit words carry the numbers.
@@ -358,10 +365,16 @@ package final class Translator {
                 release(instructions[index], index)
                 continue
             }
-            let mayFault = instructions[index].opcode.effects.contains(.faults), start = asm.offset
-            if mayFault { record(.observe) }
-            lower(instructions[index], index)
-            if mayFault, deferredSlots != 0 { noteDeferringCode(from: start) }
+            let opcode = instructions[index].opcode
+            if opcode == .nop { continue }
+            if columns.effects(of: opcode).contains(.faults) {
+                let start = asm.offset
+                record(.observe)
+                lower(instructions[index], index)
+                if deferredSlots != 0 { noteDeferringCode(from: start) }
+            } else {
+                lower(instructions[index], index)
+            }
             locked = 0
             lockedVectors = 0
             release(instructions[index], index)
@@ -392,11 +405,11 @@ package final class Translator {
     private func prepare(_ function: Function) {
         self.function = function
         if function.count > valueCapacity {
-            values.deallocate()
+            (values - 1).deallocate()
             valueCapacity = function.count * 2
-            values = .allocate(capacity: valueCapacity)
+            values = Translator.makeValues(valueCapacity)
         }
-        values.initialize(repeating: ValueState(), count: function.count)
+        (values - 1).initialize(repeating: ValueState(), count: function.count + 1)
         for index in slotHolder.indices { slotHolder[index] = -1 }
         cipherState = nil
         for index in 0 ..< 16 {
@@ -416,28 +429,24 @@ package final class Translator {
     /// Last uses, use counts, deferred comparisons and target writes.
     private func analyse() {
         let instructions = function.instructions
-        var observer: Int32 = -1
+        var observer: Int32 = -1, hasBoxes = false
         for index in 0 ..< function.count {
-            lookThroughBoxes(instructions + index)
+            noteSource(instructions + index)
+            if hasBoxes { lookThroughBoxes(instructions + index) }
             lookThroughTruncations(instructions + index)
             let instruction = instructions[index]
             values[index].lastUse = Int32(index)
             values[index].observer = observer
-            if !instruction.opcode.effects.isDisjoint(with: .observesState) { observer = Int32(index) }
+            if !columns.effects(of: instruction.opcode).isDisjoint(with: .observesState) { observer = Int32(index) }
             // Users of a box name its operand.
-            if instruction.opcode == .box { continue }
-            if instruction.opcode.treatsQuietNaNsAlike { noteLenient(instruction) }
-            switch instruction.opcode.operandCount {
-            case 0: continue
-            case 1: note(instruction.a, index)
-            case 2:
-                note(instruction.a, index)
-                note(instruction.b, index)
-            default:
-                note(instruction.a, index)
-                note(instruction.b, index)
-                note(instruction.c, index)
+            if instruction.opcode == .box {
+                hasBoxes = true
+                continue
             }
+            if instruction.opcode.treatsQuietNaNsAlike { noteLenient(instruction) }
+            note(instruction.a, index)
+            note(instruction.b, index)
+            note(instruction.c, index)
         }
         observation &+= 1
         takenBehind = .max
@@ -505,15 +514,19 @@ package final class Translator {
         return definition.opcode == .truncate ? definition.a : value
     }
 
+    /// The width of floats that do not become floats, which a look through a box would change.
+    @inline(__always)
+    private func noteSource(_ instruction: UnsafeMutablePointer<Instruction>) {
+        let opcode = instruction.pointee.opcode
+        guard opcode == .floatCompare || opcode == .floatToInteger else { return }
+        let isDouble = function.instructions[Int(instruction.pointee.a.index)].type == .f64
+        instruction.pointee.detail2 = isDouble ? Translator.doubleSource : 0
+    }
+
     /// A boxed f32 has the bits of the f32's register: users take the f32 itself.
     @inline(__always)
     private func lookThroughBoxes(_ instruction: UnsafeMutablePointer<Instruction>) {
         let opcode = instruction.pointee.opcode, count = opcode.operandCount
-        if opcode == .floatCompare || opcode == .floatToInteger {
-            // Their width is that of the operand, which a look through a box would change.
-            let isDouble = function.instructions[Int(instruction.pointee.a.index)].type == .f64
-            instruction.pointee.detail2 = isDouble ? Translator.doubleSource : 0
-        }
         // A write may leave the box to be made later.
         let isWhole = opcode != .write && opcode != .box
         if count > 0 { instruction.pointee.a = unboxed(instruction.pointee.a, isWhole) }
@@ -532,9 +545,8 @@ package final class Translator {
 
     @inline(__always)
     private func note(_ value: Value, _ index: Int) {
-        if value.isNone { return }
-        values[Int(value.index)].lastUse = Int32(index)
-        values[Int(value.index)].useCount += 1
+        values[value.place].lastUse = Int32(truncatingIfNeeded: index)
+        values[value.place].useCount &+= 1
     }
 
     private func deferComparison(_ condition: Value, user: Int) {
@@ -613,14 +625,9 @@ package final class Translator {
     /// Frees what the instruction used last.
     @inline(__always)
     private func release(_ instruction: Instruction, _ index: Int) {
-        let count = instruction.opcode.operandCount
-        if count > 0 {
-            releaseOperand(instruction.a, index)
-            if count > 1 {
-                releaseOperand(instruction.b, index)
-                if count > 2 { releaseOperand(instruction.c, index) }
-            }
-        }
+        releaseOperand(instruction.a, index)
+        releaseOperand(instruction.b, index)
+        releaseOperand(instruction.c, index)
         if values[index].lastUse == Int32(index) { free(index) }
     }
 

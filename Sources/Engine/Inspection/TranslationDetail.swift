@@ -81,6 +81,7 @@ extension Engine {
         var limits = configuration.limits
         limits.loopEnds = block.loopEnds
         _ = regions.lift(block.address, mode, limits, into: function)
+        regions.optimize(function)
         return regions.vectorLoop(of: function, number)
     }
 
