@@ -1,19 +1,29 @@
 // Which block is at an address, and which blocks depend on a page: flat tables, since many blocks may be installed at once.
 
-/// From keys to numbers of blocks: open addressing, a power of two of places.
+import Guest
+
+/// From keys to numbers of blocks: open addressing, a power of two of places. Blocks that are near each other have places near each
+/// other: who looks one up was at another one just before.
 final class BlockTable {
     private struct Place {
         var address: UInt64
-        var mode: UInt32
-        var page: UInt32
-        var secondPage: UInt32
+        /// The mode where that is all of the rest of the key, which then has not set `hasPages`.
+        var rest: UInt32
         /// Number of the block, or `empty` or `removed`.
         var index: Int32
     }
-    private static let empty: Int32 = -1, removed: Int32 = -2
+    /// The rest of a key of machine mode.
+    private struct Pages: Equatable {
+        var mode: UInt32 = 0
+        var page: UInt32 = 0
+        var secondPage: UInt32 = 0
+    }
+    private static let empty: Int32 = -1, removed: Int32 = -2, hasPages: UInt32 = 1 << 31
     // SAFETY: `mask + 1` places, all initialised; every position is masked.
     private var places: UnsafeMutablePointer<Place>
     private var mask: Int
+    /// By position, of those that have any; empty as long as no place has.
+    private var pages: [Pages] = []
     /// Places that are not empty.
     private var used = 0
     private(set) var count = 0
@@ -27,24 +37,36 @@ final class BlockTable {
 
     private static func makePlaces(_ count: Int) -> UnsafeMutablePointer<Place> {
         let places = UnsafeMutablePointer<Place>.allocate(capacity: count)
-        places.initialize(repeating: Place(address: 0, mode: 0, page: 0, secondPage: 0, index: empty), count: count)
+        places.initialize(repeating: Place(address: 0, rest: 0, index: empty), count: count)
         return places
     }
 
+    /// Guest code that shares a row of places, as powers of two: bytes, and bytes for each place.
+    private static let rowBits: UInt64 = 8, placeBits: UInt64 = 4
+
     @inline(__always)
     private func hash(_ key: BlockKey) -> Int {
-        let mixed = (key.address >> 1 ^ UInt64(key.mode.rawValue) << 40 ^ UInt64(key.page) << 24) &* 0x9e37_79b9_7f4a_7c15
-        return Int(truncatingIfNeeded: mixed >> 32) & mask
+        let row = (key.address >> BlockTable.rowBits ^ UInt64(key.mode.rawValue) << 40 ^ UInt64(key.page) << 24) &* 0x9e37_79b9_7f4a_7c15
+        let inRow = key.address >> BlockTable.placeBits & (1 << (BlockTable.rowBits - BlockTable.placeBits) - 1)
+        return Int(truncatingIfNeeded: row >> 28 & ~15 | inRow) & mask
     }
+
+    @inline(__always)
+    private func rest(_ key: BlockKey) -> UInt32 {
+        key.page | key.secondPage == 0 && key.mode.rawValue < BlockTable.hasPages ? key.mode.rawValue : BlockTable.hasPages
+    }
+
+    private func pages(of key: BlockKey) -> Pages { Pages(mode: key.mode.rawValue, page: key.page, secondPage: key.secondPage) }
 
     /// Position of the key, or of the empty place that ends the search for it.
     @inline(__always)
     private func position(_ key: BlockKey) -> Int {
         var position = hash(key)
+        let rest = rest(key)
         while places[position].index != BlockTable.empty {
             let place = places[position]
-            if place.index >= 0, place.address == key.address, place.mode == key.mode.rawValue, place.page == key.page,
-                place.secondPage == key.secondPage
+            if place.address == key.address, place.rest == rest, place.index >= 0,
+                rest != BlockTable.hasPages || pages[position] == pages(of: key)
             {
                 return position
             }
@@ -70,23 +92,30 @@ final class BlockTable {
                 used += 1
                 count += 1
             }
-            places[found] = Place(
-                address: key.address, mode: key.mode.rawValue, page: key.page, secondPage: key.secondPage, index: Int32(newValue))
+            places[found] = Place(address: key.address, rest: rest(key), index: Int32(newValue))
+            if places[found].rest == BlockTable.hasPages {
+                if pages.isEmpty { pages = Array(repeating: Pages(), count: mask + 1) }
+                pages[found] = pages(of: key)
+            }
             if used * 2 > mask { rebuild() }
         }
     }
 
     private func rebuild() {
-        let old = places, oldCount = mask + 1
+        let old = places, oldPages = pages, oldCount = mask + 1
         let capacity = count * 4 > oldCount ? oldCount * 2 : oldCount
         places = BlockTable.makePlaces(capacity)
         mask = capacity - 1
+        pages = oldPages.isEmpty ? [] : Array(repeating: Pages(), count: capacity)
         used = count
         for number in 0 ..< oldCount where old[number].index >= 0 {
+            let place = old[number], hasPages = place.rest == BlockTable.hasPages
+            let rest = hasPages ? oldPages[number] : Pages(mode: place.rest)
             let key = BlockKey(
-                address: old[number].address, mode: .init(rawValue: old[number].mode), page: old[number].page,
-                secondPage: old[number].secondPage)
-            places[position(key)] = old[number]
+                address: place.address, mode: TranslationMode(rawValue: rest.mode), page: rest.page, secondPage: rest.secondPage)
+            let found = position(key)
+            places[found] = place
+            if hasPages { pages[found] = rest }
         }
         old.deallocate()
     }

@@ -76,4 +76,6 @@ struct BlockKey: Hashable {
     var page: UInt32 = 0
     /// The same of the next page, when an instruction across the two is translated.
     var secondPage: UInt32 = 0
+
+    func hash(into hasher: inout Hasher) { hasher.combine(address ^ UInt64(mode.rawValue) << 48 ^ UInt64(page) << 1 ^ UInt64(secondPage) << 33) }
 }

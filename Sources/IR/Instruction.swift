@@ -12,7 +12,7 @@
     @inlinable package static var none: Value { Value(UInt32.max) }
     @inlinable package var isNone: Bool { index == UInt32.max }
     /// Its position in a table by values; -1 for an absent operand. Tables with an element there, which nobody looks at, need no
-    /// branch for each operand: those cannot be predicted.
+    /// branch for each operand: those cannot be predicted, but for the third, which is mostly absent.
     @inlinable package var place: Int { Int(Int32(bitPattern: index)) }
 }
 

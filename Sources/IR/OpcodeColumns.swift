@@ -1,7 +1,7 @@
 // The columns of the operations as tables, for what goes over many instructions: a switch over operations is an indirect jump, which
 // nobody can predict.
 
-package struct OpcodeColumns: @unchecked Sendable {
+@usableFromInline package struct OpcodeColumns: @unchecked Sendable {
     // SAFETY: an element for each value of a byte, never changed and never freed.
     @usableFromInline let effects: UnsafeMutablePointer<Effects>
 

@@ -43,7 +43,7 @@ private struct AddressFolding {
         let operandCount = hasOneBlock ? 3 : instructions[index].opcode.operandCount
         if operandCount > 0 { release(instructions[index].a) }
         if operandCount > 1 { release(instructions[index].b) }
-        if operandCount > 2 { release(instructions[index].c) }
+        if operandCount > 2, !instructions[index].c.isNone { release(instructions[index].c) }
         guard isAccess(instructions[index].opcode) else { return }
         // A sum of sums is rare; the bound keeps the work small.
         var rounds = 0

@@ -113,7 +113,7 @@ package final class PassContext {
             for index in 0 ..< function.count {
                 uses[instructions[index].a.place] &+= 1
                 uses[instructions[index].b.place] &+= 1
-                uses[instructions[index].c.place] &+= 1
+                count(instructions[index].c)
             }
             return
         }

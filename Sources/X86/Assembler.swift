@@ -12,14 +12,14 @@ package struct Assembler {
     // SAFETY: `advance`, which alone moves `cursor`, keeps at least `slack` bytes behind it, either in the caller's
     // region (`base ..< base + capacity`, which the caller keeps mapped until `finish`) or in `scratch`. No
     // instruction is longer than 15 bytes, and the widest store reaches 8 bytes past its start.
-    var cursor: UnsafeMutableRawPointer
+    @usableFromInline var cursor: UnsafeMutableRawPointer
     var limit: UnsafeMutableRawPointer
-    var base: UnsafeMutableRawPointer
+    @usableFromInline var base: UnsafeMutableRawPointer
     /// Add to a writable address to get the executable one.
     var executableOffset: UInt64 = 0
-    package private(set) var capacity = 0
+    @usableFromInline package private(set) var capacity = 0
     /// Fewer than 32 bytes of the region are left: it is too small, and what is emitted from now on is lost.
-    package private(set) var overflowed = true
+    @usableFromInline package private(set) var overflowed = true
 
     let scratch: UnsafeMutableRawPointer
     var labels: UnsafeMutablePointer<LabelState>
@@ -74,7 +74,7 @@ package struct Assembler {
     package func finish() -> Bool { !overflowed && unresolvedLabels == 0 }
 
     /// Bytes emitted so far; the capacity once the region has overflowed.
-    package var offset: Int { overflowed ? capacity : cursor - base }
+    @inlinable package var offset: Int { overflowed ? capacity : cursor - base }
 
     /// Where the next instruction will run.
     package var executableAddress: UInt64 { executableAddress(atOffset: offset) }

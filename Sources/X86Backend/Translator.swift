@@ -446,7 +446,7 @@ package final class Translator {
             if instruction.opcode.treatsQuietNaNsAlike { noteLenient(instruction) }
             note(instruction.a, index)
             note(instruction.b, index)
-            note(instruction.c, index)
+            if !instruction.c.isNone { note(instruction.c, index) }
         }
         observation &+= 1
         takenBehind = .max

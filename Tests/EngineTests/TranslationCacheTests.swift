@@ -287,7 +287,10 @@ import X86Backend
         var expected: [BlockKey: Int] = [:], random = FuzzRandom(seed: 4)
         for step in 0 ..< 20_000 {
             let mode = TranslationMode(rawValue: UInt32(random.integer() & 1))
-            let key = BlockKey(address: (random.integer() % 700) * 2, mode: mode)
+            // Keys of machine mode come later, and differ in their pages only.
+            let page = step < 5000 || random.chance(oneIn: 2) ? 0 : UInt32(random.integer() % 3)
+            let secondPage = page == 0 || random.chance(oneIn: 2) ? 0 : page + 1
+            let key = BlockKey(address: (random.integer() % 700) * 2, mode: mode, page: page, secondPage: secondPage)
             let value = random.chance(oneIn: 3) ? nil : step
             table[key] = value
             expected[key] = value
