@@ -45,7 +45,8 @@
     /// adding to it may be folded.
     case guestAddress
     // State
-    /// Value of the guest register slot `immediate`.
+    /// Value of the guest register slot `immediate`. Of an integer, where detail2 is not 0: `detail` low bits say all of it
+    /// without a sign, `detail2` with one.
     case read
     /// Sets the slot `immediate` to a.
     case write

@@ -15,6 +15,10 @@ extension Folder {
             let holds = IntegerEvaluation.compare(condition, operandType, pattern(left, operandType), pattern(right, operandType))
             return become(index, constant: holds ? 1 : 0)
         }
+        let known = significantBits(i.a)
+        if let holds = SignificantBits.compare(condition, known, known, right: right, operandType) {
+            return become(index, constant: holds ? 1 : 0)
+        }
         if right == 0 { return compareWithZero(i, index) }
         if right == 1 {
             if let zero = conditionAgainstZero(condition) {
@@ -80,24 +84,43 @@ extension Folder {
         return moved.isNone ? .nothing : become(index, Instruction(.compare, .i64, a: inner.a, b: moved, detail: i.detail))
     }
 
-    // Sign extension from 32 bits keeps both the signed and the unsigned order.
+    // Sign extension from 32 bits keeps both the signed and the unsigned order. Comparing what was extended leaves the extension to
+    // a write that may be deferred. It must not live longer for that where registers may be short: hence the distance.
 
-    /// The i32 behind a sign extension that has no other user.
-    private func narrow(_ value: Value) -> Value {
+    private static let nearby = 8
+
+    /// The i32 behind a sign extension of which this comparison is the only user, or that is not far.
+    private func narrow(_ value: Value, _ index: Int) -> Value {
         let definition = definition(value)
-        guard definition.opcode == .signExtend, definition.detail == 32, type(definition.a) == .i32, isUsedOnce(value) else { return .none }
-        return definition.a
+        guard definition.opcode == .signExtend || definition.opcode == .zeroExtend, definition.detail == 32,
+            type(definition.a) == .i32, isUsedOnce(value) || index - Int(value.index) <= Folder.nearby
+        else { return .none }
+        return definition.opcode == .signExtend || significantBits(definition.a).unsigned < 32 ? definition.a : .none
     }
 
-    private func compareExtended(_ i: Instruction, _ index: Int) -> Outcome {
-        let a = narrow(i.a), b = narrow(i.b)
+    private mutating func compareExtended(_ i: Instruction, _ index: Int) -> Outcome {
+        guard type(i.a) == .i64 else { return .nothing }
+        var a = narrow(i.a, index), b = narrow(i.b, index)
+        if a.isNone, !b.isNone { a = truncated(i.a) } else if b.isNone, !a.isNone { b = truncated(i.b) }
         guard !a.isNone, !b.isNone else { return .nothing }
         return become(index, Instruction(.compare, .i64, a: a, b: b, detail: i.detail))
     }
 
+    /// The i32 of which a value is the sign extension, when there is a place for it behind that.
+    private mutating func truncated(_ value: Value) -> Value {
+        guard freeCount > 0, freeSlots[freeCount - 1] > value.index, significantBits(value).signed <= 32 else { return .none }
+        freeCount -= 1
+        let slot = Int(freeSlots[freeCount])
+        instructions[slot] = Instruction(.truncate, .i32, a: value)
+        uses[Int(value.index)] &+= 1
+        uses[slot] = 0
+        return Value(slot)
+    }
+
     private mutating func compareWithNarrowConstant(_ i: Instruction, _ index: Int, _ right: Int64) -> Outcome {
-        let a = narrow(i.a)
-        guard !a.isNone, Int64(Int32(truncatingIfNeeded: right)) == right else { return .nothing }
+        guard type(i.a) == .i64, Int64(Int32(truncatingIfNeeded: right)) == right else { return .nothing }
+        let a = narrow(i.a, index)
+        guard !a.isNone else { return .nothing }
         let b = makeConstant(.i32, right, insteadOf: i.b)
         return b.isNone ? .nothing : become(index, Instruction(.compare, .i64, a: a, b: b, detail: i.detail))
     }
@@ -114,7 +137,8 @@ extension Folder {
     /// A condition is only asked whether it is zero, which extending 32 bits does not change.
     func condition(_ i: Instruction, _ index: Int) -> Outcome {
         let inner = definition(i.a)
-        guard inner.opcode == .signExtend || inner.opcode == .zeroExtend, inner.detail == 32, type(inner.a) == .i32, isUsedOnce(i.a)
+        guard inner.opcode == .signExtend || inner.opcode == .zeroExtend, inner.detail == 32, type(inner.a) == .i32,
+            isUsedOnce(i.a) || index - Int(i.a.index) <= Folder.nearby
         else { return .nothing }
         uses[Int(inner.a.index)] &+= 1
         uses[Int(i.a.index)] &-= 1

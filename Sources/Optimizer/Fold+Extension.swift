@@ -3,44 +3,10 @@
 import IR
 
 extension Folder {
-    /// Upper bound of the low bits of a value that may be nonzero.
-    func unsignedBits(_ value: Value) -> UInt8 {
-        let definition = definition(value)
-        let width = UInt8(truncatingIfNeeded: definition.type.byteCount * 8)
-        switch definition.opcode {
-        case .compare, .floatCompare: return 1
-        case .zeroExtend: return min(definition.detail, width)
-        case .load where !definition.access.isSigned: return UInt8(truncatingIfNeeded: definition.access.bytes * 8)
-        case .constant: return width &- UInt8(truncatingIfNeeded: pattern(definition.immediate, definition.type).leadingZeroBitCount &- (64 &- Int(width)))
-        case .countLeadingZeros, .countTrailingZeros, .populationCount: return 7
-        case .and:
-            guard let mask = constant(definition.b), mask >= 0 else { return width }
-            return UInt8(truncatingIfNeeded: 64 &- mask.leadingZeroBitCount)
-        case .shiftRightLogical:
-            guard let amount = constant(definition.b) else { return width }
-            return width &- UInt8(truncatingIfNeeded: amount & Int64(width &- 1))
-        default: return width
-        }
-    }
-
-    /// Upper bound of the low bits from which, sign-extended, the value can be had.
-    func signedBits(_ value: Value) -> UInt8 {
-        let definition = definition(value)
-        let width = UInt8(truncatingIfNeeded: definition.type.byteCount * 8)
-        switch definition.opcode {
-        case .signExtend: return min(definition.detail, width)
-        case .load where definition.access.isSigned: return UInt8(truncatingIfNeeded: definition.access.bytes * 8)
-        case .shiftRightArithmetic:
-            guard let amount = constant(definition.b) else { return width }
-            return width &- UInt8(truncatingIfNeeded: amount & Int64(width &- 1))
-        default: return min(unsignedBits(value) &+ 1, width)
-        }
-    }
-
     mutating func signExtend(_ i: Instruction, _ index: Int) -> Outcome {
         if constant(i.a) != nil { return foldedUnary(i, index) }
-        let inner = definition(i.a)
-        if inner.type == i.type && (i.detail >= i.type.byteCount * 8 || signedBits(i.a) <= i.detail) { return .replaced(i.a) }
+        let inner = definition(i.a), known = significantBits(i.a)
+        if inner.type == i.type && known.signed <= i.detail { return .replaced(i.a) }
         switch inner.opcode {
         case .signExtend where inner.detail <= i.detail:
             return become(index, Instruction(.signExtend, i.type, a: inner.a, detail: inner.detail))
@@ -49,22 +15,28 @@ extension Folder {
         case .signExtend, .zeroExtend, .truncate:
             guard inner.opcode == .truncate || inner.detail >= i.detail else { return .nothing }
             return become(index, Instruction(.signExtend, i.type, a: inner.a, detail: i.detail))
-        case .load: return widenLoad(i, index, inner, mayWiden: signedBits(i.a) <= i.detail && (inner.access.isSigned || inner.access.bytes < 4))
-        default: return .nothing
+        case .load where isUsedOnce(i.a):
+            let isExtended = inner.access.isSigned || inner.access.bytes < 4
+            return widenLoad(i, index, inner, mayWiden: known.signed <= i.detail && isExtended)
+        default:
+            // Which costs nothing behind what is computed in 32 bits.
+            guard inner.type == .i32, i.type == .i64, known.unsigned < i.detail else { return .nothing }
+            return become(index, Instruction(.zeroExtend, .i64, a: i.a, detail: 32))
         }
     }
 
     mutating func zeroExtend(_ i: Instruction, _ index: Int) -> Outcome {
         if constant(i.a) != nil { return foldedUnary(i, index) }
         let inner = definition(i.a)
-        if inner.type == i.type && unsignedBits(i.a) <= i.detail { return .replaced(i.a) }
+        let known = significantBits(i.a)
+        if inner.type == i.type && known.unsigned <= i.detail { return .replaced(i.a) }
         switch inner.opcode {
         case .zeroExtend where inner.detail <= i.detail:
             return become(index, Instruction(.zeroExtend, i.type, a: inner.a, detail: inner.detail))
         case .signExtend, .zeroExtend, .truncate:
             guard inner.opcode == .truncate || inner.detail >= i.detail else { return .nothing }
             return become(index, Instruction(.zeroExtend, i.type, a: inner.a, detail: i.detail))
-        case .load: return widenLoad(i, index, inner, mayWiden: !inner.access.isSigned && unsignedBits(i.a) <= i.detail)
+        case .load: return widenLoad(i, index, inner, mayWiden: !inner.access.isSigned && known.unsigned <= i.detail)
         default: return .nothing
         }
     }

@@ -25,6 +25,8 @@ extension Folder {
         case .and where right == -1: return .replaced(i.a)
         case .and where right == 0xffff_ffff:
             return become(index, Instruction(.zeroExtend, .i64, a: i.a, detail: 32))
+        case .and where right > 0 && right & (right &+ 1) == 0 && significantBits(i.a).unsigned <= 64 - right.leadingZeroBitCount:
+            return .replaced(i.a)
         case .or where right == -1: return become(index, constant: ~0)
         default: return reassociate(i, index, right)
         }

@@ -24,8 +24,11 @@ package struct OptimizerOptions: OptionSet, Hashable, Sendable {
     package static let hostAddresses = OptimizerOptions(rawValue: 1 << 29)
     /// Of the back end: floats stay pending between superblocks of a region.
     package static let regionFloats = OptimizerOptions(rawValue: 1 << 28)
+    /// Of all superblocks of a region together: see `RegionValues`.
+    package static let regionValues = OptimizerOptions(rawValue: 1 << 27)
     private static let others = [
         ("host-addresses", hostAddresses), ("deferred-writes", deferredWrites), ("vector-loops", vectorLoops), ("region-floats", regionFloats),
+        ("region-values", regionValues),
     ]
 
     package static let all = Pipeline.passes.reduce(into: OptimizerOptions(others.map(\.1))) { $0.formUnion($1.option) }

@@ -189,12 +189,15 @@ extension Translator {
 
     func lowerExitIndirect(_ i: Instruction) {
         record(.observe)
+        if i.hint == .return, frame != 0 {
+            settleHere()
+            if follow(returnOf: i) { return }
+        }
         if let target = constant(i.a) {
             isTied = isTied || function.isMovable
             return jumpOut(to: UInt64(bitPattern: target))
         }
         settleHere()
-        if i.hint == .return, frame != 0, follow(returnOf: i) { return }
         let kind: CounterSite.Kind = i.hint == .return ? .return : i.hint == .call ? .indirectCall : .jump
         let mask = targetMask(i)
         let target = use(mask.map { function.instructions[$0].a } ?? i.a)

@@ -64,7 +64,12 @@ extension Translator {
         guard let back = frames[frame].last, let behind = superblock(back, Array(frames[frame].dropLast())) else { return false }
         emitCount(makeCounter(.transfer, back, polls: followedBackwards, into: behind))
         // Where it is equal there is no bit 0 to clear.
-        let target = use(targetMask(i).map { function.instructions[$0].a } ?? i.a)
+        let value = targetMask(i).map { function.instructions[$0].a } ?? i.a
+        if guestAddress(value) == Int64(bitPattern: back) {
+            jump(to: back, at: entryLabels[behind], polls: followedBackwards, follows: behind == currentBlock + 1)
+            return true
+        }
+        let target = use(value)
         if let short = Int32(exactly: Int64(bitPattern: back)), !function.isMovable {
             asm.cmp(.quad, target, imm: short)
         } else {

@@ -146,6 +146,25 @@ func environmentNumber(_ name: String) -> UInt64? { getenv(name).flatMap { UInt6
         #expect(combined.count >= 8)
     }
 
+    /// The generators make what is known from superblock to superblock.
+    @Test(arguments: [ProgramKind.nests, .calls]) func valuesAreKnownAcrossSuperblocks(kind: ProgramKind) {
+        let arena = GuestArena()
+        func executor(_ change: @escaping (inout EngineConfiguration) -> Void) -> EngineExecutor {
+            EngineExecutor("regions", arena) {
+                $0.policy = .region
+                $0.samplePeriod = 1
+                $0.regionSamples = 1
+                change(&$0)
+            }
+        }
+        let all = executor { _ in }, without = executor { $0.optimizations.remove(.regionValues) }
+        let changed = (1 ... UInt64(30)).filter { seed in
+            let program = kind.program(seed: seed)
+            return all.translations(of: program, arena) != without.translations(of: program, arena)
+        }
+        #expect(changed.count >= 4)
+    }
+
     /// Every row that is no control transfer occurs, also in its compressed forms.
     @Test func allRowsAreReached() {
         var random = FuzzRandom(seed: 1)

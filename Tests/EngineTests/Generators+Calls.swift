@@ -112,12 +112,23 @@ struct CallMaker {
         word(Encode.jr(link))
     }
 
+    /// Saves a register in the function's frame, or takes it from there.
+    private mutating func frame(_ random: inout FuzzRandom) {
+        let register = UInt32(10 + random.below(6)), place = Int32(8 * random.below(3))
+        switch random.below(4) {
+        case 0: word(Encode.addi(register, 0, Int32(random.below(32))))
+        case 1: word(Encode.store(0x23, random.pick([2, 3, 3]), register, CallMaker.stack, place))
+        default: word(Encode.load(random.pick([2, 3, 3, 4, 6]), register, CallMaker.stack, place))
+        }
+    }
+
     private func link(of function: Int) -> UInt32 { function == functionCount - 1 ? lastLink : CallMaker.returnAddress }
 
     private mutating func pieces(_ random: inout FuzzRandom, count: Int, function: Int) {
         for _ in 0 ..< count {
             let start = items.count
             for _ in 0 ..< 1 + random.below(4) { computation(&random) }
+            if function >= 0, special != .changesCode, random.chance(oneIn: 2) { frame(&random) }
             if special == .leavesMemory { items.append(walk(&random)) }
             if special == .changesCode, random.chance(oneIn: 2) { patch(&random) }
             switch random.below(7) {

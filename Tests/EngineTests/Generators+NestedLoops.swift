@@ -83,7 +83,13 @@ struct NestedLoopMaker {
 
     private mutating func operations(_ count: Int, _ random: inout FuzzRandom) {
         for _ in 0 ..< count {
-            if usesFloats, !random.chance(oneIn: 4) { float(&random) } else { integer(&random) }
+            if random.chance(oneIn: 3) {
+                frame(&random)
+            } else if usesFloats, !random.chance(oneIn: 4) {
+                float(&random)
+            } else {
+                integer(&random)
+            }
         }
     }
 
@@ -94,6 +100,19 @@ struct NestedLoopMaker {
         case 1: add(Encode.store(0x23, wide, random.pick(integers), pointer, offset))
         case 2: add(Encode.floatLoad(wide, random.pick(floats), pointer, offset))
         default: add(Encode.store(0x27, wide, random.pick(floats), pointer, offset))
+        }
+    }
+
+    /// A few words below the stack pointer, which are stored and loaded again and again, mostly whole; or what is a constant, a word or a
+    /// byte for those who come next.
+    private mutating func frame(_ random: inout FuzzRandom) {
+        let place = -8 * Int32(1 + random.below(2)), register = random.pick(integers), other = random.pick(integers)
+        switch random.below(10) {
+        case 0: add(Encode.addi(register, 0, Int32(random.below(64))))
+        case 1: add(Encode.immediate(0x1b, 0, register, other, 0))  // sext.w
+        case 2: add(Encode.immediate(0x13, 7, register, other, random.pick([1, 7, 255])))
+        case 3 ..< 6: add(Encode.store(0x23, random.pick([0, 2, 3, 3, 3, 3]), register, 2, place))
+        default: add(Encode.load(random.pick([0, 2, 2, 3, 3, 3, 3, 3, 4, 6]), register, 2, place))
         }
     }
 

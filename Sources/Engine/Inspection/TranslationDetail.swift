@@ -3,6 +3,7 @@
 
 import Guest
 import IR
+import Optimizer
 import X86Backend
 
 package struct TranslationDetail {
@@ -54,6 +55,10 @@ extension Engine {
                 lifted.append(text(of: function))
                 optimizer.optimize(function)
                 functions.append(function)
+            }
+            if isRegion {
+                regions.improve(
+                    plan.indices.map { RegionMember(functions[$0], calls: plan[$0].calls, cases: plan[$0].cases, isFixed: vectors[$0] != nil) })
             }
             let optimized = functions.map { text(of: $0) }
             let counting = translator.counting

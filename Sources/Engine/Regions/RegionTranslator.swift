@@ -45,6 +45,7 @@ final class RegionTranslator {
     let source: CodeSource
     let optimizer: Pipeline
     let translator: Translator
+    private let values: RegionValues
     /// Time that regions took since it was last asked for.
     var stages = StageTimes()
     // Kept from region to region, as their buffers are large.
@@ -64,6 +65,7 @@ final class RegionTranslator {
         configuration = engine.configuration
         isa = engine.isa
         optimizer = Pipeline(options: configuration.optimizations)
+        values = RegionValues(slotTypes: isa.slots.map(\.type))
         translator = engine.makeTranslator()
         translator.recordsRelocations = true
         buffer = .allocate(byteCount: RegionTranslator.bufferBytes, alignment: NewRegion.alignment)
@@ -95,10 +97,11 @@ final class RegionTranslator {
     func translate(_ key: BlockKey) -> NewRegion? {
         let start = Engine.nanoseconds(), optimizedBefore = stages.optimize, codeVersion = engine.memory.codeVersion
         let found = Region(around: key, by: self)
-        let end = Engine.nanoseconds()
         // The superblocks were optimised one by one, as they were found.
-        stages.lift += end - start - (stages.optimize - optimizedBefore)
+        stages.lift += Engine.nanoseconds() - start - (stages.optimize - optimizedBefore)
         guard let region = found, context.isWanted else { return nil }
+        improve(region.blocks.map { RegionMember($0.function, calls: $0.calls, cases: $0.cases, isFixed: $0.vectors != nil) })
+        let end = Engine.nanoseconds()
         defer { stages.emit += Engine.nanoseconds() - end }
         translator.codePage = key.page
         translator.secondCodePage = 0
@@ -116,6 +119,14 @@ final class RegionTranslator {
                 .joined(separator: "\n")
         }
         return result
+    }
+
+    /// Optimises the superblocks of a region again, with what is known of all of them.
+    func improve(_ members: @autoclosure () -> [RegionMember]) {
+        guard configuration.optimizations.contains(.regionValues) else { return }
+        let start = Engine.nanoseconds()
+        _ = values.improve(members(), with: optimizer)
+        stages.optimize += Engine.nanoseconds() - start
     }
 
     /// Copies the code that was made last to where it is executed, with the numbers that its links and inline caches get there.
