@@ -2,8 +2,8 @@
 
 import Guest
 
-/// From keys to numbers of blocks: open addressing, a power of two of places. Blocks that are near each other have places near each
-/// other: who looks one up was at another one just before.
+/// From keys to numbers of blocks: open addressing, a power of two of places. Blocks that are near each other have places near
+/// each other: who looks one up was at another one just before.
 final class BlockTable {
     private struct Place {
         var address: UInt64
@@ -46,9 +46,9 @@ final class BlockTable {
 
     @inline(__always)
     private func hash(_ key: BlockKey) -> Int {
-        let row = (key.address >> BlockTable.rowBits ^ UInt64(key.mode.rawValue) << 40 ^ UInt64(key.page) << 24) &* 0x9e37_79b9_7f4a_7c15
-        let inRow = key.address >> BlockTable.placeBits & (1 << (BlockTable.rowBits - BlockTable.placeBits) - 1)
-        return Int(truncatingIfNeeded: row >> 28 & ~15 | inRow) & mask
+        let code = key.address >> BlockTable.rowBits ^ UInt64(key.mode.rawValue) << 40 ^ UInt64(key.page) << 24
+        let row = code &* 0x9e37_79b9_7f4a_7c15 >> 28, rowMask = UInt64(1) << (BlockTable.rowBits - BlockTable.placeBits) - 1
+        return Int(truncatingIfNeeded: row & ~rowMask | key.address >> BlockTable.placeBits & rowMask) & mask
     }
 
     @inline(__always)

@@ -463,16 +463,17 @@ package final class Engine: @unchecked Sendable {
                 byteCount: translation.byteCount, ranges: codeRanges.count ..< codeRanges.count + ranges.count,
                 links: links.count ..< links.count + translation.links.count, positions: firstPosition ..< positions.count,
                 deferringCode: deferringCode.count ..< deferringCode.count + translation.deferringCode.count,
-                homeList: translation.hasUsualHomes ? 0 : homeList(of: translation.homes), mayHaveCache: !translation.caches.isEmpty))
+                homeList: translation.hasUsualHomes ? 0 : homeList(of: translation.homes),
+                mayHaveCache: !translation.caches.isEmpty))
         blockOfKey[key] = index
         for code in translation.deferringCode {
             let first = deferredWrites.count
             deferringCode.append(
                 DeferringCode(code: code.code, writes: code.writes.lowerBound + first ..< code.writes.upperBound + first))
         }
-        deferredWrites += translation.deferredWrites
+        if !translation.deferredWrites.isEmpty { deferredWrites += translation.deferredWrites }
         links += translation.links
-        caches += translation.caches
+        if !translation.caches.isEmpty { caches += translation.caches }
         for _ in translation.links {
             linkedTo.append(-1)
             nextIncoming.append(-1)

@@ -48,7 +48,7 @@ package struct EngineConfiguration: Sendable {
     package var countsExecutions = false
     /// Machine mode: translations count the instructions that they execute, for `VirtualCPU.run(instructions:)`.
     package var countsInstructions = false
-    /// Measure how long the interpreter runs and block translations take, for statistics: looks at the clock for each run and stage.
+    /// Measure how long the interpreter runs and block translations take, for statistics: looks at the clock for each of them.
     package var takesTimes = false
     /// Write symbols of translated code to /tmp/perf-PID.map.
     package var writesPerfMap = false

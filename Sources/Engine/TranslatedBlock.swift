@@ -32,8 +32,9 @@ struct TranslatedBlock {
     ///   - innerEntry, loopEntry: see `Translation`.
     ///   - firstWrite: where its deferred writes start, when it came from the cache on disk.
     init(
-        key: BlockKey, entry: UInt64, innerEntry: UInt64, loopEntry: UInt64, byteCount: Int, ranges: Range<Int>, links: Range<Int>,
-        positions: Range<Int>, deferringCode: Range<Int>, homeList: Int, mayHaveCache: Bool, isStored: Bool = false, firstWrite: Int = 0
+        key: BlockKey, entry: UInt64, innerEntry: UInt64, loopEntry: UInt64, byteCount: Int, ranges: Range<Int>,
+        links: Range<Int>, positions: Range<Int>, deferringCode: Range<Int>, homeList: Int, mayHaveCache: Bool,
+        isStored: Bool = false, firstWrite: Int = 0
     ) {
         self.key = key
         self.entry = entry
@@ -77,5 +78,7 @@ struct BlockKey: Hashable {
     /// The same of the next page, when an instruction across the two is translated.
     var secondPage: UInt32 = 0
 
-    func hash(into hasher: inout Hasher) { hasher.combine(address ^ UInt64(mode.rawValue) << 48 ^ UInt64(page) << 1 ^ UInt64(secondPage) << 33) }
+    func hash(into hasher: inout Hasher) {
+        hasher.combine(address ^ UInt64(mode.rawValue) << 48 ^ UInt64(page) << 1 ^ UInt64(secondPage) << 33)
+    }
 }

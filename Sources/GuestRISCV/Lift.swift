@@ -128,7 +128,7 @@ struct SuperblockLifter {
         return end < next || overlapsLifted(next, end) ? nil : (first, last)
     }
 
-    /// The instructions from the next one up to `end`, when they are at most `count` that the superblock may take in, all of a kind.
+    /// The instructions from the next one up to `end`, when they are at most `count`, all wanted, and may be in the superblock.
     mutating func instructions(
         upTo end: UInt64, atMost count: Int, where isWanted: (RISCVOpcode) -> Bool
     ) -> [DecodedInstruction]? {

@@ -1,5 +1,5 @@
-// The columns of the operations as tables, for what goes over many instructions: a switch over operations is an indirect jump, which
-// nobody can predict.
+// The columns of the operations as tables, for what goes over many instructions: a switch over operations is an indirect jump,
+// which nobody can predict.
 
 @usableFromInline package struct OpcodeColumns: @unchecked Sendable {
     // SAFETY: an element for each value of a byte, never changed and never freed.

@@ -103,8 +103,8 @@ package final class Translator {
     private let columns = OpcodeColumns()
     var asm = Assembler()
     var function: Function
-    // SAFETY: `values` has at least `function.count` elements from `prepare` on, and one at -1 (see `Value.place`); indexed by value
-    // indices, which are below count.
+    // SAFETY: `values` has at least `function.count` elements from `prepare` on, and one at -1 (see `Value.place`); indexed by
+    // value indices, which are below count.
     var values: UnsafeMutablePointer<ValueState>
     private var valueCapacity = 4096
     /// Value whose content a slot has, or -1.

@@ -27,14 +27,13 @@ import Testing
     /// A loop that calls a function twice, and goes past a part that is never executed.
     private struct Calling {
         let arena = GuestArena(), executor: EngineExecutor
-        private(set) var loop: UInt64 = 0, between: UInt64 = 0, behind: UInt64 = 0, never: UInt64 = 0, function: UInt64 = 0, end: UInt64 = 0
+        private(set) var loop: UInt64 = 0, behind: UInt64 = 0, never: UInt64 = 0, function: UInt64 = 0, end: UInt64 = 0
 
         init() {
             var list = ItemList()
             list.words(Encode.addi(20, 0, 200))
             let loop = list.here, first = list.here
             list.call(0)
-            let between = list.here
             list.words(Encode.addi(22, 22, 1))
             let second = list.here
             list.call(0)
@@ -60,7 +59,6 @@ import Testing
             let start = arena.start
             func address(_ place: Int) -> UInt64 { start + UInt64(place) * 4 }
             self.loop = address(loop)
-            self.between = address(between)
             self.behind = address(behind)
             self.never = address(never)
             self.function = address(function)

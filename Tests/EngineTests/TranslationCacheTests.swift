@@ -273,7 +273,8 @@ import X86Backend
             var bytes: [UInt8] = []
             EncodedPositions.append(positions, of: start, to: &bytes)
             let decoded = EncodedPositions.all(in: bytes[...], of: start)
-            #expect(decoded.map(\.address) == positions.map(\.address) && decoded.map(\.codeOffset) == positions.map(\.codeOffset))
+            #expect(decoded.map(\.address) == positions.map(\.address))
+            #expect(decoded.map(\.codeOffset) == positions.map(\.codeOffset))
             for offset in 0 ... code + 1 where offset < 600 {
                 let expected = positions.last { $0.codeOffset <= offset } ?? GuestPosition(codeOffset: 0, address: start)
                 let actual = EncodedPositions.last(in: bytes[...], of: start, upTo: offset)

@@ -64,7 +64,8 @@ extension Engine {
         counts!.translations.append(
             ExecutionCounts.Translation(
                 key: blocks[index].key, isRegion: blocks[index].isRegion, plan: plan, sites: first ..< counts!.sites.count,
-                homes: translation.homes, instructionCounts: plan.indices.map { starts[$0 + 1] - starts[$0] - (translator.startsWithVectors[$0] ? 1 : 0) },
+                homes: translation.homes,
+                instructionCounts: plan.indices.map { starts[$0 + 1] - starts[$0] - (translator.startsWithVectors[$0] ? 1 : 0) },
                 generation: counters.flushes, block: index))
     }
 

@@ -1,5 +1,5 @@
-// The control flow around the start of a loop as block translations know it: which ways were taken, from address to address. It is read
-// from the engine's tables, most of it at once, before anything is lifted.
+// The control flow around the start of a loop as block translations know it: which ways were taken, from address to address.
+// It is read from the engine's tables, most of it at once, before anything is lifted.
 
 import Guest
 
@@ -64,10 +64,14 @@ final class CodeGraph {
         places[number].isTranslated = true
         found.removeAll(keepingCapacity: true)
         let first = engine.blocks[index].firstLink
-        for link in first ..< first + engine.blocks[index].linkCount where engine.linkedTo[link] >= 0 { found.append(engine.links[link].target) }
+        for link in first ..< first + engine.blocks[index].linkCount where engine.linkedTo[link] >= 0 {
+            found.append(engine.links[link].target)
+        }
         found.sort()
         let taken = ways.count
-        for place in found.indices where place == 0 || found[place] != found[place - 1] { ways.append(Int32(self.number(of: found[place]))) }
+        for place in found.indices where place == 0 || found[place] != found[place - 1] {
+            ways.append(Int32(self.number(of: found[place])))
+        }
         let jumps = ways.count
         for target in engine.jumpTargets(of: place, index) { ways.append(Int32(self.number(of: target))) }
         places[number].taken = taken ..< jumps
@@ -86,7 +90,9 @@ final class CodeGraph {
     func leadsBack(from address: UInt64) -> Bool { numbers[address].map { places[$0].leadsBack } ?? false }
 
     /// It was seen to go there.
-    func goes(_ number: Int, to address: UInt64) -> Bool { ways[places[number].taken].contains { places[Int($0)].address == address } }
+    func goes(_ number: Int, to address: UInt64) -> Bool {
+        ways[places[number].taken].contains { places[Int($0)].address == address }
+    }
 
     private func markWhatLeadsBack() {
         // Of each place the ways that lead there, as a list, from the last on.
@@ -177,7 +183,9 @@ struct AddressTable {
     private mutating func grow() {
         let old = self
         self = AddressTable(capacity: old.numbers.count * 2)
-        for slot in old.numbers.indices where old.numbers[slot] != AddressTable.noNumber { self[old.addresses[slot]] = Int(old.numbers[slot]) }
+        for (address, number) in zip(old.addresses, old.numbers) where number != AddressTable.noNumber {
+            self[address] = Int(number)
+        }
     }
 
     mutating func removeAll() {
@@ -188,8 +196,8 @@ struct AddressTable {
 }
 
 extension Engine {
-    /// The block translation whose links tell which ways are taken from there: the one that runs, or ran before a region took its place.
-    /// Holds the lock.
+    /// The block translation whose links tell which ways are taken from there: the one that runs, or ran before a region took its
+    /// place. Holds the lock.
     func profiledBlock(_ key: BlockKey) -> Int? {
         guard let index = blockOfKey[key] else { return replacedBlocks[key] }
         return blocks[index].isRegion ? replacedBlocks[key] ?? index : index

@@ -56,6 +56,10 @@ struct RegionExplorer {
 
     private func read(_ place: Int) { _ = maker.ask { graph.read(place, $0) } }
 
+    private func isVisited(_ address: UInt64, in frame: Int) -> Bool {
+        positions[RegionExplorer.position(graph.number(of: address), frame)] != nil
+    }
+
     private static func position(_ place: Int, _ frame: Int) -> Int { place << 16 | frame }
 
     /// The position of the superblock at an address, in calls; nil when it is not part of the region.
@@ -82,13 +86,14 @@ struct RegionExplorer {
         for target in found.targets.reversed() {
             let isAside = found.code.goesBy.contains(target)
             guard target == address || graph.goes(place, to: target) || isAside
-                || (graph.places[place].taken.isEmpty && positions[RegionExplorer.position(graph.number(of: target), frame)] != nil)
+                || (graph.places[place].taken.isEmpty && isVisited(target, in: frame))
             else { continue }
             if let successor = visit(target, in: frame, isAside: isAside) { blocks[number].successors.append(successor) }
         }
         if found.jumps { followJump(of: number) }
         if followsCalls, let back = found.returnAddress, frame != 0 || graph.leadsBack(from: back) {
-            let isFollowed = found.callee.map { graph.goes(place, to: $0) && follow($0, returningTo: back, from: number) } ?? false
+            let callee = found.callee.flatMap { graph.goes(place, to: $0) ? $0 : nil }
+            let isFollowed = callee.map { follow($0, returningTo: back, from: number) } ?? false
             if !isFollowed, let behind = visit(back, in: frame) { blocks[number].successors.append(behind) }
         }
         return number

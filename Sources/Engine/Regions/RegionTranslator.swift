@@ -24,7 +24,7 @@ struct NewRegion {
 
 /// Who a region is made for.
 protocol RegionContext: AnyObject {
-    /// Has the question answered from the engine's tables, with its lock held; nil when what is being made is not wanted any more.
+    /// Has the question answered from the engine's tables, with its lock held; nil when nobody wants what is being made any more.
     func ask<Answer>(_ question: (Engine) -> Answer) -> Answer?
     /// There is still a place for the region.
     var isWanted: Bool { get }

@@ -1,5 +1,5 @@
-// What the search for a region lifts: every superblock once, however often it is come by. Only what the region consists of is optimised,
-// but for loops of one superblock, of which it must be known whether they become vectors.
+// What the search for a region lifts: every superblock once, however often it is come by. Only what the region consists of is
+// optimised, but for loops of one superblock, of which it must be known whether they become vectors.
 
 import Guest
 import IR
@@ -63,7 +63,8 @@ final class SuperblockLifts {
         if isOptimized { vectors = maker.vectorLoop(of: function, number) }
         if vectors == nil, !code.goesBy.isEmpty {
             // Only as vectors it is worth leaving a way out that the loop may mostly go.
-            let start = BlockKey(address: address, mode: key.mode, page: key.page), wayBack = maker.ask { $0.wayBack(to: start) } ?? nil
+            let start = BlockKey(address: address, mode: key.mode, page: key.page)
+            let wayBack = maker.ask { $0.wayBack(to: start) } ?? nil
             limits.loopEnds = wayBack.map { [$0] } ?? []
             code = lift()
             if isOptimized { vectors = maker.vectorLoop(of: function, number) }

@@ -13,7 +13,8 @@ struct StoredFaultTables {
 
     /// What is deferred at a place in the block's code.
     func deferredWrites(of block: TranslatedBlock, at offset: UInt32) -> ArraySlice<DeferredWrite> {
-        guard let code = deferringCode[block.deferringCode].first(where: { $0.start <= offset && offset < $0.end }) else { return [] }
+        let known = deferringCode[block.deferringCode].first { $0.start <= offset && offset < $0.end }
+        guard let code = known else { return [] }
         let first = block.firstStoredWrite + Int(code.firstWrite)
         return deferredWrites[first ..< first + Int(code.writeCount)].compactMap { $0.write(of: block.key.address) }[...]
     }
