@@ -23,6 +23,9 @@ extension Assembler {
         storeDisplacement(to: label)
     }
 
+    /// The label is behind, and the short form of a jump reaches it.
+    package func isNear(_ label: Label) -> Bool { shortDistance(to: label, instructionLength: 2) != nil }
+
     /// `jmp short label`. The label must turn out to be within a signed byte: for code of a known, small size only.
     package mutating func jmpShort(_ label: Label) {
         store(0xEB as UInt8)

@@ -339,7 +339,7 @@ extension Translator {
             case .fillCache:
                 asm.mov(.quad, RegisterMap.state(map.programCounterOffset), .rax)
                 loadExitWord(firstCache + stub.payload, .cacheMiss)
-                asm.jmp(to: stubs.exit)
+                leave()
             case .softMiss(let flags): emitSoftMiss(stub, flags)
             case .softGroupMiss(let flags, let leave): emitSoftGroupMiss(stub, flags, leave)
             case .rangeMiss(let miss): emitRangeMiss(stub, miss)
@@ -373,6 +373,15 @@ extension Translator {
     private func emitExitStub(_ link: Int) {
         links[link].stub = asm.executableAddress
         loadExitWord(firstLink + link, .link)
+        leave()
+    }
+
+    /// With an exit word in rax, by a jump that others near by leave through, too: exits are a third of all code, and rarely run.
+    private func leave() {
+        if let exitJump, asm.isNear(exitJump) { return asm.jmp(exitJump) }
+        let here = asm.makeLabel()
+        asm.bind(here)
         asm.jmp(to: stubs.exit)
+        exitJump = here
     }
 }

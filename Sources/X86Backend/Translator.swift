@@ -176,6 +176,8 @@ package final class Translator {
     package private(set) var firstPositions: [Int] = []
     /// Whether the first of these is a loop of vectors in front of the scalar code, by superblock.
     package private(set) var startsWithVectors: [Bool] = []
+    /// The last jump to `CodeStubs.exit` of the cold code.
+    var exitJump: Label?
     /// What the vector homes lack at the instruction being emitted.
     var pending = PendingFloats()
     /// Floats may stay pending from one superblock of a region to the next.
@@ -400,6 +402,7 @@ package final class Translator {
         deferringCode.removeAll(keepingCapacity: true)
         rangeSlots.removeAll()
         lastDeferred = 0 ..< 0
+        exitJump = nil
     }
 
     private func prepare(_ function: Function) {
