@@ -167,6 +167,15 @@ extension LoopVectorizer {
         return (isSigned ? Upper.sign : []).union(isUnsigned ? .zero : [])
     }
 
+    /// Of all that the value's lane may hold, by the operation that makes it: then it is extended alike with its sign and without.
+    private func isNotNegative(_ value: Value) -> Bool {
+        let i = self[value], amount = i.opcode.operandCount > 1 ? constant(i.b) : nil
+        let left = SignificantBits(i.opcode.operandCount > 0 ? self[i.a].type : .i64)
+        let right = amount.map { SignificantBits(constant: $0, self[i.b].type) } ?? SignificantBits(.i64)
+        let known = SignificantBits(of: i, left, right, SignificantBits(.i64), amount: amount)
+        return i.type.isInteger && known.unsigned < integerBytes * 8
+    }
+
     private func laneKind(_ i: Instruction, _ operands: [Kind]) -> Kind {
         let bits = Int64(integerBytes * 8)
         func upper(_ position: Int) -> Upper? { self.upper(position == 0 ? i.a : i.b) }
@@ -177,7 +186,7 @@ extension LoopVectorizer {
         case .signExtend, .zeroExtend:
             guard let known = upper(0) else { return .unknown }
             let kept = Int64(i.detail), wanted: Upper = i.opcode == .signExtend ? .sign : .zero
-            if kept == bits { return .vector(wanted) }
+            if kept == bits { return .vector(isNotNegative(i.a) ? [.sign, .zero] : wanted) }
             // Wider than the lane: right where what is above the lane already is as it says; otherwise only the low bits are.
             return kept > bits ? .vector(known.intersection(i.opcode == .signExtend ? [.sign, .zero] : .zero)) : .unknown
         case .add, .subtract:
