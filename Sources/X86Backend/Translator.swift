@@ -331,6 +331,7 @@ package final class Translator {
             if callsOut(functions[block], block) { calls += weights[block] }
         }
         chooseHomes(uses, calls: calls)
+        for index in displaced.indices { displaced[index].isWritten = functions.contains { $0.writes(displaced[index].used) } }
     }
 
     private func loopsToItself(_ function: Function) -> Bool {
