@@ -112,6 +112,12 @@ package final class Translator {
     var vectorOwner = [Int32](repeating: -1, count: 16)
     /// The halves of the last AES state, and the vector register that still has both.
     var cipherState: CipherState?
+    /// Homes that are used as scratch registers, a bit each by register number: see `Translator+LentHomes`.
+    var lentRegisters: UInt32 = 0
+    /// Slots whose homes were lent while they held what may be seen, a bit each: it is in the slots.
+    var storedSlots: UInt64 = 0
+    /// Homes are lent in block translations, too: they do not run for long, and have little room between their ways out.
+    package var lendsHomesOfBlocks = false
     /// Bit masks of registers that the current instruction must keep.
     var locked: UInt32 = 0
     var lockedVectors: UInt32 = 0
@@ -353,9 +359,10 @@ package final class Translator {
                 continue
             }
             let mayFault = instructions[index].opcode.effects.contains(.faults), start = asm.offset
+            if lentRegisters != 0, needsHomes(instructions[index]) { returnHomes() }
             if mayFault { record(.observe) }
             lower(instructions[index], index)
-            if mayFault, deferredSlots != 0 { noteDeferringCode(from: start) }
+            if mayFault, deferredSlots | storedSlots != 0 { noteDeferringCode(from: start) }
             locked = 0
             lockedVectors = 0
             release(instructions[index], index)
@@ -401,6 +408,8 @@ package final class Translator {
         followedBackwards = false
         pending = PendingFloats()
         deferredSlots = 0
+        lentRegisters = 0
+        storedSlots = 0
         rangeSlots.beginSuperblock()
         blockPosition = positions.count
     }
