@@ -40,6 +40,8 @@ struct ValueState {
 package enum AllocationEvent: Equatable, Sendable {
     package enum Place: Hashable, Sendable {
         case register(UInt8), vector(UInt8), spill(Int), slot(Int)
+        /// Of a slot that has a home.
+        case memory(Int)
     }
     /// The instruction puts its result there.
     case define(value: Int, Place)
@@ -51,6 +53,11 @@ package enum AllocationEvent: Equatable, Sendable {
     case commit(slot: Int, value: Int)
     /// Every guest slot must be up to date here, or deferred.
     case observe
+    /// The home of the slot is lent: until it is given back, or written, who observes finds the slot in memory.
+    case lend(slot: Int)
+    case giveBack(slot: Int)
+    /// Whoever observes takes the slot from memory.
+    case recall(slot: Int)
     /// `write` of the slot is left to those who observe.
     case suspend(slot: Int, value: Int)
     /// Whoever observes makes the slot's value from what is in the place (nil for a constant).

@@ -12,6 +12,10 @@ package struct AllocationChecker {
     }
 
     private let function: Function
+    /// The homes of slots: one place with them.
+    private let homes: [AllocationEvent.Place?]
+    /// Slots whose homes are lent: who observes takes them from memory.
+    private var stored: Set<Int> = []
     private var contents: [AllocationEvent.Place: Set<Name>] = [:]
     private var committed: [Name] = []
     /// Slots whose writes are deferred, and those of them that the last observer has not been promised yet.
@@ -21,19 +25,22 @@ package struct AllocationChecker {
     private var messages: [String] = []
 
     /// What is wrong with the allocation that `events` describe, one message an error; empty when nothing is.
-    /// - Parameter function: the function as it was translated.
-    package static func errors(in events: [AllocationEvent], of function: Function, slotCount: Int) -> [String] {
-        var checker = AllocationChecker(function: function, slotCount: slotCount)
+    /// - Parameters:
+    ///   - function: the function as it was translated.
+    ///   - homes: the registers that the slots live in, by slot; nil for those that are in memory.
+    package static func errors(in events: [AllocationEvent], of function: Function, homes: [AllocationEvent.Place?]) -> [String] {
+        var checker = AllocationChecker(function: function, homes: homes)
         for (position, event) in events.enumerated() { checker.replay(event, position) }
         checker.settleDue(events.count)
         return checker.messages
     }
 
-    private init(function: Function, slotCount: Int) {
+    private init(function: Function, homes: [AllocationEvent.Place?]) {
         self.function = function
-        for slot in 0 ..< slotCount {
+        self.homes = homes
+        for slot in homes.indices {
             committed.append(.unknown(slot: slot, age: 0))
-            contents[.slot(slot)] = [.unknown(slot: slot, age: 0)]
+            contents[physical(.slot(slot))] = [.unknown(slot: slot, age: 0)]
         }
     }
 
@@ -42,31 +49,39 @@ package struct AllocationChecker {
         case .define(let value, let place): define(value, place, position)
         case .use(let value, let place, let user):
             if !holds(place, .value(value)) { report(position, "%\(user) reads %\(value) from \(place), which holds \(list(place))") }
-        case .move(let from, let to): contents[to] = contents[from] ?? []
+        case .move(let from, let to): contents[physical(to)] = contents[physical(from)] ?? []
         case .clobber(.slot(let slot)):
             age += 1
             committed[slot] = .unknown(slot: slot, age: age)
-            contents[.slot(slot)] = [committed[slot]]
-        case .clobber(let place): contents[place] = []
+            contents[physical(.slot(slot))] = [committed[slot]]
+        case .clobber(let place): contents[physical(place)] = []
         case .suspend(let slot, let value):
             settleDue(position)
             suspended[slot] = value
+            stored.remove(slot)
             committed[slot] = .value(value)
-            contents[.slot(slot)] = []
         case .promise(let slot, let value, let origin, let place): promise(slot, value, origin, place, position)
         case .commit(let slot, let value):
             settleDue(position)
             suspended[slot] = nil
+            stored.remove(slot)
             committed[slot] = .value(value)
             if !holds(.slot(slot), .value(value)) { report(position, "slot \(slot) holds \(list(.slot(slot))), not the %\(value) written to it") }
         case .observe: observe(position)
+        case .lend(let slot): stored.insert(slot)
+        case .giveBack(let slot):
+            settleDue(position)
+            stored.remove(slot)
+        case .recall(let slot):
+            due.remove(slot)
+            if !stored.contains(slot) { report(position, "slot \(slot) is looked for in memory, but its home was not lent") }
         }
     }
 
     private mutating func define(_ value: Int, _ place: AllocationEvent.Place, _ position: Int) {
         let instruction = function[Value(value)]
         guard instruction.opcode == .read else {
-            contents[place] = [.value(value)]
+            contents[physical(place)] = [.value(value)]
             return
         }
         // A read names what is in the slot already, which must be what was last committed.
@@ -74,7 +89,7 @@ package struct AllocationChecker {
             report(position, "the read %\(value) of slot \(instruction.slot) takes \(place), which holds \(list(place))")
             return
         }
-        contents[place]?.insert(.value(value))
+        contents[physical(place)]?.insert(.value(value))
     }
 
     /// An observer makes the deferred value from its origin.
@@ -99,18 +114,25 @@ package struct AllocationChecker {
 
     private mutating func observe(_ position: Int) {
         settleDue(position)
-        due = Set(suspended.keys)
-        for slot in committed.indices where suspended[slot] == nil && !holds(.slot(slot), committed[slot]) {
+        due = Set(suspended.keys).union(stored)
+        for slot in committed.indices where suspended[slot] == nil && !holds(seenPlace(of: slot), committed[slot]) {
             report(position, "slot \(slot) is seen while it holds \(list(.slot(slot))) instead of \(text(committed[slot]))")
         }
     }
 
-    private func holds(_ place: AllocationEvent.Place, _ name: Name) -> Bool { contents[place]?.contains(name) ?? false }
+    private func seenPlace(of slot: Int) -> AllocationEvent.Place { stored.contains(slot) ? .memory(slot) : .slot(slot) }
+
+    private func holds(_ place: AllocationEvent.Place, _ name: Name) -> Bool { contents[physical(place)]?.contains(name) ?? false }
+
+    private func physical(_ place: AllocationEvent.Place) -> AllocationEvent.Place {
+        if case .slot(let slot) = place { return homes[slot] ?? place }
+        return place
+    }
 
     private mutating func report(_ position: Int, _ reason: String) { messages.append("event \(position): \(reason)") }
 
     private func list(_ place: AllocationEvent.Place) -> String {
-        let names = (contents[place] ?? []).map(text).sorted()
+        let names = (contents[physical(place)] ?? []).map(text).sorted()
         return names.isEmpty ? "nothing known" : names.joined(separator: " = ")
     }
 

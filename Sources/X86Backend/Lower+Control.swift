@@ -28,7 +28,7 @@ extension Translator {
     }
 
     /// Everybody sees the state that the guest would: nothing is pending or deferred.
-    private var isSettled: Bool { pending.isEmpty && deferredSlots == 0 }
+    private var isSettled: Bool { pending.isEmpty && deferredSlots | storedSlots == 0 }
 
     func makeCold(_ kind: ColdStub.Kind, back: Label, _ first: UInt8, _ second: UInt8 = 0) -> Label {
         cold(kind, back: back, first, second)

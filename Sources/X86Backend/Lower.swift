@@ -87,6 +87,7 @@ extension Translator {
     func lowerRead(_ i: Instruction, _ index: Int) {
         let slot = i.slot
         if values[index].lastUse == Int32(index) { return }
+        if storedSlots != 0, slot < 64 { returnHome(of: slot) }
         let holder = Int(slotHolder[slot])
         if holder >= 0, values[holder].slot == Int16(slot), values[holder].lastUse > Int32(current) {
             // Another value is already known to be the slot's content: this one takes a copy of its own.
@@ -102,6 +103,7 @@ extension Translator {
     /// The slot's content in a scratch register, as the value's own place.
     func copyOut(_ slot: Int, _ index: Int) {
         let home = homes[slot]
+        keepHome(of: slot)
         if function.instructions[index].type.isFloat {
             let vector = allocateVector()
             if home != RegisterMap.none {
@@ -131,6 +133,7 @@ extension Translator {
             materialise(value)
         }
         defer {
+            if slot < 64 { storedSlots &= ~(1 << UInt64(slot)) }
             record(.commit(slot: slot, value: value))
             if map.slots[slot].type.isFloat, homes[slot] != RegisterMap.none { notePending(i, home: homes[slot]) }
         }
@@ -172,7 +175,7 @@ extension Translator {
         } else {
             let register = use(value)
             saveHolder(slot, index)
-            asm.mov(.quad, home, register)
+            if register != home { asm.mov(.quad, home, register) }
             record(.move(from: place(of: register), to: .slot(slot)))
         }
     }
@@ -190,6 +193,7 @@ extension Translator {
 
     /// The checker's name of a register: the home of a slot is the slot's place.
     func place(of register: Register) -> AllocationEvent.Place {
+        if isLent(register) { return .register(register.rawValue) }
         let slot = homes.indices.first { homes[$0] == register.rawValue && !map.slots[$0].type.isFloat }
         return slot.map { .slot($0) } ?? .register(register.rawValue)
     }

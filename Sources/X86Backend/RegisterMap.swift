@@ -68,6 +68,10 @@ package struct RegisterMap: Sendable {
 
     /// Where a fault, or a call of a helper, keeps a register.
     static func saved(_ register: Register) -> Memory { header(\.registers).advanced(by: Int32(register.rawValue) * 8) }
+    /// The same in bytes from the state pointer.
+    static func savedOffset(_ register: Register) -> Int32 {
+        Int32(MemoryLayout<mynah_cpu>.offset(of: \mynah_cpu.registers)!) - MYNAH_CPU_HEADER_BYTES + Int32(register.rawValue) * 8
+    }
     static func saved(_ vector: XMM) -> Memory { header(\.vectors).advanced(by: Int32(vector.rawValue) * 8) }
 
     static let spillOffset = Int32(MemoryLayout<mynah_cpu>.offset(of: \mynah_cpu.spill)!) - MYNAH_CPU_HEADER_BYTES

@@ -84,6 +84,7 @@ extension Translator {
             values[holder].slot = -1
         }
         slotHolder[slot] = -1
+        storedSlots &= ~(1 << UInt64(slot))
         deferredSlots |= 1 << UInt64(slot)
         deferredValue[slot] = Int32(value)
         record(.suspend(slot: slot, value: value))
@@ -122,13 +123,21 @@ extension Translator {
 
     /// What is deferred now: indices into `deferredWrites`.
     func noteDeferred() -> Range<Int> {
-        guard deferredSlots != 0 else { return 0 ..< 0 }
+        guard deferredSlots | storedSlots != 0 else { return 0 ..< 0 }
         let first = deferredWrites.count
         var rest = deferredSlots
         while rest != 0 {
             let slot = rest.trailingZeroBitCount
             rest &= rest &- 1
             deferredWrites.append(deferredWrite(slot, Int(deferredValue[slot])))
+        }
+        rest = storedSlots
+        while rest != 0 {
+            let slot = rest.trailingZeroBitCount
+            rest &= rest &- 1
+            record(.recall(slot: slot))
+            let offset = map.slots[slot].offset
+            deferredWrites.append(DeferredWrite(slot: Int16(slot), offset: offset, origin: .memory(offset)))
         }
         let count = deferredWrites.count - first
         // Mostly the same as at the last place.
@@ -186,14 +195,38 @@ extension Translator {
 
     /// Does deferred writes. Changes the flags and no register but homes.
     func emitDeferredWrites(_ range: Range<Int>) {
+        let moved = moveOrigins(range)
         for index in range {
-            let write = deferredWrites[index], home = homes[Int(write.slot)]
+            var write = deferredWrites[index]
+            let home = homes[Int(write.slot)]
+            if case .register(let number) = write.origin, moved & (1 << UInt32(number)) != 0 {
+                write.origin = .memory(RegisterMap.savedOffset(Register(rawValue: number).unsafelyUnwrapped))
+            }
             if home != RegisterMap.none {
                 compute(write, in: Register(rawValue: home).unsafelyUnwrapped)
             } else {
                 store(write, map.memory(ofSlot: Int(write.slot)))
             }
         }
+    }
+
+    /// Homes that were lent may hold what others are made from: copies it into memory.
+    /// - Returns: these registers, a bit each.
+    private func moveOrigins(_ range: Range<Int>) -> UInt32 {
+        var written: UInt32 = 0, origins: UInt32 = 0
+        for write in deferredWrites[range] {
+            let home = homes[Int(write.slot)]
+            if home != RegisterMap.none { written |= 1 << UInt32(home) }
+            if case .register(let number) = write.origin { origins |= 1 << UInt32(number) }
+        }
+        let moved = written & origins
+        var rest = moved
+        while rest != 0 {
+            let register = Register(rawValue: UInt8(rest.trailingZeroBitCount)).unsafelyUnwrapped
+            rest &= rest &- 1
+            asm.mov(.quad, RegisterMap.saved(register), register)
+        }
+        return moved
     }
 
     private func store(_ write: DeferredWrite, _ memory: Memory) {

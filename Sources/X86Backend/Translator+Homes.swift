@@ -12,6 +12,8 @@ struct DisplacedHome {
     var used: Int
     var register: UInt8
     var isVector: Bool
+    /// The region writes the slot that is used: otherwise the slot's memory is always up to date.
+    var isWritten = true
 }
 
 extension Translator {
@@ -70,7 +72,7 @@ extension Translator {
     /// And back.
     func emitRestoration() {
         for home in displaced {
-            move(map.memory(ofSlot: home.used), from: home)
+            if home.isWritten { move(map.memory(ofSlot: home.used), from: home) }
             move(to: home, map.memory(ofSlot: home.owner))
         }
     }
@@ -89,5 +91,12 @@ extension Translator {
         } else {
             asm.mov(.quad, Register(rawValue: home.register).unsafelyUnwrapped, memory)
         }
+    }
+}
+
+extension Function {
+    /// Whether the guest register is ever written.
+    func writes(_ slot: Int) -> Bool {
+        (0 ..< count).contains { instructions[$0].opcode == .write && instructions[$0].slot == slot }
     }
 }

@@ -58,7 +58,7 @@ extension Translator {
     // MARK: Transfers
 
     /// Nothing has to be done before going to a superblock of this region.
-    func isSettled(for target: UInt64) -> Bool { deferredSlots == 0 && pending.except(accepted(at: target)).isEmpty }
+    func isSettled(for target: UInt64) -> Bool { deferredSlots | storedSlots == 0 && pending.except(accepted(at: target)).isEmpty }
 
     /// Settles what is not accepted by who comes next.
     func settleHere(but accepted: PendingFloats = PendingFloats()) {

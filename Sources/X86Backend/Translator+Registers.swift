@@ -99,25 +99,25 @@ extension Translator {
 
     /// A free scratch register; spills the value that is used latest when there is none. Locked.
     func allocate() -> Register {
-        var victim: Register?
-        var latest = Int32(-1)
-        for register in RegisterMap.scratchRegisters where !isLocked(register) {
-            let owner = registerOwner[Int(register.rawValue)]
-            if owner < 0 {
-                lock(register)
-                record(.clobber(.register(register.rawValue)))
-                return register
-            }
-            if values[Int(owner)].lastUse > latest {
-                latest = values[Int(owner)].lastUse
-                victim = register
-            }
+        guard let register = freeRegister() ?? takeRegister() else {
+            preconditionFailure("an instruction needs more registers than there are")
         }
-        guard let register = victim else { preconditionFailure("an instruction needs more registers than there are") }
-        evict(register)
         lock(register)
         record(.clobber(.register(register.rawValue)))
         return register
+    }
+
+    private func freeRegister(except taken: Register? = nil) -> Register? {
+        for register in RegisterMap.scratchRegisters where registerOwner[Int(register.rawValue)] < 0 && !isLocked(register) {
+            if register != taken { return register }
+        }
+        var lent = lentRegisters & ~locked
+        while lent != 0 {
+            let register = Register(rawValue: UInt8(lent.trailingZeroBitCount)).unsafelyUnwrapped
+            if registerOwner[Int(register.rawValue)] < 0, register != taken { return register }
+            lent &= lent &- 1
+        }
+        return nil
     }
 
     /// A particular scratch register, emptied. Locked.
@@ -134,7 +134,7 @@ extension Translator {
         registerOwner[Int(register.rawValue)] = -1
         values[index].register = ValueState.nowhere
         if values[index].lastUse < Int32(current) || isRecoverable(index) { return }
-        for other in RegisterMap.scratchRegisters where other != register && !isLocked(other) && registerOwner[Int(other.rawValue)] < 0 {
+        if let other = freeRegister(except: register) {
             asm.mov(.quad, other, register)
             record(.move(from: .register(register.rawValue), to: .register(other.rawValue)))
             values[index].register = other.rawValue
@@ -223,6 +223,8 @@ extension Translator {
 
     /// The slot is about to get the content of value `index`: saves the value it had, if that is still needed.
     func takeOver(_ slot: Int, _ index: Int) {
+        if lentRegisters != 0 { reclaim(slot, for: index) }
+        keepHome(of: slot)
         let old = Int(slotHolder[slot])
         if old >= 0, old != index, values[old].slot == Int16(slot) {
             if values[old].lastUse > Int32(current), values[old].register == ValueState.nowhere, values[old].spill < 0,
@@ -234,6 +236,11 @@ extension Translator {
         }
         slotHolder[slot] = Int32(index)
         values[index].slot = Int16(slot)
+    }
+
+    /// Nobody borrows it for what is left of the instruction.
+    func keepHome(of slot: Int) {
+        if homes[slot] != RegisterMap.none, !map.slots[slot].type.isFloat { locked |= 1 << UInt32(homes[slot]) }
     }
 
     private var areRegistersLocked: Bool { RegisterMap.scratchRegisters.allSatisfy(isLocked) }

@@ -114,6 +114,12 @@ package final class Translator {
     var vectorOwner = [Int32](repeating: -1, count: 16)
     /// The halves of the last AES state, and the vector register that still has both.
     var cipherState: CipherState?
+    /// Homes that are used as scratch registers, a bit each by register number: see `Translator+LentHomes`.
+    var lentRegisters: UInt32 = 0
+    /// Slots whose homes were lent while they held what may be seen, a bit each: it is in the slots.
+    var storedSlots: UInt64 = 0
+    /// Homes are lent in block translations, too: they do not run for long, and have little room between their ways out.
+    package var lendsHomesOfBlocks = false
     /// Bit masks of registers that the current instruction must keep.
     var locked: UInt32 = 0
     var lockedVectors: UInt32 = 0
@@ -347,6 +353,7 @@ package final class Translator {
             if callsOut(functions[block], block) { calls += weights[block] }
         }
         chooseHomes(uses, calls: calls)
+        for index in displaced.indices { displaced[index].isWritten = functions.contains { $0.writes(displaced[index].used) } }
     }
 
     private func loopsToItself(_ function: Function) -> Bool {
@@ -369,11 +376,12 @@ package final class Translator {
             }
             let opcode = instructions[index].opcode
             if opcode == .nop { continue }
+            if lentRegisters != 0, needsHomes(instructions[index]) { returnHomes() }
             if columns.effects(of: opcode).contains(.faults) {
                 let start = asm.offset
                 record(.observe)
                 lower(instructions[index], index)
-                if deferredSlots != 0 { noteDeferringCode(from: start) }
+                if deferredSlots | storedSlots != 0 { noteDeferringCode(from: start) }
             } else {
                 lower(instructions[index], index)
             }
@@ -423,6 +431,8 @@ package final class Translator {
         followedBackwards = false
         pending = PendingFloats()
         deferredSlots = 0
+        lentRegisters = 0
+        storedSlots = 0
         rangeSlots.beginSuperblock()
         blockPosition = positions.count
     }

@@ -5,11 +5,11 @@ import GuestRISCV
 
 enum ProgramKind: String, CaseIterable {
     case straight, loops, changing, faulting, vectors, vectorFaults, searches, searchFaults, calls, callChanges, callFaults
-    case switches, switchChanges, switchFaults, nests, nestFaults
+    case switches, switchChanges, switchFaults, nests, nestFaults, crowds, crowdFaults
 
     /// Mostly ends with a fault, for which the evaluator has no handler.
     var mayFault: Bool {
-        [.faulting, .vectorFaults, .searchFaults, .callFaults, .switchFaults, .nestFaults].contains(self)
+        [.faulting, .vectorFaults, .searchFaults, .callFaults, .switchFaults, .nestFaults, .crowdFaults].contains(self)
     }
     private var isOneLoop: Bool { [.vectors, .vectorFaults, .searches, .searchFaults].contains(self) }
 
@@ -44,6 +44,9 @@ enum ProgramKind: String, CaseIterable {
             program.modifiesCode = self == .switchChanges
         case .nests, .nestFaults:
             var maker = NestedLoopMaker(leavesMemory: self == .nestFaults)
+            program.items = maker.make(&random)
+        case .crowds, .crowdFaults:
+            var maker = CrowdMaker(leavesMemory: self == .crowdFaults)
             program.items = maker.make(&random)
         }
         program.words = (0 ..< 32).map { _ in random.integer() } + (0 ..< 32).map { _ in random.float() }

@@ -46,6 +46,7 @@ final class BackendMachine {
             writable: code.writable, executable: code.executable, capacity: 8192, map: map, interpretOneFunction: UInt64(helper))
         translator = Translator(map: map, stubs: stubs, features: features)
         translator.recordsEvents = true
+        translator.lendsHomesOfBlocks = true
         let bytes = Int(MYNAH_CPU_HEADER_BYTES) + BackendMachine.stateBytes
         block = .allocate(byteCount: bytes, alignment: 64)
         block.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)

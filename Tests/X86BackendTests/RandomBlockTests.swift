@@ -26,7 +26,7 @@ import X86Backend
             let expected = machine.evaluate(function, seed: seed, mxcsr: mxcsr)
             guard let translation = machine.translate(function) else { continue }
             let errors = AllocationChecker.errors(
-                in: machine.translator.events, of: function, slotCount: RandomBlock.slotTypes.count)
+                in: machine.translator.events, of: function, homes: machine.translator.homePlaces)
             let actual = machine.execute(translation, seed: seed, mxcsr: mxcsr)
             if actual != expected || !errors.isEmpty {
                 failures += 1
@@ -64,7 +64,7 @@ import X86Backend
             for _ in 0 ..< 40 {
                 guard let changed = AllocationCheckerTests.mutated(events, &random) else { continue }
                 tried += 1
-                if !AllocationChecker.errors(in: changed, of: function, slotCount: RandomBlock.slotTypes.count).isEmpty {
+                if !AllocationChecker.errors(in: changed, of: function, homes: machine.translator.homePlaces).isEmpty {
                     found += 1
                 }
             }

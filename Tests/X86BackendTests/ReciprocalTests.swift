@@ -85,7 +85,7 @@ import X86Backend
         // Before the translation, which changes the function.
         let expected = seeds.map { machine.evaluate(function, seed: $0, mxcsr: 0x1f80).slots }
         let translation = try #require(machine.translate(function))
-        let errors = AllocationChecker.errors(in: machine.translator.events, of: function, slotCount: RandomBlock.slotTypes.count)
+        let errors = AllocationChecker.errors(in: machine.translator.events, of: function, homes: machine.translator.homePlaces)
         #expect(errors.isEmpty, "\(label): \(errors.prefix(2))")
         for (seed, slots) in zip(seeds, expected) {
             #expect(machine.execute(translation, seed: seed, mxcsr: 0x1f80).slots == slots, "\(label), seed \(seed)")
