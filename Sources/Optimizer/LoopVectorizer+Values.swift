@@ -169,11 +169,12 @@ extension LoopVectorizer {
 
     /// Of all that the value's lane may hold, by the operation that makes it: then it is extended alike with its sign and without.
     private func isNotNegative(_ value: Value) -> Bool {
-        let i = self[value], amount = i.opcode.operandCount > 1 ? constant(i.b) : nil
-        let left = SignificantBits(i.opcode.operandCount > 0 ? self[i.a].type : .i64)
+        let i = self[value]
+        guard SignificantBits.dependsOnOperands(i.opcode) else { return false }
+        let amount = i.opcode.operandCount > 1 ? constant(i.b) : nil
         let right = amount.map { SignificantBits(constant: $0, self[i.b].type) } ?? SignificantBits(.i64)
-        let known = SignificantBits(of: i, left, right, SignificantBits(.i64), amount: amount)
-        return i.type.isInteger && known.unsigned < integerBytes * 8
+        let known = SignificantBits(of: i, SignificantBits(self[i.a].type), right, SignificantBits(.i64), amount: amount)
+        return known.unsigned < integerBytes * 8
     }
 
     private func laneKind(_ i: Instruction, _ operands: [Kind]) -> Kind {
