@@ -132,7 +132,7 @@ struct CallMaker {
             if special == .leavesMemory { items.append(walk(&random)) }
             if special == .changesCode, random.chance(oneIn: 2) { patch(&random) }
             switch random.below(7) {
-            case 0, 1, 2 where function + 1 < functionCount:
+            case 0 ... 2 where function + 1 < functionCount:
                 call(function + 1 + random.below(functionCount - function - 1), &random)
             case 3 where function >= 0: recurse(function, &random)
             case 4 where random.chance(oneIn: 3): choose(&random)
@@ -209,7 +209,8 @@ struct CallMaker {
     }
 
     private func mayChange(_ item: Int) -> Bool {
-        guard case .plain(let old, 4) = items[item].content else { return false }
+        // What is to become a patch is not whole where it would be changed.
+        guard case .plain(let old, 4) = items[item].content, !patches.contains(where: { $0.item == item }) else { return false }
         let instruction = RISCVDecoder.decode(old), destination = UInt32(instruction.rd)
         let matters = [CallMaker.scratch, CallMaker.index].contains(destination) || CallMaker.kept.contains(instruction.rd)
             || PointerRegister.isReserved(instruction.rd)

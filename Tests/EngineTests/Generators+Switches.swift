@@ -173,7 +173,8 @@ struct SwitchMaker {
     }
 
     private func mayChange(_ item: Int) -> Bool {
-        guard case .plain(let old, 4) = items[item].content else { return false }
+        // What is to become a patch is not whole where it would be changed.
+        guard case .plain(let old, 4) = items[item].content, !patches.contains(where: { $0.item == item }) else { return false }
         let instruction = RISCVDecoder.decode(old), destination = UInt32(instruction.rd)
         let matters = [SwitchMaker.scratch, SwitchMaker.index].contains(destination) || SwitchMaker.kept.contains(instruction.rd)
             || PointerRegister.isReserved(instruction.rd)
