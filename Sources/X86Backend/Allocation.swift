@@ -34,6 +34,24 @@ struct ValueState {
     var targetWrite: Int32 = -1
     /// Of a `write`: the last instruction before it at which the state may be seen, or -1.
     var observer: Int32 = -1
+    /// The same of a `write` that may be deferred: the last that sees it; and of the value of such.
+    var deferredUntil: Int32 = -1
+    /// How long values that are made from it when somebody looks are needed.
+    var sunkUntil: Int32 = -1
+    /// Uses by writes that may be deferred, and by sunk values.
+    var hiddenUses: Int32 = 0
+    /// The first write that may be deferred and takes it to a slot with a home, or -1.
+    var homeWrite: Int32 = -1
+    /// Of an `and`: who only wants to know whether it is zero, which a test tells, or -1.
+    var tester: Int32 = -1
+    /// A slot that it is written to, or -1.
+    var writtenSlot: Int16 = -1
+    /// The most steps that are made from it.
+    var stepsBehind: UInt8 = 0
+    /// It is made into something together with another value.
+    var hasPartner = false
+    /// Sunk, and the comparison with zero tests.
+    var isTested = false
 }
 
 /// One event of the allocation, recorded for the independent checker.
@@ -60,6 +78,16 @@ package enum AllocationEvent: Equatable, Sendable {
     case recall(slot: Int)
     /// `write` of the slot is left to those who observe.
     case suspend(slot: Int, value: Int)
-    /// Whoever observes makes the slot's value from what is in the place (nil for a constant).
-    case promise(slot: Int, value: Int, origin: Int, Place?)
+    /// Whoever observes makes the slot's value from these.
+    case promise(slot: Int, value: Int, [Origin])
+
+    package struct Origin: Equatable, Sendable {
+        package var value: Int
+        /// nil for a constant.
+        package var place: Place?
+        package init(value: Int, place: Place?) {
+            self.value = value
+            self.place = place
+        }
+    }
 }

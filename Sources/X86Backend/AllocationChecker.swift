@@ -60,7 +60,7 @@ package struct AllocationChecker {
             suspended[slot] = value
             stored.remove(slot)
             committed[slot] = .value(value)
-        case .promise(let slot, let value, let origin, let place): promise(slot, value, origin, place, position)
+        case .promise(let slot, let value, let origins): promise(slot, value, origins, position)
         case .commit(let slot, let value):
             settleDue(position)
             suspended[slot] = nil
@@ -92,19 +92,35 @@ package struct AllocationChecker {
         contents[physical(place)]?.insert(.value(value))
     }
 
-    /// An observer makes the deferred value from its origin.
-    private mutating func promise(_ slot: Int, _ value: Int, _ origin: Int, _ place: AllocationEvent.Place?, _ position: Int) {
+    /// An observer makes the deferred value from its origins.
+    private mutating func promise(_ slot: Int, _ value: Int, _ origins: [AllocationEvent.Origin], _ position: Int) {
         due.remove(slot)
         if suspended[slot] != value { report(position, "%\(value) is promised for slot \(slot), which waits for another value") }
-        if let place, !holds(place, .value(origin)) {
-            report(position, "%\(value) is made from %\(origin) in \(place), which holds \(list(place))")
+        for origin in origins {
+            if let place = origin.place {
+                if !holds(place, .value(origin.value)) {
+                    report(position, "%\(value) is made from %\(origin.value) in \(place), which holds \(list(place))")
+                }
+            } else if !isImmediate(origin.value) {
+                report(position, "%\(origin.value) is no constant")
+            }
         }
-        if place == nil, function[Value(origin)].opcode != .constant, function[Value(origin)].opcode != .guestAddress { report(position, "%\(origin) is no constant") }
-        var node = value
-        while node != origin, function[Value(node)].opcode.operandCount > 0, !function[Value(node)].a.isNone {
-            node = Int(function[Value(node)].a.index)
+        if !isMade(value, from: Set(origins.map(\.value))) {
+            report(position, "%\(value) is not made from \(origins.map { "%\($0.value)" })")
         }
-        if node != origin { report(position, "%\(value) is not made from %\(origin)") }
+    }
+
+    private func isImmediate(_ value: Int) -> Bool {
+        let opcode = function[Value(value)].opcode
+        return opcode == .constant || opcode == .guestAddress
+    }
+
+    /// Every way back from the value by pure operations ends at an origin or a constant.
+    private func isMade(_ value: Int, from origins: Set<Int>) -> Bool {
+        if origins.contains(value) || isImmediate(value) { return true }
+        let i = function[Value(value)]
+        guard DeferredWrite.Step.isUnary(i.opcode) || DeferredWrite.Step.isBinary(i.opcode) else { return false }
+        return isMade(Int(i.a.index), from: origins) && (i.opcode.operandCount < 2 || isMade(Int(i.b.index), from: origins))
     }
 
     private mutating func settleDue(_ position: Int) {

@@ -24,7 +24,7 @@ extension Translator {
     /// Sets the flags for a comparison; returns the condition under which it holds.
     func emitComparison(_ i: Instruction) -> X86.Condition {
         let width = comparedWidth(i)
-        if let inner = fusableAnd(i), values[inner].isDeferred {
+        if let inner = fusableAnd(i), values[inner].isDeferred || values[inner].isTested {
             emitTest(function.instructions[inner], width)
             return i.condition.x86
         }
@@ -64,8 +64,12 @@ extension Translator {
     /// Flags for the value `condition` being nonzero.
     func emitCondition(_ condition: Value) -> X86.Condition {
         let index = Int(condition.index)
-        if values[index].isDeferred {
+        if values[index].isDeferred || values[index].isTested {
             let comparison = function.instructions[index]
+            if comparison.opcode == .and {
+                emitTest(comparison, comparison.type.width)
+                return .ne
+            }
             return comparison.opcode == .compare ? emitComparison(comparison) : emitFloatComparison(comparison)
         }
         let register = use(condition)

@@ -69,7 +69,10 @@ extension Translator {
             settle(pending)
             pending = PendingFloats()
             emitDeferredWrites(noteDeferred())
+            // What comes behind is not reached, but translated.
+            let deferred = deferredSlots
             deferredSlots = 0
+            defer { deferredSlots = deferred }
             return jumpOut(to: target, isLast: false)
         }
         let comparison = asm.offset, known = referenceCount, condition = emitCondition(i.a)

@@ -24,8 +24,16 @@ extension Translator {
     }
 
     func lowerALU(_ operation: ALUOperation, _ i: Instruction, _ index: Int) {
-        let a = use(i.a), b = operand(i.b)
-        emitALU(operation, i.type.width, define(index, reusing: i.a), a, b)
+        // The result may take the register of either operand then.
+        let swaps = operation != .sub && !endsInScratch(i.a) && endsInScratch(i.b)
+        let first = swaps ? i.b : i.a, a = use(first), b = operand(swaps ? i.a : i.b)
+        emitALU(operation, i.type.width, define(index, reusing: first), a, b)
+    }
+
+    /// The value is in a scratch register, and used here for the last time.
+    private func endsInScratch(_ value: Value) -> Bool {
+        let state = values[Int(value.index)]
+        return state.register != ValueState.nowhere && state.lastUse <= Int32(current)
     }
 
     func lowerAdd(_ i: Instruction, _ index: Int) {

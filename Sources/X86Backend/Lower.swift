@@ -128,9 +128,10 @@ extension Translator {
     func lowerWrite(_ i: Instruction, _ index: Int) {
         let slot = i.slot, value = Int(i.a.index)
         resume(slot, keeping: value)
-        if i.detail2 & Translator.isDeferredWrite != 0, slotHolder[slot] != Int32(value) || values[value].slot != Int16(slot) {
-            if suspend(slot, value) { return }
-            materialise(value)
+        if i.detail2 & Translator.isDeferredWrite != 0, slotHolder[slot] != Int32(value) || values[value].slot != Int16(slot),
+            isWorthSuspending(slot, value, until: values[index].deferredUntil)
+        {
+            return suspend(slot, value, until: values[index].deferredUntil)
         }
         defer {
             if slot < 64 { storedSlots &= ~(1 << UInt64(slot)) }

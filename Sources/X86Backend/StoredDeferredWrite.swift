@@ -3,57 +3,83 @@
 import IR
 
 package struct StoredDeferredWrite: Sendable {
-    private static let constant: UInt8 = 0, guestAddress: UInt8 = 1, register: UInt8 = 2, memory: UInt8 = 3
+    private static let none: UInt8 = 0, constant: UInt8 = 1, guestAddress: UInt8 = 2, register: UInt8 = 3, memory: UInt8 = 4
 
-    private var origin: Int64
+    private var first: Int64
+    private var second: Int64
+    /// From the lowest byte: opcode, type, detail, operands; the constant in the upper half.
+    private var steps: (UInt64, UInt64, UInt64, UInt64, UInt64)
     private var offset: Int32
     private var slot: Int16
-    private var kind: UInt8
-    private var reserved: UInt8 = 0
-    private var operands: (Int32, Int32, Int32)
-    private var opcodes: (UInt8, UInt8, UInt8)
-    private var types: (UInt8, UInt8, UInt8)
-    private var details: (UInt8, UInt8, UInt8)
     private var stepCount: UInt8
-    private var unused: UInt16 = 0
+    /// Of the places: that of the first in the low half, that of the second in the high one.
+    private var kinds: UInt8
 
     package init(_ write: DeferredWrite, of address: UInt64) {
         offset = write.offset
         slot = write.slot
         stepCount = UInt8(write.stepCount)
-        let steps = write.steps
-        operands = (steps.0.operand, steps.1.operand, steps.2.operand)
-        opcodes = (steps.0.opcode.rawValue, steps.1.opcode.rawValue, steps.2.opcode.rawValue)
-        types = (steps.0.type.rawValue, steps.1.type.rawValue, steps.2.type.rawValue)
-        details = (steps.0.detail, steps.1.detail, steps.2.detail)
-        switch write.origin {
-        case .constant(let number): (kind, origin) = (StoredDeferredWrite.constant, number)
-        case .guestAddress(let number): (kind, origin) = (StoredDeferredWrite.guestAddress, number &- Int64(bitPattern: address))
-        case .register(let number): (kind, origin) = (StoredDeferredWrite.register, Int64(number))
-        case .memory(let offset): (kind, origin) = (StoredDeferredWrite.memory, Int64(offset))
-        }
+        let all = write.steps
+        steps = (
+            StoredDeferredWrite.word(all.0), StoredDeferredWrite.word(all.1), StoredDeferredWrite.word(all.2),
+            StoredDeferredWrite.word(all.3), StoredDeferredWrite.word(all.4)
+        )
+        let firstKind: UInt8, secondKind: UInt8
+        (firstKind, first) = StoredDeferredWrite.stored(write.first, address)
+        (secondKind, second) = StoredDeferredWrite.stored(write.second, address)
+        kinds = firstKind | secondKind << 4
     }
 
     /// nil when it makes no sense.
     package func write(of address: UInt64) -> DeferredWrite? {
-        let place: DeferredWrite.Place
-        switch kind {
-        case StoredDeferredWrite.constant: place = .constant(origin)
-        case StoredDeferredWrite.guestAddress: place = .guestAddress(origin &+ Int64(bitPattern: address))
-        case StoredDeferredWrite.register: place = .register(UInt8(truncatingIfNeeded: origin) & 15)
-        case StoredDeferredWrite.memory: place = .memory(Int32(truncatingIfNeeded: origin))
-        default: return nil
-        }
-        guard let first = step(opcodes.0, types.0, details.0, operands.0),
-            let second = step(opcodes.1, types.1, details.1, operands.1), let third = step(opcodes.2, types.2, details.2, operands.2),
-            Int(stepCount) <= DeferredWrite.longest
+        var write = DeferredWrite(slot: slot, offset: offset)
+        guard stepCount <= DeferredWrite.longest, let first = StoredDeferredWrite.place(kinds & 15, first, address),
+            let second = StoredDeferredWrite.place(kinds >> 4, second, address)
         else { return nil }
-        return DeferredWrite(
-            slot: slot, offset: offset, origin: place, steps: (first, second, third), stepCount: Int(stepCount))
+        write.first = first
+        write.second = second
+        for (index, word) in [steps.0, steps.1, steps.2, steps.3, steps.4].enumerated() where index < stepCount {
+            guard let step = StoredDeferredWrite.step(word) else { return nil }
+            write.append(step)
+        }
+        return write
     }
 
-    private func step(_ opcode: UInt8, _ type: UInt8, _ detail: UInt8, _ operand: Int32) -> DeferredWrite.Step? {
-        guard let opcode = Opcode(rawValue: opcode), let type = Type(rawValue: type) else { return nil }
-        return DeferredWrite.Step(opcode: opcode, type: type, detail: detail, operand: operand)
+    private static func stored(_ place: DeferredWrite.Place, _ address: UInt64) -> (kind: UInt8, number: Int64) {
+        switch place {
+        case .none: (none, 0)
+        case .constant(let number): (constant, number)
+        case .guestAddress(let number): (guestAddress, number &- Int64(bitPattern: address))
+        case .register(let number): (register, Int64(number))
+        case .memory(let offset): (memory, Int64(offset))
+        }
+    }
+
+    private static func place(_ kind: UInt8, _ number: Int64, _ address: UInt64) -> DeferredWrite.Place? {
+        switch kind {
+        case none: DeferredWrite.Place.none
+        case constant: .constant(number)
+        case guestAddress: .guestAddress(number &+ Int64(bitPattern: address))
+        case register: .register(UInt8(truncatingIfNeeded: number) & 15)
+        case memory: .memory(Int32(truncatingIfNeeded: number))
+        default: nil
+        }
+    }
+
+    private static func word(_ step: DeferredWrite.Step) -> UInt64 {
+        let operation = UInt64(step.opcode.rawValue) | UInt64(step.type.rawValue) << 8
+        let operands = UInt64(step.detail) << 16 | UInt64(step.operands.rawValue) << 24
+        return operation | operands | UInt64(UInt32(bitPattern: step.constant)) << 32
+    }
+
+    private static func step(_ word: UInt64) -> DeferredWrite.Step? {
+        guard let opcode = Opcode(rawValue: UInt8(truncatingIfNeeded: word)),
+            let type = Type(rawValue: UInt8(truncatingIfNeeded: word >> 8)),
+            let operands = DeferredWrite.Step.Operands(rawValue: UInt8(truncatingIfNeeded: word >> 24)),
+            DeferredWrite.Step.isBinary(opcode) || DeferredWrite.Step.isUnary(opcode)
+        else { return nil }
+        return DeferredWrite.Step(
+            opcode: opcode, type: type, detail: UInt8(truncatingIfNeeded: word >> 16), operands: operands,
+            constant: Int32(truncatingIfNeeded: Int64(bitPattern: word) >> 32))
     }
 }

@@ -1,14 +1,26 @@
 // Writes of integer registers that are left to those who look; see `DeferredWrite`.
 //
-// Backwards over the superblock, `deferWrite` chooses the writes, and the computations that only they need: those are left out
-// as well (sunk). Going forwards, a deferred write keeps what it is made from alive until the register is written again, and
-// its slot or home then holds nothing that anybody needs.
+// Backwards over the superblock, `mayDefer` finds the writes for which it can be done. Where a value is computed, all its
+// users have been seen: when they are such writes, and computations that are left out themselves, it is left out as well
+// (sunk), if what it is made from is to be had as long as somebody may look. Going forwards, a deferred write keeps its origins
+// alive for those who look, and the slot or home goes on holding what it did.
 
 import IR
 import X86
 
+/// What to make a deferred value from: the values, and the steps without the places that they have.
+struct DeferredRecipe {
+    var value: Int32 = -1
+    /// -1 for none.
+    var first: Int32 = -1
+    var second: Int32 = -1
+    /// It is among what was noted last.
+    var isNoted = false
+    var write = DeferredWrite(slot: 0, offset: 0)
+}
+
 extension Translator {
-    /// In `detail2` of a `write`: it is deferred.
+    /// In `detail2` of a `write`: it may be deferred.
     static let isDeferredWrite: UInt8 = 4
 
     /// Values for which keeping the origin alive costs less than the store; how far apart, in instructions.
@@ -16,79 +28,164 @@ extension Translator {
 
     // MARK: Choosing
 
-    /// Whether a side exit may be as likely as not: writes are not deferred across it, as catching up would cost more than it saves.
-    /// Those of a region are unlikely, or inside of it.
-    func isLikelyTaken(_ exit: Instruction) -> Bool { !isRegion || inside(UInt64(bitPattern: exit.immediate)) != nil }
+    /// Whether a side exit may be as likely as not: writes are not deferred across it, as catching up would cost more than it
+    /// saves.
+    /// Those of a region are unlikely, or inside of it; and out of an inner loop they are.
+    func isLikelyTaken(_ exit: Instruction) -> Bool {
+        guard isRegion else { return true }
+        let target = UInt64(bitPattern: exit.immediate)
+        guard inside(target) != nil else { return false }
+        return superblock(target, frame).map { weights[$0] >= weights[currentBlock] } ?? true
+    }
 
-    /// Decides whether the write at `index` is deferred, which the write at `next` follows without anybody else who needs the state.
-    func deferWrite(_ index: Int, until next: Int32) {
+    /// The write at `index` may be deferred: the one at `next` follows without anybody else who needs the state.
+    func mayDefer(_ index: Int, until next: Int32) {
         let write = function.instructions[index], source = Int(write.a.index)
         guard write.slot < 64, function.instructions[source].type == .i64 else { return }
-        if isImmediate(source) {
-            function.instructions[index].detail2 = Translator.isDeferredWrite
-            return
-        }
-        let hasHome = homes[write.slot] != RegisterMap.none
-        let observer = values[Int(next)].observer
-        if values[source].useCount == 1, sink(source, hasHome, observer, next) {
-            function.instructions[index].detail2 = Translator.isDeferredWrite
-            return
-        }
-        // Computed anyway: a home takes the result for nothing.
-        guard !hasHome, values[source].useCount > 1 else { return }
-        let lastUse = max(values[source].lastUse, Int32(index))
-        guard lastUse >= observer || observer - lastUse <= Translator.shortRange else { return }
-        values[source].lastUse = max(lastUse, next)
         function.instructions[index].detail2 = Translator.isDeferredWrite
+        let last = lastLook(before: next)
+        values[index].deferredUntil = last
+        values[source].deferredUntil = max(values[source].deferredUntil, last)
+        values[source].hiddenUses += 1
+        if homes[write.slot] != RegisterMap.none { values[source].homeWrite = Int32(index) }
     }
 
-    /// Leaves out the computation of a value that only a deferred write needs, when its origin is to be had cheaply.
-    private func sink(_ value: Int, _ hasHome: Bool, _ observer: Int32, _ next: Int32) -> Bool {
-        var origin = value, count = 0
-        while count < DeferredWrite.longest, values[origin].useCount == 1, step(origin) != nil {
-            origin = Int(function.instructions[origin].a.index)
-            count += 1
+    /// How long the origins of a write are needed. A load, unless it has to be looked up, takes effect after everybody has
+    /// looked.
+    private func lastLook(before next: Int32) -> Int32 {
+        let observer = values[Int(next)].observer
+        guard observer >= 0 else { return observer }
+        switch function.instructions[Int(observer)].opcode {
+        case .exitIf, .store: return observer
+        case .load where softBuffer == nil: return observer
+        default: return next
         }
-        guard count > 0, !function.instructions[origin].type.isFloat, !values[origin].isDeferred else { return false }
-        guard values[origin].lastUse >= observer || count > 1 || !hasHome else { return false }
-        var node = value
-        for _ in 0 ..< count {
-            values[node].isSunk = true
-            node = Int(function.instructions[node].a.index)
-        }
-        values[origin].lastUse = max(values[origin].lastUse, next)
-        return true
     }
 
-    /// The operation of a value on its first operand; nil when it cannot be done later.
-    private func step(_ index: Int) -> DeferredWrite.Step? {
-        let i = function.instructions[index]
-        switch i.opcode {
-        case .truncate, .zeroExtend, .signExtend: return DeferredWrite.Step(opcode: i.opcode, type: i.type, detail: i.detail)
-        case .add, .subtract, .and, .or, .xor, .shiftLeft, .shiftRightLogical, .shiftRightArithmetic:
-            guard let operand = immediate(i.b) else { return nil }
-            return DeferredWrite.Step(opcode: i.opcode, type: i.type, operand: operand)
-        default: return nil
+    /// Backwards, where a value is computed that deferred writes or sunk values use: whether it is sunk.
+    func settleDeferral(_ index: Int) {
+        let state = values[index], until = max(state.deferredUntil, state.sunkUntil)
+        let isTested = state.useCount == state.hiddenUses + 1 && state.tester >= 0
+        if state.useCount == state.hiddenUses || isTested, isWorthSinking(index, until, isTested) {
+            values[index].isTested = isTested
+            return sink(index, until)
         }
+        values[index].lastUse = max(state.lastUse, state.sunkUntil)
+        guard state.homeWrite >= 0, !isImmediate(index) else { return }
+        if state.targetWrite < 0 { values[index].targetWrite = state.homeWrite }
+        let slot = function.instructions[Int(state.homeWrite)].slot
+        eagerlyWritten[slot] = min(eagerlyWritten[slot], state.homeWrite)
+    }
+
+    /// It can be computed later.
+    private func isStep(_ i: Instruction) -> Bool {
+        if DeferredWrite.Step.isUnary(i.opcode) { return true }
+        guard DeferredWrite.Step.isBinary(i.opcode) else { return false }
+        return immediate(i.b) != nil || !i.opcode.isShift
+    }
+
+    private func isUnary(_ i: Instruction) -> Bool { DeferredWrite.Step.isUnary(i.opcode) || immediate(i.b) != nil }
+
+    /// Whether leaving out the computation is cheaper than keeping what it is made from: not when more values have to be kept
+    /// then, nor the same number in scratch registers instead of a home.
+    private func isWorthSinking(_ index: Int, _ until: Int32, _ isTested: Bool) -> Bool {
+        let i = function.instructions[index], state = values[index]
+        guard Int(state.stepsBehind) < DeferredWrite.longest, isStep(i) else { return false }
+        if isUnary(i) {
+            let a = Int(i.a.index)
+            if values[a].isDeferred { return false }
+            return isKept(a, until) || isTested || state.homeWrite < 0 || isSinkable(a)
+        }
+        let a = Int(i.a.index), b = Int(i.b.index)
+        if state.hasPartner || values[a].isDeferred || values[b].isDeferred { return false }
+        switch (isKept(a, until), isKept(b, until)) {
+        case (true, true): return true
+        case (false, false): return false
+        case (let isKeptA, _): return isTested || state.homeWrite < 0 || isSinkable(isKeptA ? b : a)
+        }
+    }
+
+    /// The operand of one that is sunk would be so itself.
+    private func isSinkable(_ index: Int) -> Bool {
+        values[index].useCount == values[index].hiddenUses + 1 && isStep(function.instructions[index])
+    }
+
+    /// The value is to be had until then anyway.
+    private func isKept(_ index: Int, _ until: Int32) -> Bool {
+        let state = values[index]
+        if state.lastUse >= until || state.sunkUntil >= until || isImmediate(index) { return true }
+        let slot = function.instructions[index].opcode == .read ? function.instructions[index].slot : Int(state.writtenSlot)
+        guard slot >= 0 else { return false }
+        let write = eagerlyWritten[slot]
+        return write >= until || Int(function.instructions[Int(write)].a.index) == index
+    }
+
+    private func sink(_ index: Int, _ until: Int32) {
+        let i = function.instructions[index], state = values[index]
+        let steps = state.stepsBehind + 1, tester = state.isTested ? state.tester : -1
+        values[index].isSunk = true
+        if isUnary(i) { return leaveOrigin(Int(i.a.index), until, steps, tester, hasPartner: state.hasPartner) }
+        // Only one of them may have further steps.
+        let isFirst = isStep(function.instructions[Int(i.a.index)]), all = UInt8(DeferredWrite.longest)
+        leaveOrigin(Int(i.a.index), until, isFirst ? steps : all, tester, hasPartner: true)
+        leaveOrigin(Int(i.b.index), until, isFirst ? all : steps, tester, hasPartner: true)
+    }
+
+    private func leaveOrigin(_ index: Int, _ until: Int32, _ steps: UInt8, _ tester: Int32, hasPartner: Bool) {
+        if tester < 0 {
+            values[index].hiddenUses += 1
+        } else {
+            // A test needs it.
+            values[index].lastUse = max(values[index].lastUse, tester, until)
+        }
+        values[index].sunkUntil = max(values[index].sunkUntil, until)
+        values[index].stepsBehind = max(values[index].stepsBehind, steps)
+        if hasPartner { values[index].hasPartner = true }
     }
 
     // MARK: Following
 
-    /// The write takes effect as a deferred one.
-    /// - Returns: false when its slot holds something that is needed: then it has to be written at once.
-    func suspend(_ slot: Int, _ value: Int) -> Bool {
-        let holder = Int(slotHolder[slot])
-        if holder >= 0, values[holder].slot == Int16(slot) {
-            let isElsewhere = values[holder].register != ValueState.nowhere || values[holder].spill >= 0
-            guard isElsewhere || values[holder].lastUse <= Int32(current) || isImmediate(holder) else { return false }
-            values[holder].slot = -1
+    /// Whether the write of a value, which may be deferred, is, now that it is known where the value is.
+    func isWorthSuspending(_ slot: Int, _ value: Int, until: Int32) -> Bool {
+        let state = values[value]
+        if state.isSunk || isImmediate(value) { return true }
+        if homes[slot] == RegisterMap.none {
+            return homeRegister(value) != nil || state.lastUse >= until || until - state.lastUse <= Translator.shortRange
         }
-        slotHolder[slot] = -1
+        return homeRegister(value) != nil || isNeeded(holderOf: slot, besides: value)
+    }
+
+    /// Something that is needed later is nowhere but in the slot.
+    func isNeeded(holderOf slot: Int, besides value: Int) -> Bool {
+        let holder = Int(slotHolder[slot])
+        guard holder >= 0, holder != value, values[holder].slot == Int16(slot) else { return false }
+        let isElsewhere = values[holder].register != ValueState.nowhere || values[holder].spill >= 0 || isImmediate(holder)
+        return values[holder].lastUse > Int32(current) && !isElsewhere
+    }
+
+    /// The write takes effect as a deferred one. What the slot holds stays there.
+    func suspend(_ slot: Int, _ value: Int, until: Int32) {
+        if !values[value].isSunk { values[value].lastUse = max(values[value].lastUse, until) }
         storedSlots &= ~(1 << UInt64(slot))
         deferredSlots |= 1 << UInt64(slot)
-        deferredValue[slot] = Int32(value)
+        var recipe = DeferredRecipe(value: Int32(value), write: DeferredWrite(slot: Int16(slot), offset: map.slots[slot].offset))
+        collect(value, into: &recipe, isSecond: false)
+        recipes[slot] = recipe
         record(.suspend(slot: slot, value: value))
-        return true
+    }
+
+    private func collect(_ value: Int, into recipe: inout DeferredRecipe, isSecond: Bool) {
+        guard values[value].isSunk else {
+            if isSecond { recipe.second = Int32(value) } else { recipe.first = Int32(value) }
+            return
+        }
+        let i = function.instructions[value], isUnary = isUnary(i)
+        collect(Int(i.a.index), into: &recipe, isSecond: isSecond)
+        if !isUnary { collect(Int(i.b.index), into: &recipe, isSecond: true) }
+        recipe.write.append(
+            DeferredWrite.Step(
+                opcode: i.opcode, type: i.type, detail: i.detail, operands: !isUnary ? .both : isSecond ? .second : .first,
+                constant: isUnary && DeferredWrite.Step.isBinary(i.opcode) ? immediate(i.b)! : 0))
     }
 
     /// The slot is about to be written with `value`: nobody can see what was deferred any more.
@@ -96,27 +193,13 @@ extension Translator {
     func resume(_ slot: Int, keeping value: Int) {
         guard slot < 64, deferredSlots & (1 << UInt64(slot)) != 0 else { return }
         deferredSlots &= ~(1 << UInt64(slot))
-        let origin = origin(of: Int(deferredValue[slot]))
+        release(origin: Int(recipes[slot].first), keeping: value)
+        let second = Int(recipes[slot].second)
+        if second >= 0 { release(origin: second, keeping: value) }
+    }
+
+    private func release(origin: Int, keeping value: Int) {
         if values[origin].lastUse <= Int32(current), origin != value { free(origin) }
-    }
-
-    /// What a deferred value is made from: itself, when it was computed.
-    private func origin(of value: Int) -> Int {
-        var node = value
-        while values[node].isSunk { node = Int(function.instructions[node].a.index) }
-        return node
-    }
-
-    /// Computes a sunk value after all.
-    func materialise(_ value: Int) {
-        guard values[value].isSunk else { return }
-        let source = Int(function.instructions[value].a.index), wasSunk = values[source].isSunk
-        materialise(source)
-        values[value].isSunk = false
-        values[value].lastUse = Int32(current)
-        lower(function.instructions[value], value)
-        locked = 0
-        if wasSunk { free(source) }
     }
 
     // MARK: Those who look
@@ -124,65 +207,80 @@ extension Translator {
     /// What is deferred now: indices into `deferredWrites`.
     func noteDeferred() -> Range<Int> {
         guard deferredSlots | storedSlots != 0 else { return 0 ..< 0 }
-        let first = deferredWrites.count
-        var rest = deferredSlots
+        var isSame = deferredSlots == lastDeferredSlots && storedSlots == lastStoredSlots, rest = deferredSlots
         while rest != 0 {
             let slot = rest.trailingZeroBitCount
             rest &= rest &- 1
-            deferredWrites.append(deferredWrite(slot, Int(deferredValue[slot])))
+            let first = place(Int(recipes[slot].first))
+            let second = recipes[slot].second < 0 ? DeferredWrite.Place.none : place(Int(recipes[slot].second))
+            if !recipes[slot].isNoted || recipes[slot].write.first != first || recipes[slot].write.second != second {
+                isSame = false
+                recipes[slot].write.first = first
+                recipes[slot].write.second = second
+            }
+            record(promise(recipes[slot]))
         }
         rest = storedSlots
         while rest != 0 {
+            record(.recall(slot: rest.trailingZeroBitCount))
+            rest &= rest &- 1
+        }
+        // Mostly the same as at the last place.
+        if isSame { return lastDeferred }
+        let start = deferredWrites.count
+        rest = deferredSlots
+        while rest != 0 {
             let slot = rest.trailingZeroBitCount
             rest &= rest &- 1
-            record(.recall(slot: slot))
-            let offset = map.slots[slot].offset
-            deferredWrites.append(DeferredWrite(slot: Int16(slot), offset: offset, origin: .memory(offset)))
+            recipes[slot].isNoted = true
+            deferredWrites.append(recipes[slot].write)
         }
-        let count = deferredWrites.count - first
-        // Mostly the same as at the last place.
-        if lastDeferred.count == count, zip(deferredWrites[lastDeferred], deferredWrites[first...]).allSatisfy(==) {
-            deferredWrites.removeLast(count)
-        } else {
-            lastDeferred = first ..< first + count
+        rest = storedSlots
+        while rest != 0 {
+            let slot = rest.trailingZeroBitCount, offset = map.slots[slot].offset
+            rest &= rest &- 1
+            deferredWrites.append(DeferredWrite(slot: Int16(slot), offset: offset, first: .memory(offset)))
         }
+        lastDeferredSlots = deferredSlots
+        lastStoredSlots = storedSlots
+        lastDeferred = start ..< deferredWrites.count
         return lastDeferred
     }
 
-    private func deferredWrite(_ slot: Int, _ value: Int) -> DeferredWrite {
-        let origin = origin(of: value), state = values[origin]
-        let place: DeferredWrite.Place
-        if let number = constant(Value(origin)) {
-            place = .constant(number)
-        } else if let address = guestAddress(Value(origin)) {
-            place = .guestAddress(address)
-        } else if state.register != ValueState.nowhere {
-            place = .register(state.register)
-            record(.promise(slot: slot, value: value, origin: origin, .register(state.register)))
-        } else if let home = homeRegister(origin) {
-            place = .register(home)
-            record(.promise(slot: slot, value: value, origin: origin, .slot(Int(state.slot))))
-        } else if let (_, checked) = memoryPlace(origin) {
-            place = .memory(state.slot >= 0 ? map.slots[Int(state.slot)].offset : RegisterMap.spillOffset + Int32(state.spill) * 8)
-            record(.promise(slot: slot, value: value, origin: origin, checked))
-        } else {
-            preconditionFailure("the origin %\(origin) of a deferred write is nowhere")
-        }
-        if isImmediate(origin) { record(.promise(slot: slot, value: value, origin: origin, nil)) }
-        var result = DeferredWrite(slot: Int16(slot), offset: map.slots[slot].offset, origin: place)
-        appendSteps(to: &result, value)
-        return result
+    /// Where the origin is now.
+    private func place(_ origin: Int) -> DeferredWrite.Place {
+        if let number = constant(Value(origin)) { return .constant(number) }
+        if let address = guestAddress(Value(origin)) { return .guestAddress(address) }
+        let state = values[origin]
+        if state.register != ValueState.nowhere { return .register(state.register) }
+        if let home = homeRegister(origin) { return .register(home) }
+        if state.slot >= 0 { return .memory(map.slots[Int(state.slot)].offset) }
+        if state.spill >= 0 { return .memory(RegisterMap.spillOffset + Int32(state.spill) * 8) }
+        preconditionFailure("the origin %\(origin) of a deferred write is nowhere")
     }
 
-    private func appendSteps(to write: inout DeferredWrite, _ value: Int) {
-        guard values[value].isSunk, let step = step(value) else { return }
-        appendSteps(to: &write, Int(function.instructions[value].a.index))
-        write.append(step)
+    private func promise(_ recipe: DeferredRecipe) -> AllocationEvent {
+        var origins = [promised(Int(recipe.first))]
+        if recipe.second >= 0 { origins.append(promised(Int(recipe.second))) }
+        return .promise(slot: Int(recipe.write.slot), value: Int(recipe.value), origins)
+    }
+
+    private func promised(_ origin: Int) -> AllocationEvent.Origin {
+        let state = values[origin]
+        if isImmediate(origin) { return AllocationEvent.Origin(value: origin, place: nil) }
+        if state.register != ValueState.nowhere { return AllocationEvent.Origin(value: origin, place: .register(state.register)) }
+        return AllocationEvent.Origin(value: origin, place: state.slot >= 0 ? .slot(Int(state.slot)) : .spill(Int(state.spill)))
+    }
+
+    /// A load is about to take the place of what is seen while it may fault.
+    func noteBeforeResult() {
+        guard looksDuringCurrent, seenDuringCurrent == nil, softBuffer == nil else { return }
+        seenDuringCurrent = noteDeferred()
     }
 
     /// Notes what is deferred for faults in the code from `start` on.
     func noteDeferringCode(from start: Int) {
-        let writes = noteDeferred()
+        let writes = seenDuringCurrent ?? noteDeferred()
         if let last = deferringCode.last, last.writes == writes, Int(last.code.upperBound) == start {
             deferringCode[deferringCode.count - 1].code = last.code.lowerBound ..< UInt32(truncatingIfNeeded: asm.offset)
         } else {
@@ -190,90 +288,9 @@ extension Translator {
                 DeferringCode(code: UInt32(truncatingIfNeeded: start) ..< UInt32(truncatingIfNeeded: asm.offset), writes: writes))
         }
     }
+}
 
-    // MARK: Catching up
-
-    /// Does deferred writes. Changes the flags and no register but homes.
-    func emitDeferredWrites(_ range: Range<Int>) {
-        let moved = moveOrigins(range)
-        for index in range {
-            var write = deferredWrites[index]
-            let home = homes[Int(write.slot)]
-            if case .register(let number) = write.origin, moved & (1 << UInt32(number)) != 0 {
-                write.origin = .memory(RegisterMap.savedOffset(Register(rawValue: number).unsafelyUnwrapped))
-            }
-            if home != RegisterMap.none {
-                compute(write, in: Register(rawValue: home).unsafelyUnwrapped)
-            } else {
-                store(write, map.memory(ofSlot: Int(write.slot)))
-            }
-        }
-    }
-
-    /// Homes that were lent may hold what others are made from: copies it into memory.
-    /// - Returns: these registers, a bit each.
-    private func moveOrigins(_ range: Range<Int>) -> UInt32 {
-        var written: UInt32 = 0, origins: UInt32 = 0
-        for write in deferredWrites[range] {
-            let home = homes[Int(write.slot)]
-            if home != RegisterMap.none { written |= 1 << UInt32(home) }
-            if case .register(let number) = write.origin { origins |= 1 << UInt32(number) }
-        }
-        let moved = written & origins
-        var rest = moved
-        while rest != 0 {
-            let register = Register(rawValue: UInt8(rest.trailingZeroBitCount)).unsafelyUnwrapped
-            rest &= rest &- 1
-            asm.mov(.quad, RegisterMap.saved(register), register)
-        }
-        return moved
-    }
-
-    private func store(_ write: DeferredWrite, _ memory: Memory) {
-        if write.stepCount == 0 {
-            if case .constant(let number) = write.origin, let short = Int32(exactly: number) {
-                return asm.mov(.quad, memory, imm: short)
-            }
-            if case .register(let number) = write.origin {
-                return asm.mov(.quad, memory, Register(rawValue: number).unsafelyUnwrapped)
-            }
-        }
-        // Every scratch register may be the origin of another one.
-        let register: Register = write.origin == .register(Register.rdi.rawValue) ? .rcx : .rdi
-        asm.mov(.quad, RegisterMap.saved(register), register)
-        compute(write, in: register)
-        asm.mov(.quad, memory, register)
-        asm.mov(.quad, register, RegisterMap.saved(register))
-    }
-
-    private func compute(_ write: DeferredWrite, in register: Register) {
-        switch write.origin {
-        case .constant(let number): asm.movImmediate(register, UInt64(bitPattern: number))
-        case .guestAddress(let address): loadGuestAddress(register, UInt64(bitPattern: address))
-        case .register(let number):
-            if number != register.rawValue { asm.mov(.quad, register, Register(rawValue: number).unsafelyUnwrapped) }
-        case .memory(let offset): asm.mov(.quad, register, RegisterMap.state(offset))
-        }
-        for index in 0 ..< write.stepCount { compute(write.step(index), register) }
-    }
-
-    private func compute(_ step: DeferredWrite.Step, _ register: Register) {
-        let width = step.type.width, amount = UInt8(truncatingIfNeeded: step.operand) & UInt8(width.bitCount - 1)
-        switch step.opcode {
-        case .truncate: break
-        case .zeroExtend, .signExtend: extend(register, step)
-        case .add: asm.alu(.add, width, register, imm: step.operand)
-        case .subtract: asm.alu(.sub, width, register, imm: step.operand)
-        case .and: asm.alu(.and, width, register, imm: step.operand)
-        case .or: asm.alu(.or, width, register, imm: step.operand)
-        case .xor: asm.alu(.xor, width, register, imm: step.operand)
-        case .shiftLeft: asm.shl(width, register, imm: amount)
-        case .shiftRightLogical: asm.shr(width, register, imm: amount)
-        default: asm.sar(width, register, imm: amount)
-        }
-    }
-
-    private func extend(_ register: Register, _ step: DeferredWrite.Step) {
-        emitExtension(signed: step.opcode == .signExtend, from: step.detail, step.type, register, register)
-    }
+extension Opcode {
+    /// Shifts a first operand by a second.
+    var isShift: Bool { self == .shiftLeft || self == .shiftRightLogical || self == .shiftRightArithmetic }
 }

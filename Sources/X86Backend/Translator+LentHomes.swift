@@ -58,7 +58,8 @@ extension Translator {
 
     /// An unlocked scratch register when none is free: a home, or that of the value that is used latest. Emptied.
     func takeRegister() -> Register? {
-        guard isRegion || lendsHomesOfBlocks else { return takeLatest() }
+        // Once it has been noted where those find everything who look, nothing moves.
+        guard isRegion || lendsHomesOfBlocks, seenDuringCurrent == nil else { return takeLatest() }
         let outlook = lookAhead()
         var victim: Register?, latest = Int64.min
         for number in 0 ..< 16 as Range<UInt8> where registerOwner[Int(number)] >= 0 && locked & (1 << UInt32(number)) == 0 {
@@ -94,13 +95,13 @@ extension Translator {
         var best: (slot: Int, isFree: Bool, until: Int32)?
         for slot in 0 ..< min(64, homes.count) where homes[slot] != RegisterMap.none && !map.slots[slot].type.isFloat {
             let register = Register(rawValue: homes[slot]).unsafelyUnwrapped
-            guard !isLent(register), !isLocked(register) else { continue }
+            guard !isLent(register), !isLocked(register), isUnused(slot) else { continue }
             let next = outlook.access[register.rawValue], until = min(next, outlook.end)
             let isFree = deferredSlots & (1 << UInt64(slot)) != 0
             if isFree {
                 if let best, best.isFree, best.until >= until { continue }
             } else {
-                guard storing, best?.isFree != true, best == nil || best!.until < until, isUnused(slot) else { continue }
+                guard storing, best?.isFree != true, best == nil || best!.until < until else { continue }
                 let isWritten = next < outlook.end && next != .max && function.instructions[Int(next)].opcode == .write
                 let shortest = isWritten ? Translator.shortLoan : Translator.shortLoanWithReturn
                 guard until - Int32(current) >= shortest else { continue }
@@ -126,10 +127,10 @@ extension Translator {
             record(.move(from: .slot(slot), to: .memory(slot)))
             storedSlots |= 1 << UInt64(slot)
             record(.lend(slot: slot))
-            let holder = Int(slotHolder[slot])
-            if holder >= 0, values[holder].slot == Int16(slot) { values[holder].slot = -1 }
-            slotHolder[slot] = -1
         }
+        let holder = Int(slotHolder[slot])
+        if holder >= 0, values[holder].slot == Int16(slot) { values[holder].slot = -1 }
+        slotHolder[slot] = -1
         lentRegisters |= 1 << UInt32(register.rawValue)
         return register
     }

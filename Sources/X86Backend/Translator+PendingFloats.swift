@@ -28,10 +28,12 @@ extension Translator {
                 values[Int(write.pointee.a.index)].needsUpperHalf = true
             }
         } else if isOverwritten, defersWrites, takenBehind > overwrittenBy[slot] {
-            deferWrite(index, until: overwrittenBy[slot])
+            mayDefer(index, until: overwrittenBy[slot])
         }
         overwrittenBy[slot] = Int32(index)
-        if hasHome, write.pointee.detail2 & Translator.isDeferredWrite == 0 { values[Int(write.pointee.a.index)].targetWrite = Int32(index) }
+        guard write.pointee.detail2 & Translator.isDeferredWrite == 0 else { return }
+        eagerlyWritten[slot] = Int32(index)
+        if hasHome { values[Int(write.pointee.a.index)].targetWrite = Int32(index) }
     }
 
     private func leavePending(_ write: UnsafeMutablePointer<Instruction>, _ index: Int) {

@@ -108,8 +108,14 @@ extension Translator {
     }
 
     private func freeRegister(except taken: Register? = nil) -> Register? {
-        for register in RegisterMap.scratchRegisters where registerOwner[Int(register.rawValue)] < 0 && !isLocked(register) {
-            if register != taken { return register }
+        for register in RegisterMap.scratchRegisters where register != taken && !isLocked(register) {
+            let owner = Int(registerOwner[Int(register.rawValue)])
+            if owner >= 0 {
+                // What was kept for those who look, who have.
+                guard values[owner].lastUse < Int32(current) else { continue }
+                free(owner)
+            }
+            return register
         }
         var lent = lentRegisters & ~locked
         while lent != 0 {
@@ -169,6 +175,7 @@ extension Translator {
     /// Operands have been fetched before; the result may share the register of an operand that ends here.
     func define(_ index: Int, reusing operands: Value...) -> Register {
         if let slot = directTarget(index) {
+            if somethingEnds(inHomeOf: slot) { noteBeforeResult() }
             takeOver(slot, index)
             let home = Register(rawValue: homes[slot]).unsafelyUnwrapped
             record(.define(value: index, .slot(slot)))
@@ -179,6 +186,7 @@ extension Translator {
             if values[source].register != ValueState.nowhere, values[source].lastUse <= Int32(current),
                 !function.instructions[source].type.isFloat
             {
+                noteBeforeResult()
                 let register = Register(rawValue: values[source].register).unsafelyUnwrapped
                 values[source].register = ValueState.nowhere
                 own(index, register)
@@ -190,6 +198,15 @@ extension Translator {
         own(index, register)
         record(.define(value: index, .register(register.rawValue)))
         return register
+    }
+
+    /// The result takes the place of a value that is used, or looked at, for the last time now.
+    private func somethingEnds(inHomeOf slot: Int) -> Bool {
+        let holder = Int(slotHolder[slot])
+        if holder >= 0, values[holder].lastUse <= Int32(current) { return true }
+        guard lentRegisters & (1 << UInt32(homes[slot])) != 0 else { return false }
+        let borrower = Int(registerOwner[Int(homes[slot])])
+        return borrower >= 0 && values[borrower].lastUse <= Int32(current)
     }
 
     /// Makes a register that already holds the result the value's place.
@@ -210,6 +227,12 @@ extension Translator {
         let holder = slotHolder[slot]
         if holder >= 0, Int(holder) != index, values[Int(holder)].slot == Int16(slot), values[Int(holder)].lastUse > Int32(index),
             values[Int(holder)].lastUse <= Int32(write), values[Int(holder)].register == ValueState.nowhere
+        {
+            return nil
+        }
+        // The write had better be deferred then.
+        if instructions[write].detail2 & Translator.isDeferredWrite != 0, !map.slots[slot].type.isFloat,
+            isNeeded(holderOf: slot, besides: index)
         {
             return nil
         }

@@ -199,12 +199,19 @@ package final class Translator {
     var overwrittenBy: [Int32]
     /// The next side exit that may be as likely as not, while going backwards.
     var takenBehind = Int32.max
-    /// Slots whose last write is deferred, a bit each, and the values written.
+    /// Slots whose last write is deferred, a bit each, and how the values written are made.
     var deferredSlots: UInt64 = 0
-    var deferredValue: [Int32]
+    var recipes: [DeferredRecipe]
+    /// By slot, the first write behind what is analysed that is not deferred, going backwards.
+    var eagerlyWritten: [Int32]
+    /// The current instruction may fault, and what that finds deferred, once it has been noted.
+    var looksDuringCurrent = false
+    var seenDuringCurrent: Range<Int>?
     /// Deferred writes at the places of the translation where somebody may look, and what was noted last.
     var deferredWrites: [DeferredWrite] = []
     var lastDeferred = 0 ..< 0
+    var lastDeferredSlots: UInt64 = 0
+    var lastStoredSlots: UInt64 = 0
     var deferringCode: [DeferringCode] = []
     /// Counts the places where every slot must be exact.
     var observation: Int32 = 1
@@ -227,7 +234,8 @@ package final class Translator {
         slotHolder = Array(repeating: -1, count: map.slots.count)
         overwrittenAt = Array(repeating: 0, count: map.slots.count)
         overwrittenBy = Array(repeating: -1, count: map.slots.count)
-        deferredValue = Array(repeating: -1, count: map.slots.count)
+        recipes = Array(repeating: DeferredRecipe(), count: map.slots.count)
+        eagerlyWritten = Array(repeating: .max, count: map.slots.count)
     }
 
     deinit {
@@ -380,8 +388,11 @@ package final class Translator {
             if columns.effects(of: opcode).contains(.faults) {
                 let start = asm.offset
                 record(.observe)
+                looksDuringCurrent = true
                 lower(instructions[index], index)
                 if deferredSlots | storedSlots != 0 { noteDeferringCode(from: start) }
+                looksDuringCurrent = false
+                seenDuringCurrent = nil
             } else {
                 lower(instructions[index], index)
             }
@@ -411,6 +422,8 @@ package final class Translator {
         rangeSlots.removeAll()
         lastDeferred = 0 ..< 0
         exitJump = nil
+        lastDeferredSlots = 0
+        lastStoredSlots = 0
     }
 
     private func prepare(_ function: Function) {
@@ -456,6 +469,9 @@ package final class Translator {
                 hasBoxes = true
                 continue
             }
+            if instruction.opcode == .write {
+                values[Int(instruction.a.index)].writtenSlot = Int16(truncatingIfNeeded: instruction.slot)
+            }
             if instruction.opcode.treatsQuietNaNsAlike { noteLenient(instruction) }
             note(instruction.a, index)
             note(instruction.b, index)
@@ -463,10 +479,13 @@ package final class Translator {
         }
         observation &+= 1
         takenBehind = .max
+        eagerlyWritten.withUnsafeMutableBufferPointer { $0.update(repeating: .max) }
         expectPending()
         for index in stride(from: function.count - 1, through: 0, by: -1) {
             let instruction = instructions[index]
             if values[index].needsUpperHalf { spreadUpperHalf(index) }
+            if values[index].hiddenUses != 0 { settleDeferral(index) }
+            if values[index].targetWrite >= 0 { passTarget(of: index) }
             switch instruction.opcode {
             case .write: analyseWrite(index)
             case .read: overwrittenAt[instruction.slot] = 0
@@ -563,18 +582,35 @@ package final class Translator {
     }
 
     private func deferComparison(_ condition: Value, user: Int) {
-        let index = Int(condition.index)
+        let index = Int(condition.index), comparison = function.instructions[index]
+        if comparison.opcode == .and { values[index].tester = Int32(user) }
         guard values[index].useCount == 1 else { return }
-        let comparison = function.instructions[index]
-        guard comparison.opcode == .compare || (comparison.opcode == .floatCompare && comparison.detail != 0) else { return }
+        let isFused = comparison.opcode == .compare || (comparison.opcode == .floatCompare && comparison.detail != 0)
+        guard isFused || comparison.opcode == .and else { return }
         if comparison.opcode == .compare, let inner = fusableAnd(comparison) {
             values[inner].isDeferred = true
             extend(function.instructions[inner].a, user)
             extend(function.instructions[inner].b, user)
+        } else if comparison.opcode == .compare, let inner = testedAnd(comparison) {
+            values[inner].tester = Int32(user)
         }
         values[index].isDeferred = true
         extend(comparison.a, user)
         extend(comparison.b, user)
+    }
+
+    /// What is written to a home is computed there from its first step on, when each step is only for the next.
+    private func passTarget(of index: Int) {
+        let i = function.instructions[index]
+        guard i.opcode.isChained, !passesTarget(index, to: i.a), i.opcode.effects.contains(.commutative) else { return }
+        _ = passesTarget(index, to: i.b)
+    }
+
+    private func passesTarget(_ index: Int, to operand: Value) -> Bool {
+        let step = Int(operand.index)
+        guard values[step].useCount == 1, function.instructions[step].opcode.isChained else { return false }
+        values[step].targetWrite = values[index].targetWrite
+        return true
     }
 
     /// The `and` that clears bit 0 of an indirect target, when nothing else uses it.
@@ -583,12 +619,16 @@ package final class Translator {
         return mask.opcode == .and && values[index].useCount == 1 && isConstant(mask.b, ~1) ? index : nil
     }
 
-    /// The `and` that a comparison with zero tests, when nothing else uses it.
+    /// The `and` that a comparison with zero tests, when nothing else needs it.
     func fusableAnd(_ comparison: Instruction) -> Int? {
+        guard let inner = testedAnd(comparison), values[inner].useCount == 1 || values[inner].isTested else { return nil }
+        return inner
+    }
+
+    private func testedAnd(_ comparison: Instruction) -> Int? {
         guard comparison.condition == .equal || comparison.condition == .notEqual, isConstant(comparison.b, 0) else { return nil }
         let inner = Int(comparison.a.index)
-        guard function.instructions[inner].opcode == .and, values[inner].useCount == 1 else { return nil }
-        return inner
+        return function.instructions[inner].opcode == .and ? inner : nil
     }
 
     private func extend(_ value: Value, _ user: Int) {
@@ -648,7 +688,7 @@ package final class Translator {
     private func releaseOperand(_ value: Value, _ index: Int) {
         if value.isNone { return }
         let operand = Int(value.index)
-        if values[operand].isDeferred {
+        if values[operand].isDeferred || values[operand].isTested {
             let inner = function.instructions[operand]
             if inner.opcode.operandCount > 0 { releaseOperand(inner.a, index) }
             if inner.opcode.operandCount > 1 { releaseOperand(inner.b, index) }
@@ -676,6 +716,15 @@ package final class Translator {
 }
 
 extension Opcode {
+    /// Integer operations on one place, with another operand.
+    fileprivate var isChained: Bool {
+        switch self {
+        case .add, .subtract, .multiply, .and, .or, .xor, .shiftLeft, .shiftRightLogical, .shiftRightArithmetic, .rotateRight:
+            true
+        default: false
+        }
+    }
+
     /// Integer operations whose operands are as wide as their result (an extension's as its detail says).
     @inline(__always) var takesWidthFromType: Bool {
         switch self {

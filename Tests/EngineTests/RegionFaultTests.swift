@@ -65,6 +65,41 @@ private extension GuestArena {
         }
     }
 
+    /// Registers that are written again soon, made from each other: a fault, or the way out of the loop, sees them all.
+    @Test(arguments: [[10, 11, 12, 13, 14], [20, 21, 22, 23, 24]] as [[UInt32]], [0, 1, 2, 3])
+    func deferredWritesAreSeenByFaults(_ x: [UInt32], place: Int) {
+        let executors = RegionExecutors(), end = executors.arena.end
+        func shiftLeft(_ rd: UInt32, _ rs1: UInt32, _ amount: Int32) -> UInt32 { Encode.immediate(0x13, 1, rd, rs1, amount) }
+        func addWord(_ rd: UInt32, _ rs1: UInt32, _ value: Int32) -> UInt32 { Encode.immediate(0x1b, 0, rd, rs1, value) }
+        let and = Encode.immediate(0x13, 7, x[0], 6, 3), access = Encode.ld(7, 5, 0)
+        let parts: [[UInt32]] = [
+            // Addresses, also of what is loaded into their own register.
+            [and, shiftLeft(x[0], x[0], 2), Encode.addi(x[0], x[0], 32), Encode.add(x[0], x[0], 2), Encode.lbu(x[1], x[0], -30)],
+            [Encode.addi(x[1], x[1], 256), shiftLeft(x[1], x[1], 1), Encode.add(x[2], x[1], 2), Encode.lbu(x[1], 2, 9)],
+            // Each is made from the other: x3 = x4 - x2, x4 = x3 + 5.
+            [Encode.register(0, 0x20, x[3], x[4], x[2]), addWord(x[4], x[3], 5), Encode.register(4, 0, x[2], x[2], x[4])],
+            [Encode.add(x[4], x[3], x[0]), Encode.addi(x[3], x[4], 1), Encode.register(7, 0, x[2], x[3], x[1])],
+        ]
+        for isInside in [false, true] {
+            for iteration in 17 ..< 24 as Range<UInt64> {
+                var list = ItemList()
+                for (number, part) in parts.enumerated() {
+                    let half = isInside ? part.count / 2 : part.count
+                    part[..<half].forEach { list.words($0) }
+                    if number == place { list.words(access) }
+                    part[half...].forEach { list.words($0) }
+                }
+                list.words(Encode.addi(5, 5, 8), Encode.addi(6, 6, 1))
+                list.branch(1, 6, 25, to: 0)
+                let comment = "\(iteration), inside of a part: \(isInside)"
+                let faulting = executors.agree(list.program([5: end - iteration * 8, 25: 100]), comment)
+                #expect(faulting.faults && faulting.words[6] == iteration)
+                let leaving = executors.agree(list.program([5: end - 800, 25: iteration]), comment)
+                #expect(leaving.exit == .breakpoint && leaving.words[6] == iteration)
+            }
+        }
+    }
+
     // MARK: Floats
 
     /// f32 loads and NaNs whose registers are written again behind the access that faults; in homes, and in displaced ones.

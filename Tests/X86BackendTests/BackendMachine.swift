@@ -119,10 +119,14 @@ final class BackendMachine {
     }
 
     /// nil when the block needs more spill slots than there are.
-    func translate(_ function: Function) -> Translation? {
-        let used = stubs.byteCount
-        return translator.translate(
-            function, writable: code.writable + used, executable: code.executable + UInt64(used), capacity: code.byteCount - used)
+    /// - Parameter isRegion: as a region of one superblock, whose side exits are unlikely.
+    func translate(_ function: Function, isRegion: Bool = false) -> Translation? {
+        let used = stubs.byteCount, capacity = code.byteCount - used
+        let writable = code.writable + used, executable = code.executable + UInt64(used)
+        if isRegion {
+            return translator.translate([function], weights: [1], writable: writable, executable: executable, capacity: capacity)
+        }
+        return translator.translate(function, writable: writable, executable: executable, capacity: capacity)
     }
 
     func execute(_ translation: Translation, seed: UInt64, mxcsr: UInt32) -> BlockOutcome {

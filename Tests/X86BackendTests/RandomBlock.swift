@@ -52,16 +52,19 @@ struct RandomBlock {
     private var random: BlockRandom
     private var values: [Type: [Value]] = [:]
     private let memory: UInt64
+    /// Side exits, and chains of writes that only they and faults see.
+    private let leavesOften: Bool
     private var address: UInt64 = 0x1000
 
     /// - Parameter memory: address of the middle of `memoryBytes` bytes.
-    static func make(seed: UInt64, memory: UInt64, count: Int) -> Function {
-        var block = RandomBlock(seed: seed, memory: memory)
+    static func make(seed: UInt64, memory: UInt64, count: Int, leavesOften: Bool = false) -> Function {
+        var block = RandomBlock(seed: seed, memory: memory, leavesOften: leavesOften)
         block.fill(count)
         return block.function
     }
 
-    private init(seed: UInt64, memory: UInt64) {
+    private init(seed: UInt64, memory: UInt64, leavesOften: Bool) {
+        self.leavesOften = leavesOften
         random = BlockRandom(seed: seed)
         builder = Builder(function: function, slotTypes: RandomBlock.slotTypes)
         self.memory = memory
@@ -105,6 +108,7 @@ struct RandomBlock {
     private mutating func floatType() -> Type { random.chance(oneIn: 2) ? .f32 : .f64 }
 
     private mutating func step() {
+        if leavesOften, random.chance(oneIn: 2) { return random.chance(oneIn: 4) ? leave() : chain() }
         switch random.below(27) {
         case 0, 1: keep(builder.read(1 + random.below(RandomBlock.integerSlots - 1)), .i64)
         case 2: keep(builder.read(RandomBlock.integerSlots + random.below(RandomBlock.floatSlots)), .f64)
@@ -123,6 +127,53 @@ struct RandomBlock {
         case 24: extensions()
         case 25: cipher()
         default: if random.chance(oneIn: 8) { builder.fence() }
+        }
+    }
+
+    /// Leaves seldom enough for what comes behind.
+    private mutating func leave() {
+        let seldom = builder.compare(.equal, value(.i64), builder.i64(Int64(random.below(100))))
+        builder.exitIf(random.chance(oneIn: 6) ? condition() : seldom, to: 0x10_0000 + random.next() % 64 * 4)
+    }
+
+    /// A value of few steps from others, for one of few registers, now and then for a condition or an address as well.
+    private mutating func chain() {
+        var result = value(.i64)
+        for _ in 0 ..< 1 + random.below(5) { result = chained(result) }
+        builder.write([1, 2, 3, 11, 12][random.below(5)], result)
+        switch random.below(8) {
+        case 0: keep(result, .i64)
+        case 1:
+            let mask = builder.binary(.and, .i64, result, builder.i64(Int64(random.below(16))))
+            builder.write(1 + random.below(3), mask)
+            let condition = random.chance(oneIn: 2) ? mask : builder.compare(.equal, mask, builder.i64(0))
+            builder.exitIf(condition, to: 0x10_0000 + random.next() % 64 * 4)
+        case 2:
+            let place = builder.add(builder.read(RandomBlock.pointerSlot), builder.binary(.and, .i64, result, builder.i64(127)))
+            builder.write(1 + random.below(3), place)
+            keep(builder.emit(Instruction(.load, .i64, a: place, detail: Access(bytes: 8, signed: false).rawValue)), .i64)
+        default: break
+        }
+    }
+
+    private mutating func chained(_ value: Value) -> Value {
+        let number = random.chance(oneIn: 8) ? random.integer() : UInt64(random.below(4096))
+        let constant = builder.i64(Int64(bitPattern: number)), other = self.value(.i64)
+        let opcode = random.pick([Opcode.add, .subtract, .and, .or, .xor])
+        switch random.below(8) {
+        case 0, 1, 2: return builder.binary(opcode, .i64, value, constant)
+        case 3:
+            let shift = random.pick([Opcode.shiftLeft, .shiftRightLogical, .shiftRightArithmetic])
+            return builder.binary(shift, .i64, value, builder.i64(Int64(random.below(64))))
+        case 4: return builder.binary(opcode, .i64, value, other)
+        case 5: return builder.binary(opcode, .i64, other, value)
+        case 6:
+            let word = builder.binary(opcode, .i32, builder.truncate(value), self.value(.i32))
+            return builder.signExtend(word, bits: 32, to: .i64)
+        default:
+            let bits = UInt8(random.pick([8, 16, 32]))
+            if random.chance(oneIn: 2) { return builder.zeroExtend(value, bits: bits, to: .i64) }
+            return builder.signExtend(value, bits: bits, to: .i64)
         }
     }
 

@@ -36,6 +36,35 @@ import X86Backend
         }
     }
 
+    /// Side exits make deferred writes in their cold code, whatever is made from what they overwrite.
+    @Test(arguments: [CPUFeatures.host, []]) func sideExitsSeeEveryWrite(features: CPUFeatures) throws {
+        let machine = try BackendMachine(features: features)
+        var failures = 0, left = 0, deferred = 0, paired = 0
+        for seed in 1 ... RandomBlockTests.blockCount * 4 where failures < 3 {
+            let function = RandomBlock.make(
+                seed: seed, memory: machine.center, count: 40 + Int(seed % 7) * 30, leavesOften: true)
+            let text = Printer().text(of: function)
+            let expected = machine.evaluate(function, seed: seed, mxcsr: 0x1f80)
+            guard let translation = machine.translate(function, isRegion: true) else { continue }
+            let errors = AllocationChecker.errors(
+                in: machine.translator.events, of: function, homes: machine.translator.homePlaces)
+            let actual = machine.execute(translation, seed: seed, mxcsr: 0x1f80)
+            if actual.kind == ExitKind.link.rawValue, actual.target < 0x20_0000 { left += 1 }
+            for write in translation.deferredWrites {
+                let address = UInt64(0x1000)
+                #expect(StoredDeferredWrite(write, of: address).write(of: address) == write)
+            }
+            deferred += translation.deferredWrites.count
+            for case .promise(_, _, let origins) in machine.translator.events where origins.count > 1 { paired += 1 }
+            if actual != expected || !errors.isEmpty {
+                failures += 1
+                let difference = RandomBlockTests.difference(actual, expected)
+                Issue.record("seed \(seed), features \(features.rawValue): \(difference)\n\(errors.prefix(3))\n\(text)")
+            }
+        }
+        #expect(left > 100 && deferred > 1000 && paired > 100, "\(left) left, \(deferred) deferred, \(paired) of two origins")
+    }
+
     private static func difference(_ actual: BlockOutcome, _ expected: BlockOutcome) -> String {
         var lines: [String] = []
         for index in actual.slots.indices where actual.slots[index] != expected.slots[index] {
@@ -58,8 +87,9 @@ import X86Backend
         var tried = 0, found = 0
         var random = BlockRandom(seed: 5)
         for seed in 1 ... UInt64(60) {
-            let function = RandomBlock.make(seed: seed, memory: machine.center, count: 150)
-            guard machine.translate(function) != nil else { continue }
+            let leavesOften = seed % 2 == 0
+            let function = RandomBlock.make(seed: seed, memory: machine.center, count: 150, leavesOften: leavesOften)
+            guard machine.translate(function, isRegion: leavesOften) != nil else { continue }
             let events = machine.translator.events
             for _ in 0 ..< 40 {
                 guard let changed = AllocationCheckerTests.mutated(events, &random) else { continue }
@@ -86,6 +116,15 @@ import X86Backend
         case .use(let value, .spill(let spill), let user): changed[index] = .use(value: value, .spill(spill ^ 1), user: user)
         case .use(let value, .vector(let number), let user): changed[index] = .use(value: value, .vector(number ^ 1), user: user)
         case .commit(let slot, let value): changed[index] = .commit(slot: slot ^ 1, value: value)
+        case .promise(let slot, let value, var origins):
+            switch origins[origins.count - 1].place {
+            case .register(let number): origins[origins.count - 1].place = .register(number ^ 1)
+            case .slot(let other): origins[origins.count - 1].place = .slot(other ^ 1)
+            case .spill(let spill): origins[origins.count - 1].place = .spill(spill ^ 1)
+            // A promise that is not kept.
+            default: return events.filter { $0 != events[index] }
+            }
+            changed[index] = .promise(slot: slot, value: value, origins)
         default: return nil
         }
         return changed

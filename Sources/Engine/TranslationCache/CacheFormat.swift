@@ -13,7 +13,7 @@ import X86Backend
 
 /// The head of a file.
 struct CacheFileHeader {
-    static let magic: UInt64 = 0x6568_6361_6368_796d, version: UInt32 = 4
+    static let magic: UInt64 = 0x6568_6361_6368_796d, version: UInt32 = 5
 
     var magic = CacheFileHeader.magic
     var version = CacheFileHeader.version
