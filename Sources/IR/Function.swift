@@ -37,6 +37,8 @@
     @usableFromInline package var entry: UInt64 = 0
     /// Of a loop of vectors, iterations that it stands for; 0 for as many as its vectors have lanes.
     package var groupIterations = 0
+    /// Side exits are unlikely: it is part of a region.
+    package var leavesSeldom = false
     /// The code may be elsewhere in another run: what follows from its address is a `guestAddress`. What lies in the lowest 4 GiB
     /// was linked to run there, and what lies in the upper half, a kernel.
     @inlinable package var isMovable: Bool { entry >> 32 != 0 && entry >> 63 == 0 }
@@ -75,6 +77,7 @@
         arguments.removeAll(keepingCapacity: true)
         self.entry = entry
         groupIterations = 0
+        leavesSeldom = false
     }
 
     /// Appends an instruction and returns its value.

@@ -1,13 +1,14 @@
 // Moves additions and small shifts into the addresses of loads and stores, which the host computes for nothing.
 //
-// Only where it does not keep more values alive: the sum then disappears, or its operand is needed later anyway.
+// Only where it does not keep more values alive: the sum then disappears, or its operand is needed later anyway. It disappears
+// as well when only guest registers get it that are written again soon: the back end defers such writes.
 
 import IR
 
 package let addressFolding = Pass(name: "address", option: .addressFolding) { function, context in
     context.countUses(function)
     var folding = AddressFolding(function, context)
-    folding.countAddressUses()
+    context.time = folding.countUses(function.leavesSeldom, context.slots, since: context.time)
     for index in 0 ..< function.count { folding.visit(index) }
 }
 
@@ -16,9 +17,9 @@ private struct AddressFolding {
     let count: Int
     /// Uses of each value behind the current instruction.
     let remaining: UnsafeMutablePointer<UInt32>
-    /// All uses of each value.
+    /// All uses of each value but deferrable writes.
     let total: UnsafeMutablePointer<UInt32>
-    /// Uses of each value that are not the base of a load or store.
+    /// The same without those as the base of a load or store.
     let otherUses: UnsafeMutablePointer<UInt32>
     private let hasOneBlock: Bool
 
@@ -31,10 +32,36 @@ private struct AddressFolding {
         otherUses = context.list
     }
 
-    func countAddressUses() {
+    /// Writes are deferrable whose register is written again before somebody is likely to look.
+    /// - Parameter start: older knowledge of slots is void.
+    /// - Returns: when what is known of them now is void.
+    func countUses(_ leavesSeldom: Bool, _ slots: UnsafeMutablePointer<PassContext.SlotKnowledge>, since start: Int64) -> Int64 {
         total.update(from: remaining, count: count)
         otherUses.update(from: remaining, count: count)
-        for index in 0 ..< count where isAccess(instructions[index].opcode) { otherUses[Int(instructions[index].a.index)] &-= 1 }
+        var since = start
+        for index in 0 ..< count {
+            switch instructions[index].opcode {
+            case .load, .store: otherUses[Int(instructions[index].a.index)] &-= 1
+            case .write:
+                let slot = instructions[index].slot
+                guard slot < PassContext.slotCapacity else { continue }
+                if slots[slot].writeTime > since { discount(instructions[Int(slots[slot].write)].a) }
+                slots[slot].write = UInt32(truncatingIfNeeded: index)
+                slots[slot].writeTime = start &+ Int64(index) &+ 1
+            case .read:
+                let slot = instructions[index].slot
+                if slot < PassContext.slotCapacity { slots[slot].writeTime = 0 }
+            case .interpretOne: since = start &+ Int64(index) &+ 1
+            case .exitIf: if !leavesSeldom { since = start &+ Int64(index) &+ 1 }
+            default: break
+            }
+        }
+        return start &+ Int64(count) &+ 1
+    }
+
+    private func discount(_ value: Value) {
+        total[Int(value.index)] &-= 1
+        otherUses[Int(value.index)] &-= 1
     }
 
     private func isAccess(_ opcode: Opcode) -> Bool { opcode == .load || opcode == .store }
@@ -48,7 +75,12 @@ private struct AddressFolding {
         // A sum of sums is rare; the bound keeps the work small.
         var rounds = 0
         while rounds < 3 && foldBase(index) { rounds += 1 }
-        if !instructions[index].b.isNone { foldIndex(index) }
+        if instructions[index].b.isNone { return }
+        // What is left of a sum in the base may be shifted.
+        if instructions[index].access.scale == 1, scale(of: instructions[index].a) > 1, scale(of: instructions[index].b) == 1 {
+            swap(&instructions[index].a, &instructions[index].b)
+        }
+        foldIndex(index)
     }
 
     @inline(__always) private func release(_ value: Value) {
@@ -87,6 +119,7 @@ private struct AddressFolding {
         let isShiftedA = scale(of: sum.a) > 1 && scale(of: sum.b) == 1
         instructions[index].a = isShiftedA ? sum.b : sum.a
         instructions[index].b = isShiftedA ? sum.a : sum.b
+        if total[Int(base.index)] == 1 { otherUses[Int(instructions[index].a.index)] &-= 1 }
         return true
     }
 
@@ -98,19 +131,21 @@ private struct AddressFolding {
     }
 
     private func foldIndex(_ index: Int) {
-        let i = instructions[index]
-        let scale = scale(of: i.b)
-        if scale > 1 && i.access.scale == 1 {
-            let shift = instructions[Int(i.b.index)]
-            instructions[index].b = shift.a
-            instructions[index].detail = i.access.scaled(by: scale).rawValue
-        }
+        foldShift(index)
         let sum = instructions[Int(instructions[index].b.index)]
         let factor = Int64(instructions[index].access.scale)
         if sum.opcode == .add, remaining[Int(sum.a.index)] > 0 || otherUses[Int(instructions[index].b.index)] <= 1,
             let amount = constant(sum.b), amount.magnitude < 1 << 31, displace(index, by: amount &* factor)
         {
             instructions[index].b = sum.a
+            foldShift(index)
         }
+    }
+
+    private func foldShift(_ index: Int) {
+        let i = instructions[index], scale = scale(of: i.b)
+        guard scale > 1, i.access.scale == 1 else { return }
+        instructions[index].b = instructions[Int(i.b.index)].a
+        instructions[index].detail = i.access.scaled(by: scale).rawValue
     }
 }

@@ -53,6 +53,7 @@ extension Engine {
                 }
                 _ = isa.lift(at: GuestAddress(block.address), mode: mode, source: memory, limits: limits, into: &builder)
                 lifted.append(text(of: function))
+                function.leavesSeldom = isRegion
                 optimizer.optimize(function)
                 functions.append(function)
             }

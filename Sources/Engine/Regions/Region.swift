@@ -166,6 +166,7 @@ extension RegionTranslator {
 
     func optimize(_ function: Function) {
         let start = Engine.nanoseconds()
+        function.leavesSeldom = true
         optimizer.optimize(function)
         stages.optimize += Engine.nanoseconds() - start
     }
