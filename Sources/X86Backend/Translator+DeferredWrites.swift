@@ -29,8 +29,7 @@ extension Translator {
     // MARK: Choosing
 
     /// Whether a side exit may be as likely as not: writes are not deferred across it, as catching up would cost more than it
-    /// saves.
-    /// Those of a region are unlikely, or inside of it; and out of an inner loop they are.
+    /// saves. Those that leave a region, or an inner loop of it, are unlikely.
     func isLikelyTaken(_ exit: Instruction) -> Bool {
         guard isRegion else { return true }
         let target = UInt64(bitPattern: exit.immediate)
